@@ -1,0 +1,28 @@
+// Names and marks shared by every .S file: one place for what differs between object formats.
+//
+//   FUNCTION name   starts a global function, 16-byte aligned, with call frame information
+//   END name        ends it
+//
+// The last lines of this file say that the code needs no executable stack. CET: the files carry no
+// IBT/SHSTK note, so the loader runs the process without shadow stacks, which the switch needs.
+
+#ifndef WEFT_ABI_H
+#define WEFT_ABI_H
+
+.macro FUNCTION name
+        .text
+        .p2align 4
+        .globl \name
+        .hidden \name
+        .type \name, @function
+\name:
+        .cfi_startproc
+.endm
+
+.macro END name
+        .cfi_endproc
+        .size \name, . - \name
+.endm
+
+        .section .note.GNU-stack, "", @progbits
+#endif

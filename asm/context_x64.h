@@ -1,0 +1,35 @@
+// The offsets that the x64 assembly shares with C#. C# declares the same numbers in
+// core/Context.cs and stack/RuntimeThread.cs; `weft_layout` below lets the start-up check compare.
+
+// Weft's own: the head of Goroutine and of Machine (core/Context.cs).
+#define CTX_SP              0x00    // saved stack pointer; non-zero exactly while the stack is not run
+#define CTX_RESERVE_LOW     0x08    // lowest address a reserve check may reach; 0 for fixed stacks
+#define CTX_EXINFO          0x10    // exceptions in flight
+#define CTX_STATICS         0x18    // thread statics, dynamic storage (GC reference)
+#define CTX_INLINED         0x20    // thread statics, inlined storage (GC reference)
+#define CTX_GCFRAMES        0x28    // registered GC frames
+#define CTX_NATIVE_DEPTH    0x30    // native frames' entries into managed code on this stack
+#define CTX_BOUNDS_LOW      0x38    // what EnsureSufficientExecutionStack is told
+#define CTX_BOUNDS_HIGH     0x40
+
+// NativeAOT's Thread, .NET 10.0 (stack/RuntimeThread.cs has the table with the meaning).
+#define THREAD_FLAGS        0x40
+#define THREAD_FRAME        0x48
+#define THREAD_HIJACK_SLOT  0x68
+#define THREAD_HIJACK_VALUE 0x70
+#define THREAD_EXINFO       0x78
+#define THREAD_STATICS      0x90
+#define THREAD_INLINED_LIST 0x98
+#define THREAD_GCFRAMES     0xa0
+#define THREAD_BOUNDS_LOW   0xa8
+#define THREAD_BOUNDS_HIGH  0xb0
+
+#define THREAD_NO_GC        0x10    // flag: the runtime must not stop this thread for a collection
+
+// Weft's thread-local words, below weft_tls.
+#define TLS_GOROUTINE       0       // whose stack this thread runs on; 0 on a system stack
+#define TLS_MACHINE         8       // the Machine of this thread; 0 on a thread that is none
+
+// Stack that must be free before native code runs, and before an exception is dispatched.
+#define NATIVE_RESERVE      (256 * 1024)
+#define THROW_RESERVE       (16 * 1024)

@@ -1,0 +1,470 @@
+// Stack switching for x86-64, System V ABI (Linux). README.md in this folder is the contract.
+//
+// A parked stack is one pointer. The rest lies on the stack it points to:
+//
+//   sp -> +0 r15  +8 r14  +16 r13  +24 r12  +32 rbx  +40 rbp  +48 return address
+//
+// Saved besides, into the Context: the part of NativeAOT's Thread that belongs to the goroutine.
+// Not saved, by contract: caller-saved registers, fs/gs, the signal mask, mxcsr and the x87 word
+// (runtime/DECISIONS.md has the price of the last two). Hold no TLS address across this call.
+
+#include "abi.h"
+#include "context_x64.h"
+
+        .section .tbss, "awT", @nobits
+        .p2align 4
+        .globl weft_tls
+        .hidden weft_tls
+        .type weft_tls, @object
+        .size weft_tls, 16
+weft_tls:
+        .zero 16
+
+        .bss
+        .p2align 3
+        .globl weft_hooks
+        .hidden weft_hooks
+weft_hooks:                             // C# stores raw function addresses here (core/Switch.cs).
+        .zero 16
+#define GROW_HOOK       weft_hooks(%rip)
+#define ROOTS_HOOK      weft_hooks + 8(%rip)
+
+// Loads the address of the current NativeAOT Thread. Fresh each time: the thread may have changed.
+.macro THREAD reg
+        mov     tls_CurrentThread@gottpoff(%rip), \reg
+        add     %fs:0, \reg
+.endm
+
+// goroutine* weft_switch(context* from, context* to, goroutine* running, goroutine* message)
+//
+// Saves the caller into `from`, resumes `to`. `running` becomes the thread's current goroutine (0 for
+// a system stack). Returns, when something switches back to `from`, the message of that switch.
+FUNCTION weft_switch
+        push    %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+        push    %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbx, 0
+        push    %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r12, 0
+        push    %r13
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r13, 0
+        push    %r14
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r14, 0
+        push    %r15
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r15, 0
+        mov     %rcx, %rax              // The message travels in the return register.
+        THREAD  %r8
+        mov     tls_InlinedThreadStatics@gottpoff(%rip), %r9
+
+        // Most goroutines have no exception in flight and no thread statics: if neither side has any, and
+        // no return address is hijacked, nothing but the stack is exchanged.
+        mov     THREAD_HIJACK_VALUE(%r8), %r10
+        mov     CTX_EXINFO(%rsi), %r11
+        or      THREAD_EXINFO(%r8), %r10
+        or      CTX_STATICS(%rsi), %r11
+        or      THREAD_STATICS(%r8), %r10
+        or      CTX_INLINED(%rsi), %r11
+        or      THREAD_GCFRAMES(%r8), %r10
+        or      CTX_GCFRAMES(%rsi), %r11
+        or      %fs:(%r9), %r10
+        or      %r11, %r10
+        jnz     3f
+1:      mov     48(%rsp), %r11          // Our own caller's address, for the comparison below.
+        mov     %rsp, CTX_SP(%rdi)      // The frame is complete: publish it.
+
+        mov     CTX_SP(%rsi), %rsp      // From here on we are the other stack.
+        movq    $0, CTX_SP(%rsi)        // A running stack has no saved sp: the GC walks it precisely.
+        mov     weft_tls@gottpoff(%rip), %r10
+        mov     %rdx, %fs:TLS_GOROUTINE(%r10)
+
+        mov     48(%rsp), %rcx          // Where to go on.
+        pop     %r15
+        pop     %r14
+        pop     %r13
+        pop     %r12
+        pop     %rbx
+        pop     %rbp
+        .cfi_remember_state
+        .cfi_adjust_cfa_offset -48
+        .cfi_restore %r15
+        .cfi_restore %r14
+        .cfi_restore %r13
+        .cfi_restore %r12
+        .cfi_restore %rbx
+        .cfi_restore %rbp
+        cmp     %rcx, %r11              // The return predictor holds our own caller.
+        jne     2f
+        ret                             // The same place: predicted, and so are its callers.
+2:      add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        .cfi_register %rip, %rcx
+        jmp     *%rcx                   // Another: a ret would be mispredicted.
+
+        // Exchange all of it. The fields of a running context are zero (no stale roots): so is `to` after.
+3:      .cfi_restore_state
+        mov     THREAD_HIJACK_VALUE(%r8), %r10
+        test    %r10, %r10
+        jz      4f
+        mov     THREAD_HIJACK_SLOT(%r8), %r11
+        mov     %r10, (%r11)            // Put back the return address a suspension replaced.
+        movq    $0, THREAD_HIJACK_SLOT(%r8)
+        movq    $0, THREAD_HIJACK_VALUE(%r8)
+4:      mov     THREAD_EXINFO(%r8), %r10
+        mov     THREAD_STATICS(%r8), %r11
+        mov     %r10, CTX_EXINFO(%rdi)
+        mov     %r11, CTX_STATICS(%rdi)
+        mov     THREAD_GCFRAMES(%r8), %r10
+        mov     %fs:(%r9), %r11
+        mov     %r10, CTX_GCFRAMES(%rdi)
+        mov     %r11, CTX_INLINED(%rdi)
+
+        xor     %r10d, %r10d
+        mov     CTX_EXINFO(%rsi), %r11
+        mov     %r10, CTX_EXINFO(%rsi)
+        mov     %r11, THREAD_EXINFO(%r8)
+        mov     CTX_STATICS(%rsi), %r11
+        mov     %r10, CTX_STATICS(%rsi)
+        mov     %r11, THREAD_STATICS(%r8)
+        mov     CTX_GCFRAMES(%rsi), %r11
+        mov     %r10, CTX_GCFRAMES(%rsi)
+        mov     %r11, THREAD_GCFRAMES(%r8)
+        mov     CTX_INLINED(%rsi), %r11
+        mov     %r10, CTX_INLINED(%rsi)
+        mov     %r11, %fs:(%r9)
+        add     %fs:0, %r9              // The list of roots is this thread's one cell, or empty:
+        test    %r11, %r11              // code that finds a null base will add the cell itself.
+        cmovz   %r10, %r9
+        mov     %r9, THREAD_INLINED_LIST(%r8)
+        jmp     1b
+END weft_switch
+
+// goroutine* weft_switch_bounds(from, to, running, message): the same, between a system stack and a
+// goroutine: the Thread's stack bounds change too. Between goroutines they do not.
+FUNCTION weft_switch_bounds
+        THREAD  %r8
+        mov     CTX_BOUNDS_LOW(%rsi), %r9
+        mov     CTX_BOUNDS_HIGH(%rsi), %r10
+        mov     %r9, THREAD_BOUNDS_LOW(%r8)
+        mov     %r10, THREAD_BOUNDS_HIGH(%r8)
+        jmp     weft_switch
+END weft_switch_bounds
+
+// Where a new goroutine starts: rbx its main (UnmanagedCallersOnly, never returns), r12 its argument.
+// The transition frame is the runtime's top-of-stack mark: precise walks end here. So does CFI.
+FUNCTION weft_entry
+        .cfi_undefined %rip
+        THREAD  %rcx
+        movq    $-1, THREAD_FRAME(%rcx)
+        mov     %r12, %rdi
+        mov     %rax, %rsi              // The message of the switch that started us.
+        call    *%rbx
+        ud2
+END weft_entry
+
+// void weft_prepare(context* c, void* top, void* main, void* argument): builds the frame that the
+// first switch to c pops. top is 16-byte aligned; two zero words above the frame stop any unwinder.
+FUNCTION weft_prepare
+        lea     weft_entry(%rip), %rax
+        movq    $0, -8(%rsi)
+        movq    $0, -16(%rsi)
+        mov     %rax, -24(%rsi)
+        movq    $0, -32(%rsi)           // rbp
+        mov     %rdx, -40(%rsi)         // rbx
+        mov     %rcx, -48(%rsi)         // r12
+        movq    $0, -56(%rsi)           // r13
+        movq    $0, -64(%rsi)           // r14
+        movq    $0, -72(%rsi)           // r15
+        lea     -72(%rsi), %rax
+        mov     %rax, CTX_SP(%rdi)
+        ret
+END weft_prepare
+
+// void* weft_goroutine(void), void* weft_machine(void): the thread's words.
+FUNCTION weft_goroutine
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %rax
+        ret
+END weft_goroutine
+
+FUNCTION weft_machine
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_MACHINE(%rax), %rax
+        ret
+END weft_machine
+
+FUNCTION weft_set_machine
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %rdi, %fs:TLS_MACHINE(%rax)
+        ret
+END weft_set_machine
+
+FUNCTION weft_thread
+        THREAD  %rax
+        ret
+END weft_thread
+
+// void* weft_statics_cell(void): this thread's cell for inlined thread statics.
+FUNCTION weft_statics_cell
+        mov     tls_InlinedThreadStatics@gottpoff(%rip), %rax
+        add     %fs:0, %rax
+        ret
+END weft_statics_cell
+
+// long weft_syscall(number, a, b, c, d, e, f): the result, or -errno. Leaves errno alone.
+FUNCTION weft_syscall
+        mov     %rdi, %rax
+        mov     %rsi, %rdi
+        mov     %rdx, %rsi
+        mov     %rcx, %rdx
+        mov     %r8, %r10
+        mov     %r9, %r8
+        mov     8(%rsp), %r9
+        syscall
+        ret
+END weft_syscall
+
+// Runs \real on this machine's system stack when called on a goroutine, else in place. For parts of
+// the runtime that need more stack than a goroutine may have and are told their caller's frame.
+.macro ON_SYSTEM_STACK name, real
+FUNCTION \name
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %r10
+        test    %r10, %r10
+        jz      \real
+        push    %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+        mov     %rsp, %rbp
+        .cfi_def_cfa_register %rbp
+        mov     %fs:TLS_MACHINE(%rax), %r11
+        mov     CTX_SP(%r11), %rsp      // Below the parked system stack: nobody else runs there.
+        movq    $0, %fs:TLS_GOROUTINE(%rax)
+        push    %r10                    // The saved sp is 8 mod 16: aligned for the call now.
+        call    \real
+        pop     %r10
+        mov     weft_tls@gottpoff(%rip), %rcx
+        mov     %r10, %fs:TLS_GOROUTINE(%rcx)
+        mov     %rbp, %rsp
+        pop     %rbp
+        .cfi_def_cfa %rsp, 8
+        .cfi_restore %rbp
+        ret
+END \name
+.endm
+
+ON_SYSTEM_STACK __wrap_RhpGcAlloc, __real_RhpGcAlloc
+ON_SYSTEM_STACK __wrap_RhpWaitForGC2, __real_RhpWaitForGC2
+ON_SYSTEM_STACK __wrap_RhpGcPoll2, __real_RhpGcPoll2
+ON_SYSTEM_STACK weft_reverse_pinvoke, __real_RhpReversePInvoke
+
+// Makes sure that \reserve bytes lie free below sp before \real runs, by moving the goroutine to a
+// larger stack while all its frames are still managed.
+.macro RESERVE_THEN name, real, reserve
+FUNCTION \name
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %rax
+        test    %rax, %rax
+        jz      \real
+        lea     -\reserve(%rsp), %r11
+        cmp     CTX_RESERVE_LOW(%rax), %r11
+        jae     \real
+        lea     \real(%rip), %r11
+        mov     $\reserve, %esi
+        jmp     weft_grow_then
+END \name
+.endm
+
+RESERVE_THEN __wrap_RhpPInvoke, __real_RhpPInvoke, NATIVE_RESERVE
+RESERVE_THEN __wrap_RhpThrowEx, __real_RhpThrowEx, THROW_RESERVE
+RESERVE_THEN __wrap_RhpRethrow, __real_RhpRethrow, THROW_RESERVE
+
+// Moves the running goroutine to a stack with rsi bytes free, then continues at r11 with rdi kept.
+// All that may hold stack addresses is on the stack while C# copies it: callee-saved registers and rdi.
+// The collector must not stop this thread meanwhile: it cannot walk through this frame.
+FUNCTION weft_grow_then
+        push    %r11
+        push    %rdi
+        push    %rbp
+        push    %rbx
+        push    %r12
+        push    %r13
+        push    %r14
+        push    %r15
+        .cfi_adjust_cfa_offset 64
+        mov     %rsp, %rdi
+        mov     %rsp, %rbp
+        .cfi_def_cfa_register %rbp
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_MACHINE(%rax), %rcx
+        mov     CTX_SP(%rcx), %rsp
+        sub     $8, %rsp
+        THREAD  %r12
+        mov     THREAD_FLAGS(%r12), %r13d
+        lock orl $THREAD_NO_GC, THREAD_FLAGS(%r12)
+        call    *GROW_HOOK              // (sp, reserve) -> distance to the new stack, 0 if not moved
+        test    $THREAD_NO_GC, %r13d    // The runtime's own dispatch may have set it before us.
+        jnz     1f
+        lock andl $~THREAD_NO_GC, THREAD_FLAGS(%r12)
+1:
+        mov     %rbp, %rsp
+        .cfi_def_cfa_register %rsp
+        add     %rax, %rsp
+        pop     %r15
+        pop     %r14
+        pop     %r13
+        pop     %r12
+        pop     %rbx
+        pop     %rbp
+        pop     %rdi
+        pop     %r11
+        .cfi_adjust_cfa_offset -64
+        jmp     *%r11
+END weft_grow_then
+
+// void weft_reserve(bytes): the same check for C# that is about to hand out addresses on its stack.
+FUNCTION weft_reserve
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %rax
+        test    %rax, %rax
+        jz      1f
+        mov     %rsp, %r10
+        sub     %rdi, %r10
+        cmp     CTX_RESERVE_LOW(%rax), %r10
+        jae     1f
+        mov     %rdi, %rsi
+        lea     1f(%rip), %r11
+        jmp     weft_grow_then
+1:      ret
+END weft_reserve
+
+// long weft_call(function, a, b, c): calls a C address from C#, whose own calli would look for tag bits.
+FUNCTION weft_call
+        mov     %rdi, %rax
+        mov     %rsi, %rdi
+        mov     %rdx, %rsi
+        mov     %rcx, %rdx
+        jmp     *%rax
+END weft_call
+
+// long weft_call_on_system_stack(function, a, b): raw C# on the system stack, collections shut out.
+FUNCTION weft_call_on_system_stack
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %r10
+        mov     %rdi, %r11
+        mov     %rsi, %rdi
+        mov     %rdx, %rsi
+        test    %r10, %r10
+        jnz     1f
+        jmp     *%r11
+1:      push    %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+        mov     %rsp, %rbp
+        .cfi_def_cfa_register %rbp
+        push    %rbx
+        .cfi_offset %rbx, -24
+        mov     %fs:TLS_MACHINE(%rax), %rcx
+        mov     CTX_SP(%rcx), %rsp
+        sub     $8, %rsp
+        THREAD  %rbx
+        lock orl $THREAD_NO_GC, THREAD_FLAGS(%rbx)
+        call    *%r11
+        lock andl $~THREAD_NO_GC, THREAD_FLAGS(%rbx)
+        lea     -8(%rbp), %rsp
+        pop     %rbx
+        pop     %rbp
+        .cfi_def_cfa %rsp, 8
+        ret
+END weft_call_on_system_stack
+
+// Native code enters managed code. On a goroutine the native frames below must not move: count them.
+FUNCTION __wrap_RhpReversePInvoke
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %rax
+        test    %rax, %rax
+        jz      __real_RhpReversePInvoke
+        incq    CTX_NATIVE_DEPTH(%rax)
+        jmp     weft_reverse_pinvoke
+END __wrap_RhpReversePInvoke
+
+FUNCTION __wrap_RhpReversePInvokeReturn
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %rax
+        test    %rax, %rax
+        jz      __real_RhpReversePInvokeReturn
+        decq    CTX_NATIVE_DEPTH(%rax)
+        jmp     __real_RhpReversePInvokeReturn
+END __wrap_RhpReversePInvokeReturn
+
+// The collector asks for the roots on stacks: after the runtime's own, C# reports the parked ones.
+#define SCAN_ROOTS(kind) kind##_ZN15GCToEEInterface11GcScanRootsEPFvPP6ObjectP11ScanContextjEiiS4_
+FUNCTION SCAN_ROOTS(__wrap_)
+        push    %rdi
+        push    %rcx
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 24
+        call    SCAN_ROOTS(__real_)
+        add     $8, %rsp
+        pop     %rsi
+        pop     %rdi
+        .cfi_adjust_cfa_offset -24
+        mov     ROOTS_HOOK, %rax
+        test    %rax, %rax
+        jz      1f
+        jmp     *%rax                   // (report, scan context)
+1:      ret
+END SCAN_ROOTS(__wrap_)
+
+// int sigaction(signal, action*, old*): every handler runs on the alternate stack, because the frame
+// the kernel pushes does not fit on a goroutine's. glibc's struct: 152 bytes, flags at 136.
+#define SA_ONSTACK 0x08000000
+FUNCTION __wrap_sigaction
+        test    %rsi, %rsi
+        jz      __real_sigaction
+        sub     $168, %rsp
+        .cfi_adjust_cfa_offset 168
+        xor     %ecx, %ecx
+1:      mov     (%rsi,%rcx), %rax
+        mov     %rax, (%rsp,%rcx)
+        add     $8, %ecx
+        cmp     $152, %ecx
+        jb      1b
+        orl     $SA_ONSTACK, 136(%rsp)
+        mov     %rsp, %rsi
+        call    __real_sigaction
+        add     $168, %rsp
+        .cfi_adjust_cfa_offset -168
+        ret
+END __wrap_sigaction
+
+// The numbers this file was built with and the code it relies on, for the start-up check
+// (stack/RuntimeThread.cs): offsets first, then addresses of runtime functions that show them.
+        .section .data.rel.ro, "aw", @progbits
+        .p2align 3
+weft_layout_table:
+        .quad   CTX_SP, CTX_RESERVE_LOW, CTX_EXINFO, CTX_STATICS, CTX_INLINED, CTX_GCFRAMES
+        .quad   CTX_NATIVE_DEPTH, CTX_BOUNDS_LOW, CTX_BOUNDS_HIGH
+        .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_HIJACK_SLOT, THREAD_HIJACK_VALUE, THREAD_EXINFO
+        .quad   THREAD_STATICS, THREAD_INLINED_LIST, THREAD_GCFRAMES
+        .quad   THREAD_BOUNDS_LOW, THREAD_BOUNDS_HIGH, THREAD_NO_GC
+        .quad   __real_RhpPInvoke, __real_RhpThrowEx, __real_RhpReversePInvoke
+        .quad   RhGetThreadStaticStorage, RhRegisterInlinedThreadStaticRoot
+        .quad   g_lowest_address, g_highest_address
+        .quad   RhpStackProbe
+
+FUNCTION weft_layout
+        lea     weft_layout_table(%rip), %rax
+        ret
+END weft_layout
+
+// void** weft_hook_table(void): where C# stores the addresses that the hooks above call.
+FUNCTION weft_hook_table
+        lea     weft_hooks(%rip), %rax
+        ret
+END weft_hook_table

@@ -1,0 +1,126 @@
+// Messages through channels: ping-pong, streams with one and with four on each side, and a ring.
+// Wall-clock time divided by the messages sent. The suffix is the number of processors.
+
+using System.Diagnostics;
+
+namespace Weft.Bench;
+
+internal static class ChannelBench
+{
+    private const int Capacity = 128;
+    private const int PingPongs = 300_000;
+    private const int Messages = 1_000_000;
+    private const int RingSize = 10_000;
+    private const int RingLaps = 20;
+
+    internal static Question[] Questions => [.. Of(1), .. Of(2)];
+
+    private static Question[] Of(int processors) =>
+    [
+        Question.One($"chan_unbuf_{processors}p", "ns", "ping-pong over two unbuffered channels",
+            () => Drive.On(processors, PingPong)),
+        Question.One($"chan_buf128_1p1c_{processors}p", "ns", "capacity 128, one on each side",
+            () => Drive.On(processors, () => Stream(1))),
+        Question.One($"chan_buf128_4p4c_{processors}p", "ns", "capacity 128, four on each side",
+            () => Drive.On(processors, () => Stream(4))),
+        Question.One($"ring_{processors}p", "ns", "one hop in a ring of 10,000 goroutines",
+            () => Drive.On(processors, Ring)),
+    ];
+
+    private static double PingPong()
+    {
+        Chan<int> ping = new();
+        Chan<int> pong = new();
+        int last = 0;
+        double time = Drive.Time(
+            () =>
+            {
+                for (int i = 0; i < PingPongs / 2; i++)
+                {
+                    ping.Send(last);
+                    last = pong.Receive();
+                }
+            },
+            () =>
+            {
+                for (int i = 0; i < PingPongs / 2; i++)
+                {
+                    pong.Send(ping.Receive() + 1);
+                }
+            });
+        Drive.Check(last == PingPongs / 2, "messages lost");
+        return time / PingPongs;
+    }
+
+    private static double Stream(int pairs)
+    {
+        Chan<int> channel = new(Capacity);
+        long received = 0;
+        int each = Messages / pairs;
+        List<Action> functions = [];
+        for (int pair = 0; pair < pairs; pair++)
+        {
+            functions.Add(() =>
+            {
+                for (int i = 0; i < each; i++)
+                {
+                    channel.Send(1);
+                }
+            });
+            functions.Add(() =>
+            {
+                long sum = 0;
+                for (int i = 0; i < each; i++)
+                {
+                    sum += channel.Receive();
+                }
+                Interlocked.Add(ref received, sum);
+            });
+        }
+        double time = Drive.Time([.. functions]);
+        Drive.Check(received == Messages, "messages lost");
+        return time / Messages;
+    }
+
+    /// <summary>The token is the number of hops left. Making and ending the ring is not
+    /// timed.</summary>
+    private static double Ring()
+    {
+        Chan<int>[] links = [.. Enumerable.Range(0, RingSize).Select(_ => new Chan<int>())];
+        Chan<int> finished = new();
+        WaitGroup done = new();
+        for (int i = 0; i < RingSize; i++)
+        {
+            Chan<int> from = links[i];
+            Chan<int> to = links[(i + 1) % RingSize];
+            done.Go(() => Pass(from, to, finished));
+        }
+        Go.Yield(); // Lets them reach their channels.
+        int hops = RingSize * RingLaps;
+        long start = Stopwatch.GetTimestamp();
+        links[0].Send(hops);
+        _ = finished.Receive();
+        double time = Drive.Since(start);
+        foreach (Chan<int> link in links)
+        {
+            link.Close();
+        }
+        done.Wait();
+        return time / hops;
+    }
+
+    private static void Pass(Chan<int> from, Chan<int> to, Chan<int> finished)
+    {
+        while (from.Receive(out int hops))
+        {
+            if (hops > 1)
+            {
+                to.Send(hops - 1);
+            }
+            else
+            {
+                finished.Send(0);
+            }
+        }
+    }
+}

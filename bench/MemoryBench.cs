@@ -1,0 +1,50 @@
+// What a goroutine that waits costs: resident bytes, and the time to create and to wake all of
+// them. Each sample in a new process, because memory once used stays with a process.
+//
+// Resident bytes: what the kernel counts for the process when all wait, less what it counted when a
+// few had come and gone, divided by the number. Page tables, which the kernel counts apart, are not
+// in it.
+
+using System.Diagnostics;
+
+namespace Weft.Bench;
+
+internal static class MemoryBench
+{
+    private const int WarmUp = 100;
+    private const double NsPerMs = 1e6;
+
+    internal static Question[] Questions =>
+    [
+        Of("mem_100k_1p", 100_000, 1),
+        Of("mem_100k_2p", 100_000, 2),
+        Of("mem_1m_1p", 1_000_000, 1),
+        Of("mem_1m_2p", 1_000_000, 2),
+        Of("mem_100k_native_2p", 100_000, 2, native: true),
+    ];
+
+    private static Question Of(string name, int count, int processors, bool native = false)
+    {
+        string them = $"{count:N0} goroutines " + (native ? "after a P/Invoke" : "on a channel");
+        Row[] rows =
+        [
+            new($"{name}_rss", "B", $"resident, each of {them}"),
+            new($"{name}_create", "ms", "to create them, until all wait"),
+            new($"{name}_wake", "ms", "to wake them, until all have ended"),
+        ];
+        return new Question(
+            name, rows, () => Drive.On(processors, () => Sample(count, native)), OwnProcess: true);
+    }
+
+    private static double[] Sample(int count, bool native)
+    {
+        _ = new Parked(WarmUp).Wake();
+        long before = Environment.WorkingSet;
+        long start = Stopwatch.GetTimestamp();
+        Parked crowd = new(count, native);
+        double create = Drive.Since(start);
+        long resident = Environment.WorkingSet - before;
+        double wake = crowd.Wake();
+        return [(double)resident / count, create / NsPerMs, wake / NsPerMs];
+    }
+}

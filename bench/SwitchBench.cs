@@ -1,0 +1,162 @@
+// What a switch between goroutines costs: the asm by itself; both staying runnable (Go.Yield); one
+// readies the other and parks, which every blocking operation is made of; and that below a channel.
+
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using Weft.Runtime;
+using Switch = Weft.Runtime.Switch;
+
+namespace Weft.Bench;
+
+internal static unsafe class SwitchBench
+{
+    private const int Yields = 2_000_000;
+    private const int Switches = 4_000_000;
+    private const int HandOffs = 1_000_000;
+    private const int Messages = 500_000;
+
+    internal static Question[] Questions =>
+    [
+        Question.One("switch_1p", "ns", "Go.Yield between two goroutines, 1 processor",
+            () => Drive.On(1, () => Yield(goroutines: 2))),
+        Question.One("switch_2p", "ns", "Go.Yield among four goroutines, 2 processors",
+            () => Drive.On(2, () => Yield(goroutines: 4))),
+        Question.One("switch_alloc", "B", "bytes allocated by a million such yields, 1 processor",
+            () => Drive.On(1, AllocatedByYields)),
+        Question.One("switch_raw", "ns", "the asm switch alone, between two goroutines",
+            () => Drive.On(1, Raw)),
+        Question.One("park_ready", "ns", "ready the other goroutine and park, 1 processor",
+            () => Drive.On(1, ParkReady)),
+        Question.One("handoff", "ns", "a message one way, unbuffered channel, 1 processor",
+            () => Drive.On(1, HandOff)),
+    ];
+
+    /// <summary>Nanoseconds for each yield; on more processors, of wall-clock time for all of
+    /// them.</summary>
+    private static double Yield(int goroutines)
+    {
+        int each = Yields / goroutines;
+        Action yielder = () => YieldTimes(each);
+        return Drive.Time([.. Enumerable.Repeat(yielder, goroutines)]) / Yields;
+    }
+
+    private static void YieldTimes(int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            Go.Yield();
+        }
+    }
+
+    private static double AllocatedByYields()
+    {
+        const int each = 500_000;
+        double allocated = 0;
+        _ = Drive.Time(
+            () =>
+            {
+                long before = GC.GetTotalAllocatedBytes(precise: true);
+                YieldTimes(each);
+                allocated = GC.GetTotalAllocatedBytes(precise: true) - before;
+            },
+            () => YieldTimes(each));
+        return allocated;
+    }
+
+    /// <summary>The scheduler alone, without a channel: two goroutines wake each other in turn.
+    /// Only for one processor: with two, one may ready the other before it has parked.</summary>
+    private static double ParkReady()
+    {
+        Goroutine* first = null;
+        Goroutine* second = null;
+        return Drive.Time(
+            () =>
+            {
+                first = Current.Goroutine();
+                Scheduler.Park(first, null, null, ParkReason.None);
+                for (int i = 0; i < HandOffs / 2; i++)
+                {
+                    Scheduler.Ready(second);
+                    Scheduler.Park(first, null, null, ParkReason.None);
+                }
+            },
+            () =>
+            {
+                second = Current.Goroutine();
+                while (first == null)
+                {
+                    Go.Yield();
+                }
+                for (int i = 0; i < HandOffs / 2; i++)
+                {
+                    Scheduler.Ready(first);
+                    Scheduler.Park(second, null, null, ParkReason.None);
+                }
+                Scheduler.Ready(first);
+            }) / HandOffs;
+    }
+
+    /// <summary>The second parks and the first resumes it behind the scheduler's back, and so on in
+    /// turn; at the end the first readies it, as it would any goroutine that waits.</summary>
+    private static double Raw()
+    {
+        const int each = Switches / 2;
+        Goroutine* first = null;
+        Goroutine* second = null;
+        double time = 0;
+        _ = Drive.Time(
+            () =>
+            {
+                second = Current.Goroutine();
+                Scheduler.Park(second, null, null, ParkReason.None);
+                Bounce(second, first, each);
+            },
+            () =>
+            {
+                first = Current.Goroutine();
+                while (second == null)
+                {
+                    Go.Yield();
+                }
+                long start = Stopwatch.GetTimestamp();
+                Bounce(first, second, each);
+                time = Drive.Since(start);
+                Scheduler.Ready(second);
+            });
+        return time / Switches;
+    }
+
+    /// <summary>One call site for both, as in the scheduler: it matters to the return
+    /// predictor.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Bounce(Goroutine* self, Goroutine* other, int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            _ = Switch.To(self, other, other, null);
+        }
+    }
+
+    private static double HandOff()
+    {
+        Chan<int> channel = new();
+        int received = 0;
+        double time = Drive.Time(
+            () =>
+            {
+                for (int i = 0; i < Messages; i++)
+                {
+                    channel.Send(1);
+                }
+            },
+            () =>
+            {
+                for (int i = 0; i < Messages; i++)
+                {
+                    received += channel.Receive();
+                }
+            });
+        Drive.Check(received == Messages, "messages lost");
+        return time / Messages;
+    }
+}

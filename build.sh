@@ -1,0 +1,226 @@
+#!/bin/sh
+# Builds, tests and measures Weft. Each verb first sets up what it needs; `help` lists the verbs.
+#
+# Lists of options and of packages are split into words on purpose:
+# shellcheck disable=SC2086
+set -eu
+cd "$(dirname "$0")"
+
+help() {
+    cat <<'END'
+usage: ./build.sh VERB [ARGUMENT...]
+
+  build   compile everything; a warning is an error
+  run     publish the sample program weave and count this repository with it
+  test    publish the tests in the normal and in the small-queue build, and run both
+  bench   publish and run the benchmarks
+  pack    make the NuGet package in out/packages/
+  stress  run the tests until one fails, or N times: ./build.sh stress N
+  clean   remove out/
+  help    this text
+
+What follows `test` and `bench` goes to the program: ./build.sh test Tidy runs one class of tests.
+Everything lands in out/, the programs in out/bin/.
+END
+}
+
+# --- verbs ---------------------------------------------------------------------------------------
+
+build() {
+    setup
+    dotnet build Native.sln -c Release $quiet
+}
+
+run() {
+    setup
+    publish native/samples/weave/weave.csproj
+    out/bin/weave count LICENSE ./*.* .ci asm bench native runtime tests
+}
+
+run_tests() {
+    setup
+    publish_tests
+    passed=0 failed=0
+    suite weft-tests "$@"
+    suite weft-tests-small "$@"
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+bench() {
+    setup
+    publish bench/Weft.Bench.csproj
+    out/bin/weft-bench "$@"
+}
+
+pack() {
+    setup
+    rm -rf out/packages
+    dotnet pack runtime/Weft.csproj $quiet
+}
+
+stress() {
+    setup
+    publish_tests
+    rounds=${1:-0} round=0
+    while [ "$rounds" -eq 0 ] || [ "$round" -lt "$rounds" ]; do
+        round=$((round + 1))
+        echo "round $round"
+        out/bin/weft-tests
+        out/bin/weft-tests-small
+    done
+}
+
+clean() {
+    rm -rf out
+}
+
+# --- steps ---------------------------------------------------------------------------------------
+
+quiet='-v:quiet --nologo -tl:off'
+
+# Publishes one program into out/bin/.
+publish() {
+    dotnet publish "$@" $quiet
+}
+
+# The two builds of the tests side by side: most of the time the native compiler uses one core.
+publish_tests() {
+    pack
+    dotnet restore tests/Weft.Tests.csproj $quiet
+    publish tests/Weft.Tests.csproj --no-restore -p:WeftSmall=true &
+    small=$!
+    publish tests/Weft.Tests.csproj --no-restore || { wait; exit 1; }
+    wait "$small"
+}
+
+# Runs one build of the tests and adds what its summary says to passed and failed. A run that ends
+# without a summary, by a crash for example, counts as one failure.
+suite() {
+    program=$1 log=out/$1.log
+    shift
+    echo "== $program"
+    { "out/bin/$program" "$@" 2>&1 && status=0 || status=$?; echo "$status" >"$log-status"; } | tee "$log"
+    status=$(cat "$log-status")
+    suite_passed=$(summary succeeded)
+    suite_failed=$(summary failed)
+    if [ "$status" -ne 0 ] && [ "$suite_failed" -eq 0 ]; then
+        echo "$program: ended with status $status"
+        suite_failed=1
+    fi
+    passed=$((passed + suite_passed))
+    failed=$((failed + suite_failed))
+}
+
+# The last number that the summary in the log gives for a word, or 0.
+summary() {
+    awk -v word="$1:" '$1 == word && NF == 2 { n = $2 } END { print n + 0 }' "$log"
+}
+
+# --- set-up --------------------------------------------------------------------------------------
+
+export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
+
+# Installs what is missing if it can, else says in one line what to run. Needs no network, and says
+# nothing, when all is there.
+setup() {
+    mkdir -p out
+    can_link && find_sdk && return
+    find_package_manager
+    can_link || install "$compiler"
+    can_link || fail "a C compiler is missing; to install it, run:  $(compiler_command)"
+    find_sdk || install "$sdk"
+    find_sdk || fail "the .NET 10 SDK is missing; to install it, run:  $(sdk_command)"
+}
+
+# A C compiler, objcopy, and the C library's files for linking.
+can_link() {
+    for cc in clang gcc; do
+        if has "$cc" && has objcopy && [ "$("$cc" -print-file-name=crt1.o)" != crt1.o ]; then
+            return
+        fi
+    done
+    return 1
+}
+
+# An SDK that satisfies global.json, from the PATH or where Microsoft's install script puts it.
+find_sdk() {
+    for directory in "" "${DOTNET_ROOT:-}" "${HOME:-}/.dotnet"; do
+        if (PATH="$directory:$PATH" && dotnet --version) >/dev/null 2>&1; then
+            PATH="$directory:$PATH"
+            return
+        fi
+    done
+    return 1
+}
+
+# Sets how this system installs packages, and what it calls the two that Weft needs.
+find_package_manager() {
+    installer="" compiler="" sdk="" as_root=""
+    if has apt-get; then
+        installer="apt-get install -y" compiler="gcc binutils libc6-dev" sdk="dotnet-sdk-10.0"
+    elif has dnf; then
+        installer="dnf install -y" compiler="gcc binutils glibc-devel" sdk="dotnet-sdk-10.0"
+    elif has apk; then
+        installer="apk add" compiler="gcc binutils musl-dev" sdk="dotnet10-sdk"
+    elif has pacman; then
+        installer="pacman -S --needed --noconfirm" compiler="gcc binutils" sdk="dotnet-sdk"
+    fi
+    [ "$(id -u)" -eq 0 ] || as_root="sudo "
+}
+
+# Installs packages if we are root or can be. Its output is kept in out/setup.log.
+install() {
+    [ -n "$installer" ] || return 0
+    [ -z "$as_root" ] || has sudo || return 0
+    echo "installing $1"
+    {
+        ! has apt-get || ${as_root}apt-get update
+        $as_root$installer $1
+    } >out/setup.log 2>&1 || true
+}
+
+compiler_command() {
+    if [ -n "$installer" ]; then
+        echo "$as_root$installer $compiler"
+    else
+        echo "(your package manager) gcc, binutils and the C library's development files"
+    fi
+}
+
+# Not every distribution has the SDK among its packages; Microsoft's script works on all of them.
+sdk_command() {
+    if in_packages "$sdk"; then
+        echo "$as_root$installer $sdk"
+    else
+        has curl || [ -z "$installer" ] || printf '%s && ' "$as_root$installer curl"
+        echo "curl -fsSL https://dot.net/v1/dotnet-install.sh | bash -s -- --channel 10.0"
+    fi
+}
+
+in_packages() {
+    if has apt-cache; then
+        [ -n "$(apt-cache policy "$1")" ]
+    else
+        [ -n "$installer" ]
+    fi
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+fail() {
+    echo "build.sh: $1" >&2
+    exit 1
+}
+
+# -------------------------------------------------------------------------------------------------
+
+verb=${1:-help}
+[ $# -eq 0 ] || shift
+case $verb in
+    build | run | bench | pack | stress | clean | help) "$verb" "$@" ;;
+    test) run_tests "$@" ;;
+    *) help >&2; exit 2 ;;
+esac

@@ -1,0 +1,175 @@
+// The go statement, and what a goroutine can do about itself.
+
+using System.Runtime.CompilerServices;
+using Weft.Runtime;
+
+namespace Weft;
+
+/// <summary>
+/// Starts goroutines and acts on the calling one. A goroutine is a function that runs concurrently with
+/// others on a small stack of its own; thousands share a few OS threads. All members may be called from
+/// goroutines and from ordinary threads, unless they say otherwise.
+/// </summary>
+public static unsafe class Go
+{
+    /// <summary>
+    /// How many goroutines may run at the same time: 1 to 1024. The default is the number of processors
+    /// that the process may use, affinity and cgroup limits included, or the environment variable
+    /// WEFT_MAXPROCS. Setting a smaller value returns when no more than that many run. Go: GOMAXPROCS.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is below 1 or above 1024.</exception>
+    public static int MaxProcs
+    {
+        get
+        {
+            Scheduler.EnsureStarted();
+            return Scheduler.MaxProcessors;
+        }
+
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(value, Layout.MaxProcessors);
+            Scheduler.EnsureStarted();
+            if (Current.Goroutine() != null)
+            {
+                Scheduler.SetMaxProcessors(value);
+                return;
+            }
+            WaitGroup done = new();
+            done.Go(() => Scheduler.SetMaxProcessors(value));
+            done.Wait();
+        }
+    }
+
+    /// <summary>
+    /// Bytes that the stack of a goroutine started without a fixed stack may grow to; rounded up to a power
+    /// of two, from 64 KB to 1 GB. The default is 256 MB. A goroutine that needs more ends the process with
+    /// a message. Go: debug.SetMaxStack.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is below 65536 or above 1 GB.</exception>
+    public static long MaxStack
+    {
+        get => StackGrowth.MaxStack;
+
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, (long)Layout.SmallestLargeStack);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(value, (long)Layout.MaxStackLimit);
+            StackGrowth.MaxStack = LargeStacks.RoundUp((nint)value);
+        }
+    }
+
+    /// <summary>How many goroutines exist: running, ready to run or waiting. Go: NumGoroutine.</summary>
+    public static long Count => Scheduler.LiveCount;
+
+    /// <summary>The number of the calling goroutine, unique in the process; 0 on any other thread.</summary>
+    public static long Id
+    {
+        get
+        {
+            Goroutine* g = Current.GoroutineOrNull();
+            return g == null ? 0 : g->Id;
+        }
+    }
+
+    /// <summary>Whether the caller is a goroutine.</summary>
+    public static bool IsGoroutine => Current.GoroutineOrNull() != null;
+
+    /// <summary>
+    /// Runs a function in a new goroutine; returns at once. The first call starts the runtime. An exception
+    /// that the function does not catch ends the process, as on a thread. Go: go f().
+    /// </summary>
+    /// <param name="function">What to run. Its ExecutionContext (AsyncLocal values) starts empty.</param>
+    /// <exception cref="ArgumentNullException">The function is null.</exception>
+    /// <exception cref="InsufficientMemoryException">No memory for another goroutine; the message says
+    /// what to raise.</exception>
+    /// <exception cref="PlatformNotSupportedException">The program was not published with NativeAOT, or
+    /// its .NET runtime is not one that Weft supports.</exception>
+    public static void Run(Action function)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        Start(function, null, &Invoker.Call, default);
+    }
+
+    /// <summary>The same, on a stack chosen by <paramref name="stack"/>.</summary>
+    /// <param name="function">What to run.</param>
+    /// <param name="stack">Movable, the default, or fixed.</param>
+    /// <exception cref="ArgumentNullException">The function is null.</exception>
+    public static void Run(Action function, StackOptions stack)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        Start(function, null, &Invoker.Call, stack);
+    }
+
+    /// <summary>
+    /// Runs a function with an argument: a static lambda and its state need no closure. Nothing is allocated
+    /// for the start when the state is an object, or at most 64 bytes without references; other states are
+    /// boxed once.
+    /// </summary>
+    /// <typeparam name="TState">The argument.</typeparam>
+    /// <param name="function">What to run.</param>
+    /// <param name="state">Its argument.</param>
+    /// <exception cref="ArgumentNullException">The function is null.</exception>
+    public static void Run<TState>(Action<TState> function, TState state)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        if (typeof(TState).IsValueType
+            && !RuntimeHelpers.IsReferenceOrContainsReferences<TState>()
+            && Unsafe.SizeOf<TState>() <= Goroutine.InlineStateSize)
+        {
+            Scheduler.EnsureStarted();
+            Goroutine* g = Scheduler.Create(GoroutineKind.Movable, 0);
+            Unsafe.WriteUnaligned(g->InlineState, state);
+            Goroutine.Delegate(g) = function;
+            g->Invoke = &Invoker.CallInline<TState>;
+            Scheduler.Start(g);
+            return;
+        }
+        Start(
+            function,
+            state,
+            typeof(TState).IsValueType ? &Invoker.CallBoxed<TState> : &Invoker.CallObject<TState>,
+            default);
+    }
+
+    /// <summary>Lets other goroutines run, then goes on. On a thread: yields the thread. Go:
+    /// Gosched.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Yield()
+    {
+        Goroutine* g = Current.GoroutineOrNull();
+        if (g == null)
+        {
+            _ = Thread.Yield();
+            return;
+        }
+        Scheduler.Yield(g); // Inlined: a return of its own would be mispredicted after each switch.
+    }
+
+    /// <summary>
+    /// Ends the calling goroutine; its finally blocks run first. Works by an exception, so code above that
+    /// catches every exception must throw it again. Go: Goexit.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The caller is not a goroutine.</exception>
+    public static void Exit()
+    {
+        if (!IsGoroutine)
+        {
+            throw new InvalidOperationException("Go.Exit: the caller is not a goroutine.");
+        }
+        throw new GoroutineExit();
+    }
+
+    private static void Start(
+        Delegate function, object? state, delegate*<Goroutine*, void> invoke, StackOptions stack)
+    {
+        Scheduler.EnsureStarted();
+        Goroutine* g = Scheduler.Create(
+            stack.IsFixed ? GoroutineKind.Fixed : GoroutineKind.Movable, (nint)stack.Bytes);
+        Goroutine.Delegate(g) = function;
+        Goroutine.StateObject(g) = state;
+        g->Invoke = invoke;
+        Scheduler.Start(g);
+    }
+}

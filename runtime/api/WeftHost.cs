@@ -1,0 +1,53 @@
+// A program whose main is a goroutine.
+
+using Weft.Runtime;
+
+namespace Weft;
+
+/// <summary>Runs a program's main function as a goroutine.</summary>
+public static class WeftHost
+{
+    private const int NotAotExitCode = 1;
+
+    /// <summary>
+    /// Runs <paramref name="main"/> in a goroutine and blocks the calling thread until it returns. Other
+    /// goroutines are not waited for: the program is expected to return the result from its own main.
+    /// </summary>
+    /// <param name="main">The program.</param>
+    /// <returns>What main returns; 1, after one line on standard error, when the program was not published
+    /// with NativeAOT.</returns>
+    /// <exception cref="ArgumentNullException">Main is null.</exception>
+    /// <exception cref="InvalidOperationException">The caller is a goroutine already.</exception>
+    public static int Run(Func<int> main)
+    {
+        ArgumentNullException.ThrowIfNull(main);
+        if (!Startup.IsAot)
+        {
+            Console.Error.WriteLine(Startup.NeedsAot);
+            return NotAotExitCode;
+        }
+        if (Go.IsGoroutine)
+        {
+            throw new InvalidOperationException("WeftHost.Run: the caller is a goroutine already.");
+        }
+        int result = 0;
+        WaitGroup done = new();
+        done.Go(() => result = main());
+        done.Wait();
+        return result;
+    }
+
+    /// <summary>The same for a main that returns nothing; the exit code is 0.</summary>
+    /// <param name="main">The program.</param>
+    /// <returns>0, or 1 when the program was not published with NativeAOT.</returns>
+    /// <exception cref="ArgumentNullException">Main is null.</exception>
+    public static int Run(Action main)
+    {
+        ArgumentNullException.ThrowIfNull(main);
+        return Run(() =>
+        {
+            main();
+            return 0;
+        });
+    }
+}

@@ -1,0 +1,40 @@
+// Sizes that more than one file relies on. WEFT_SMALL, a test build, makes them tiny, so that tests reach
+// the edges of queues and pools with a handful of goroutines.
+
+namespace Weft.Runtime;
+
+internal static class Layout
+{
+    internal const int CacheLine = 64;
+
+    /// <summary>The first size that a stack grows to, and the smallest that is not the first page.</summary>
+    internal const nint SmallestLargeStack = 64 * 1024;
+
+    /// <summary>The address space of a fixed stack, unless the caller says otherwise.</summary>
+    internal const nint FixedStackDefault = 256 * 1024;
+
+    /// <summary>What a stack may grow to, unless Go.MaxStack says otherwise.</summary>
+    internal const nint MaxStackDefault = 256 * 1024 * 1024;
+
+    /// <summary>The largest value of Go.MaxStack, and the largest fixed stack.</summary>
+    internal const nint MaxStackLimit = 1024 * 1024 * 1024;
+
+    /// <summary>The largest value of Go.MaxProcs.</summary>
+    internal const int MaxProcessors = 1024;
+
+#if WEFT_SMALL
+    internal const int RunQueueSize = 4;
+    internal const int FreeGoroutinesPerProcessor = 2;
+    internal const int LargeStacksKept = 2;
+    internal const int FreePagesKept = 64;
+    internal const int SlotsPerChunk = 16;
+    internal const bool RandomChoice = true;
+#else
+    internal const int RunQueueSize = 256;
+    internal const int FreeGoroutinesPerProcessor = 64;
+    internal const int LargeStacksKept = 256;
+    internal const int FreePagesKept = 16 * 1024;
+    internal const int SlotsPerChunk = 256;
+    internal const bool RandomChoice = false;
+#endif
+}

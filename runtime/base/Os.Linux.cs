@@ -1,0 +1,244 @@
+// Linux, x86-64: system calls by number, so that errno stays the caller's and no libc frame, however
+// large, lies on a goroutine's stack. The few libc calls are those that own state (threads, signals).
+
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Os
+{
+    internal const int SignalSegv = 11;
+
+    private const nint SysWrite = 1;
+    private const nint SysMmap = 9;
+    private const nint SysMprotect = 10;
+    private const nint SysMunmap = 11;
+    private const nint SysSchedYield = 24;
+    private const nint SysMadvise = 28;
+    private const nint SysNanosleep = 35;
+    private const nint SysSigaltstack = 131;
+    private const nint SysFutex = 202;
+    private const nint SysProcessMadvise = 440;
+
+    private const int ProtNone = 0;
+    private const int ProtReadWrite = 3;
+    private const int MapPrivateAnonymousNoReserve = 0x4022;
+    private const int AdviseDontNeed = 4;
+    private const int AdviseNoHugePage = 15;
+    private const int AdviseGuardInstall = 102;
+    private const int PidFdSelf = -10000;
+    private const int FutexWaitPrivate = 128;
+    private const int FutexWakePrivate = 129;
+    private const int ClockMonotonic = 1;
+    private const int SaSigInfo = 4;
+    private const int SaOnStack = 0x08000000;
+    private const int SaRestart = 0x10000000;
+    private const int SigactionFlagsOffset = 136;
+
+    private static int s_guardByProtection;
+
+    /// <summary>Whether guards cost a mapping each (mprotect), because the kernel has no guard regions.
+    /// Set by the first refusal, or by WEFT_GUARD=mprotect.</summary>
+    internal static bool GuardByProtection
+    {
+        get => s_guardByProtection != 0;
+        set => s_guardByProtection = value ? 1 : 0;
+    }
+
+    /// <summary>Reserves address space: readable, writable, zero, without huge pages.</summary>
+    internal static nint Reserve(nint bytes)
+    {
+        nint address = Syscall(
+            SysMmap, 0, bytes, ProtReadWrite, MapPrivateAnonymousNoReserve, -1, 0);
+        if (address > 0)
+        {
+            _ = Syscall(SysMadvise, address, bytes, AdviseNoHugePage, 0, 0, 0);
+        }
+        return address;
+    }
+
+    internal static nint Release(nint address, nint bytes) =>
+        Syscall(SysMunmap, address, bytes, 0, 0, 0, 0);
+
+    /// <summary>Makes pages fault on any access.</summary>
+    internal static nint Guard(nint address, nint bytes)
+    {
+        if (s_guardByProtection == 0)
+        {
+            nint result = Syscall(SysMadvise, address, bytes, AdviseGuardInstall, 0, 0, 0);
+            if (result == 0)
+            {
+                return 0;
+            }
+            s_guardByProtection = 1;
+        }
+        return Syscall(SysMprotect, address, bytes, ProtNone, 0, 0, 0);
+    }
+
+    /// <summary>Guards the first page of each of <paramref name="count"/> slots, in one system call where
+    /// the kernel can (Linux 6.15). The buffer has two words for each slot.</summary>
+    internal static nint GuardEach(nint address, nint stride, int count, nint* buffer)
+    {
+        if (s_guardByProtection == 0)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                buffer[2 * i] = address + (i * stride);
+                buffer[(2 * i) + 1] = PageSize;
+            }
+            nint done = Syscall(
+                SysProcessMadvise, PidFdSelf, (nint)buffer, count, AdviseGuardInstall, 0, 0);
+            if (done == (nint)count * PageSize)
+            {
+                return 0;
+            }
+        }
+        for (int i = 0; i < count; i++)
+        {
+            nint error = Guard(address + (i * stride), PageSize);
+            if (error < 0)
+            {
+                return error;
+            }
+        }
+        return 0;
+    }
+
+    /// <summary>Gives the pages back to the system; the next touch finds zeros.</summary>
+    internal static nint Discard(nint address, nint bytes) =>
+        Syscall(SysMadvise, address, bytes, AdviseDontNeed, 0, 0, 0);
+
+    internal static void SchedYield() => _ = Syscall(SysSchedYield, 0, 0, 0, 0, 0, 0);
+
+    /// <summary>Sleeps without letting a collection proceed: for tens of microseconds only.</summary>
+    internal static void Nap(long nanoseconds)
+    {
+        long* time = stackalloc long[2];
+        time[0] = 0;
+        time[1] = nanoseconds;
+        _ = Syscall(SysNanosleep, (nint)time, 0, 0, 0, 0, 0);
+    }
+
+    /// <summary>Sleeps while *<paramref name="word"/> is <paramref name="expected"/>, until woken. May
+    /// wake without cause. Lets collections proceed; must be called on a system stack.</summary>
+    internal static void WaitOnAddress(int* word, int expected) =>
+        _ = SyscallBlocking(SysFutex, (nint)word, FutexWaitPrivate, expected, 0, 0, 0);
+
+    internal static void WakeAddress(int* word, int count) =>
+        _ = Syscall(SysFutex, (nint)word, FutexWakePrivate, count, 0, 0, 0);
+
+    internal static long NowNs()
+    {
+        long* time = stackalloc long[2];
+        _ = ClockGetTime(ClockMonotonic, time);
+        return (time[0] * 1_000_000_000) + time[1];
+    }
+
+    internal static void WriteError(byte* text, nint length) =>
+        _ = Syscall(SysWrite, 2, (nint)text, length, 0, 0, 0);
+
+    [DoesNotReturn]
+    internal static void Abort()
+    {
+        LibcAbort();
+        while (true)
+        {
+        }
+    }
+
+    /// <summary>Starts a detached thread. Must be called on a system stack.</summary>
+    internal static nint StartThread(delegate* unmanaged<nint, nint> main, nint argument)
+    {
+        nint thread;
+        int error = PthreadCreate(&thread, 0, main, argument);
+        if (error != 0)
+        {
+            return -error;
+        }
+        _ = PthreadDetach(thread);
+        return 0;
+    }
+
+    /// <summary>Installs a raw handler for <paramref name="signal"/>, all signals masked while it runs,
+    /// on the alternate stack. Gives back the handler that was there.</summary>
+    internal static nint SetHandler(int signal, nint handler, out nint previous)
+    {
+        byte* action = stackalloc byte[152];
+        byte* old = stackalloc byte[152];
+        Unsafe.InitBlock(action, 0, 152);
+        *(nint*)action = handler;
+        Unsafe.InitBlock(action + 8, 0xff, 128);
+        *(int*)(action + SigactionFlagsOffset) = SaSigInfo | SaOnStack | SaRestart;
+        int result = Sigaction(signal, action, old);
+        previous = *(nint*)old;
+        return result;
+    }
+
+    /// <summary>Adds "run on the alternate stack" to every handler that is installed without it.</summary>
+    internal static void MoveHandlersToSignalStack()
+    {
+        byte* action = stackalloc byte[152];
+        for (int signal = 1; signal <= 64; signal++)
+        {
+            if (Sigaction(signal, null, action) != 0 || *(nint*)action is 0 or 1)
+            {
+                continue;
+            }
+            if ((*(int*)(action + SigactionFlagsOffset) & SaOnStack) == 0)
+            {
+                _ = Sigaction(signal, action, null); // The wrapped sigaction adds the flag.
+            }
+        }
+    }
+
+    /// <summary>Makes <paramref name="bytes"/> at <paramref name="low"/> this thread's signal
+    /// stack.</summary>
+    internal static nint UseSignalStack(nint low, nint bytes)
+    {
+        nint* stack = stackalloc nint[3];
+        stack[0] = low;
+        stack[1] = 0;
+        stack[2] = bytes;
+        return Syscall(SysSigaltstack, (nint)stack, 0, 0, 0, 0, 0);
+    }
+
+    /// <summary>The smallest signal stack that the CPU's register state allows.</summary>
+    internal static nint MinimumSignalStack() => (nint)GetAuxVal(51);
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_syscall")]
+    private static extern nint Syscall(
+        nint number, nint a, nint b, nint c, nint d, nint e, nint f);
+
+    [DllImport("weft", EntryPoint = "weft_syscall")]
+    private static extern nint SyscallBlocking(
+        nint number, nint a, nint b, nint c, nint d, nint e, nint f);
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "clock_gettime")]
+    private static extern int ClockGetTime(int clock, long* time);
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "abort")]
+    private static extern void LibcAbort();
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "pthread_create")]
+    private static extern int PthreadCreate(
+        nint* thread, nint attributes, delegate* unmanaged<nint, nint> main, nint argument);
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "pthread_detach")]
+    private static extern int PthreadDetach(nint thread);
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "sigaction")]
+    private static extern int Sigaction(int signal, byte* action, byte* old);
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "getauxval")]
+    private static extern nuint GetAuxVal(nuint kind);
+}

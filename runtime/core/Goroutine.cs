@@ -1,0 +1,173 @@
+// A goroutine: the upper half of a page whose lower half is its first stack.
+//
+//   low address                                                             high address
+//   [ guard page, 4096 ][ first stack, 2048 ........ <- sp ][ Goroutine (this), 2048 ]
+//
+//   Dead --Spawn--> Runnable --Execute--> Running --Park--> Waiting --Ready--> Runnable
+//                                            `--Exit--> Dead        `--Yield (from Running)
+//
+// Who owns the stack, and who may leave the state:
+//   Dead      a free list. Spawn leaves it.
+//   Runnable  the run queue that holds it; nobody runs on the stack. Execute leaves it.
+//   Running   the machine in Machine. Only code on that machine leaves it.
+//   Waiting   nobody. Whoever took the goroutine off the queue it waits in leaves it, through Ready;
+//             until then a peer may write the element slots of its waiters under the queue's lock.
+//
+// The control block never moves; the stack does, while Running. A thread that is no goroutine and has
+// to wait borrows one too (Kind.Thread): its stack half is not used.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+internal enum GoroutineState
+{
+    Dead,
+    Runnable,
+    Running,
+    Waiting,
+}
+
+internal enum GoroutineKind
+{
+    /// <summary>Starts at 2 KB and grows by copying.</summary>
+    Movable,
+
+    /// <summary>Address space reserved up front; pointers into the stack stay valid.</summary>
+    Fixed,
+
+    /// <summary>A stand-in for a thread that waits.</summary>
+    Thread,
+}
+
+internal enum ParkReason
+{
+    None,
+    Yield,
+    ChanSend,
+    ChanReceive,
+    WaitGroup,
+    Exit,
+}
+
+[StructLayout(LayoutKind.Explicit, Size = ControlSize)]
+internal unsafe struct Goroutine
+{
+    internal const int ControlSize = 2048;
+    internal const int FirstStackSize = 2048;
+    internal const int InlineStateSize = 64;
+    internal const int WaiterCount = 8;
+
+    [FieldOffset(0x00)]
+    internal Context Context;
+
+    /// <summary>Lowest usable byte of the current stack. Changed by growth, while running.</summary>
+    [FieldOffset(0x50)]
+    internal nint StackLow;
+
+    /// <summary>One past the highest byte of the current stack.</summary>
+    [FieldOffset(0x58)]
+    internal nint StackHigh;
+
+    /// <summary>The machine that runs it, or ran it last; null before its first run.</summary>
+    [FieldOffset(0x68)]
+    internal Machine* Machine;
+
+    [FieldOffset(0x70)]
+    private GoroutineState _state;
+
+    [FieldOffset(0x74)]
+    internal GoroutineKind Kind;
+
+    [FieldOffset(0x78)]
+    internal long Id;
+
+    /// <summary>The next in the one list that holds it: a run queue, a free list.</summary>
+    [FieldOffset(0x80)]
+    internal Goroutine* Link;
+
+    /// <summary>What to run. An object reference, a root always.</summary>
+    [FieldOffset(0x88)]
+    internal nint DelegateSlot;
+
+    /// <summary>The argument, when it is an object. A root always.</summary>
+    [FieldOffset(0x90)]
+    internal nint StateObjectSlot;
+
+    /// <summary>What it waits on, while it waits. A root always.</summary>
+    [FieldOffset(0x98)]
+    internal nint ParkObjectSlot;
+
+    /// <summary>Runs the delegate with its argument.</summary>
+    [FieldOffset(0xa0)]
+    internal delegate*<Goroutine*, void> Invoke;
+
+    /// <summary>Called once the goroutine has left its stack; false means that it need not wait.</summary>
+    [FieldOffset(0xa8)]
+    internal delegate*<Goroutine*, void*, bool> ParkCommit;
+
+    [FieldOffset(0xb0)]
+    internal void* ParkArgument;
+
+    [FieldOffset(0xb8)]
+    internal ParkReason Reason;
+
+    /// <summary>For Kind.Thread: 1 once Ready was called. The thread sleeps on this word.</summary>
+    [FieldOffset(0xbc)]
+    internal int Wakened;
+
+    /// <summary>The argument, when it is a small value without references.</summary>
+    [FieldOffset(0xc0)]
+    internal fixed byte InlineState[InlineStateSize];
+
+    [FieldOffset(0x100)]
+    private Waiter _firstWaiter;
+
+    internal readonly GoroutineState State => _state;
+
+    /// <summary>The first byte of the page.</summary>
+    internal static nint FirstStackLow(Goroutine* g) => (nint)g - FirstStackSize;
+
+    internal static ref Delegate? Delegate(Goroutine* g) =>
+        ref Unsafe.AsRef<Delegate?>(&g->DelegateSlot);
+
+    internal static ref object? StateObject(Goroutine* g) =>
+        ref Unsafe.AsRef<object?>(&g->StateObjectSlot);
+
+    internal static ref object? ParkObject(Goroutine* g) =>
+        ref Unsafe.AsRef<object?>(&g->ParkObjectSlot);
+
+    internal static nint* ObjectSlots(Goroutine* g) => &g->DelegateSlot;
+
+    internal const int ObjectSlotCount = 3;
+
+    internal static Waiter* WaiterAt(Goroutine* g, int index) => &g->_firstWaiter + index;
+
+    /// <summary>The one place where the state changes. The caller owns the state it leaves (see the
+    /// table above), so a plain store is enough; a mismatch means that the rule is broken.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Transition(GoroutineState from, GoroutineState to)
+    {
+        if (_state != from)
+        {
+            FailTransition(from, to);
+        }
+        _state = to;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private readonly void FailTransition(GoroutineState from, GoroutineState to)
+    {
+        Fatal.Write("weft: goroutine "u8);
+        Fatal.Write(Id);
+        Fatal.Write(" is in state "u8);
+        Fatal.Write((int)_state);
+        Fatal.Write(", expected "u8);
+        Fatal.Write((int)from);
+        Fatal.Write(" on the way to "u8);
+        Fatal.Write((int)to);
+        Fatal.Write("\n"u8);
+        Fatal.Throw("goroutine: transition from an unexpected state"u8);
+    }
+}

@@ -1,0 +1,21 @@
+// The commit of a park on an object: its lock is released once the goroutine has left its stack. The
+// object is found through the goroutine, whose ParkObject is a root: a pointer into it would not survive
+// a collection.
+
+namespace Weft.Runtime;
+
+/// <summary>An object whose lock a goroutine holds while it parks on it.</summary>
+internal interface IParkLock
+{
+    public void Unlock();
+}
+
+internal static unsafe class ParkLock
+{
+    /// <summary>For Scheduler.Park: releases the lock of what g waits on. g waits in any case.</summary>
+    internal static bool Release(Goroutine* g, void* argument)
+    {
+        ((IParkLock)Goroutine.ParkObject(g)!).Unlock();
+        return true;
+    }
+}

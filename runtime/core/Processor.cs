@@ -1,0 +1,71 @@
+// A processor: the right to run goroutines, and what belongs to whoever holds it. Go.MaxProcs of them may
+// be held at a time.
+//
+//   Idle --acquired by a machine--> Held --released--> Idle        Idle --MaxProcs lowered--> Retired
+
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+internal enum ProcessorState
+{
+    Retired,
+    Idle,
+    Held,
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct Processor
+{
+    private const uint GlobalEvery = 61;
+
+    /// <summary>Owner: the holder; thieves as RunQueue allows.</summary>
+    internal RunQueue Queue;
+
+    /// <summary>Counts scheduling rounds. Owner.</summary>
+    internal uint Tick;
+
+    /// <summary>The round that last looked at the global queue. Owner.</summary>
+    internal uint LastGlobalTick;
+
+    internal int Id;
+
+    /// <summary>Guarded by the scheduler's lock.</summary>
+    internal ProcessorState State;
+
+    /// <summary>The machine that holds it. Written by that machine.</summary>
+    internal Machine* Machine;
+
+    /// <summary>The next idle one. Guarded by the scheduler's lock.</summary>
+    internal Processor* Link;
+
+    /// <summary>Dead goroutines to spawn from. Owner.</summary>
+    internal Goroutine* Free;
+
+    internal int FreeCount;
+
+    /// <summary>Spawned minus ended here; the sum over all processors is the number of goroutines.</summary>
+    internal long Live;
+
+    /// <summary>Ids taken from the global counter in advance. Owner.</summary>
+    internal long NextId;
+
+    internal long LastId;
+
+    /// <summary>State of the generator for choices that must only be varied. Owner.</summary>
+    internal ulong Random;
+
+    /// <summary>Whether it is time to look at the global queue before the local one, and at the ring
+    /// before the goroutine that was made ready last: without it either could starve.</summary>
+    internal readonly bool IsGlobalDue => IsGlobalDueAt(Tick);
+
+    internal readonly bool IsGlobalDueAt(uint tick) => tick - LastGlobalTick >= GlobalEvery;
+
+    internal uint NextRandom(uint bound)
+    {
+        Random ^= Random << 13;
+        Random ^= Random >> 7;
+        Random ^= Random << 17;
+        return (uint)((Random >> 33) % bound);
+    }
+}

@@ -1,0 +1,80 @@
+// The assembly, typed. asm/README.md is the contract of each routine. Nothing here allocates, throws or
+// is stopped by the collector.
+
+using System.Runtime;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace Weft.Runtime;
+
+internal static unsafe class Switch
+{
+    /// <summary>Saves the caller into <paramref name="from"/> and resumes <paramref name="to"/>, both
+    /// goroutines. Returns the message of the switch that resumes the caller.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_switch")]
+    internal static extern Goroutine* To(
+        Goroutine* from, Goroutine* to, Goroutine* running, Goroutine* message);
+
+    /// <summary>The same from a goroutine to a system stack (running is null).</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_switch_bounds")]
+    internal static extern Goroutine* ToSystem(
+        Goroutine* from, Machine* to, Goroutine* running, Goroutine* message);
+
+    /// <summary>The same from a system stack to a goroutine.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_switch_bounds")]
+    internal static extern Goroutine* FromSystem(
+        Machine* from, Goroutine* to, Goroutine* running, Goroutine* message);
+
+    /// <summary>Builds the frame that the first switch to <paramref name="g"/> starts with.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_prepare")]
+    internal static extern void Prepare(
+        Goroutine* g, nint top, delegate* unmanaged<Goroutine*, Goroutine*, void> main, Goroutine* argument);
+
+    /// <summary>Makes sure that <paramref name="bytes"/> of stack are free: no growth before them.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_reserve")]
+    internal static extern void Reserve(nint bytes);
+
+    /// <summary>Calls a function by its C address.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_call")]
+    internal static extern nint Call(nint function, nint a, nint b, nint c);
+
+    /// <summary>Calls a raw C# function on the machine's system stack, collections shut out; in place
+    /// where the caller is not a goroutine.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_call_on_system_stack")]
+    internal static extern nint CallOnSystemStack(nint function, nint a, nint b);
+
+    /// <summary>The offsets and addresses that the assembly was built with.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_layout")]
+    internal static extern nint* Layout();
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_hook_table")]
+    private static extern nint* HookTable();
+
+    /// <summary>Lets a collection that wants this thread stopped have it.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "RhpGcPoll")]
+    internal static extern void PollForCollection();
+
+    /// <summary>One step of a spin loop.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Pause() => X86Base.Pause();
+
+    /// <summary>What the assembly calls: growth before native code, and the report of parked stacks.
+    /// Both must be raw: static, no allocation, no throw, no lazily initialised static.</summary>
+    internal static void SetHooks(
+        delegate*<nint, nint, nint> grow, delegate*<nint, byte*, void> reportRoots)
+    {
+        nint* hooks = HookTable();
+        hooks[0] = (nint)grow;
+        hooks[1] = (nint)reportRoots;
+    }
+}

@@ -1,0 +1,225 @@
+// Where the next goroutine comes from, in order: every 61st time the global queue; the local queue; the
+// global queue; half of another processor's. Else the machine gives its processor up and sleeps.
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private const int StealPasses = 4;
+
+    /// <summary>On m's system stack, m holding a processor. Returns with one, perhaps another.</summary>
+    private static Goroutine* FindRunnable(Machine* m)
+    {
+        while (true)
+        {
+            Goroutine* g = FindOnce(m);
+            if (g != null)
+            {
+                StopSpinning(m);
+                return g;
+            }
+            Sleep(m);
+        }
+    }
+
+    /// <summary>One search; null when m no longer holds a processor and has to sleep.</summary>
+    private static Goroutine* FindOnce(Machine* m)
+    {
+        while (true)
+        {
+            Processor* p = m->Processor;
+            if (p->Id >= MaxProcessors)
+            {
+                Retire(m, p);
+                return null;
+            }
+            Goroutine* g = FindLocal(p);
+            g = g == null ? TakeGlobal(p, Layout.RunQueueSize / 2) : g;
+            g = g == null ? StealWork(m, p) : g;
+            if (g != null)
+            {
+                return g;
+            }
+            if (!GiveUpProcessor(m, p) && !CheckOnceMore(m))
+            {
+                return null;
+            }
+        }
+    }
+
+    /// <summary>The local choice, with the global queue first when that is due.</summary>
+    private static Goroutine* FindLocal(Processor* p)
+    {
+        p->Tick++;
+        if (!p->IsGlobalDue)
+        {
+            return p->Queue.Pop();
+        }
+        p->LastGlobalTick = p->Tick;
+        Goroutine* g = TakeGlobal(p, most: 1); // Only for fairness: the local queue has work.
+        return g != null ? g : p->Queue.PopRingFirst();
+    }
+
+    /// <summary>Takes a fair share of the global queue, most at the most: one to run, the others for
+    /// later.</summary>
+    private static Goroutine* TakeGlobal(Processor* p, int most)
+    {
+        if (Volatile.Read(ref s_globalCount) == 0)
+        {
+            return null;
+        }
+        s_lock.Enter();
+        Goroutine* first = PopGlobal();
+        int room = Layout.RunQueueSize - (int)p->Queue.Count; // Only we fill it, so room only grows.
+        int share = Math.Min(s_globalCount / MaxProcessors, Math.Min(room, most - 1));
+        for (int i = 0; i < share; i++)
+        {
+            bool pushed = p->Queue.TryPush(PopGlobal());
+            Check.Always(pushed, "scheduler: a queue with room is full"u8);
+        }
+        s_lock.Exit();
+        return first;
+    }
+
+    /// <summary>Under s_lock.</summary>
+    private static Goroutine* PopGlobal()
+    {
+        Goroutine* g = s_globalHead;
+        if (g != null)
+        {
+            s_globalHead = g->Link;
+            if (s_globalHead == null)
+            {
+                s_globalTail = null;
+            }
+            Volatile.Write(ref s_globalCount, s_globalCount - 1);
+        }
+        return g;
+    }
+
+    /// <summary>Under s_lock. A linked list of count goroutines, first to last.</summary>
+    private static void PushGlobal(Goroutine* first, Goroutine* last, int count)
+    {
+        last->Link = null;
+        if (s_globalTail == null)
+        {
+            s_globalHead = first;
+        }
+        else
+        {
+            s_globalTail->Link = first;
+        }
+        s_globalTail = last;
+        Volatile.Write(ref s_globalCount, s_globalCount + count);
+    }
+
+    /// <summary>Looks at the other processors in a random order, each once a pass. At most half as many
+    /// machines spin as processors are busy.</summary>
+    private static Goroutine* StealWork(Machine* m, Processor* p)
+    {
+        int count = Volatile.Read(ref s_processorCount);
+        if (count == 1 || p->Queue.Exclusive)
+        {
+            return null;
+        }
+        if (!m->IsSpinning)
+        {
+            int busy = MaxProcessors - Volatile.Read(ref s_idleProcessorCount);
+            if (2 * Volatile.Read(ref s_spinning) >= busy)
+            {
+                return null;
+            }
+            m->IsSpinning = true;
+            Interlocked.Increment(ref s_spinning);
+        }
+        for (int pass = 0; pass < StealPasses; pass++)
+        {
+            StealOrder order = new((uint)count, p->NextRandom(uint.MaxValue));
+            for (; !order.Done; order.Advance())
+            {
+                Processor* victim = s_processors[order.Position];
+                if (victim == p)
+                {
+                    continue;
+                }
+                Goroutine* g = p->Queue.StealFrom(&victim->Queue, takeNext: pass == StealPasses - 1);
+                if (g != null)
+                {
+                    return g;
+                }
+            }
+        }
+        return null;
+    }
+
+    /// <summary>Makes p idle. True when work appeared in time, and m still holds p.</summary>
+    private static bool GiveUpProcessor(Machine* m, Processor* p)
+    {
+        s_lock.Enter();
+        if (s_globalCount > 0)
+        {
+            s_lock.Exit();
+            return true;
+        }
+        Check.Debug(p->Queue.IsEmpty, "scheduler: a processor with work goes idle"u8);
+        m->Processor = null;
+        p->Machine = null;
+        if (p->Id >= s_maxProcessors)
+        {
+            p->State = ProcessorState.Retired;
+            ShareOrUnshare();
+        }
+        else
+        {
+            PushIdle(p);
+        }
+        s_lock.Exit();
+        return false;
+    }
+
+    /// <summary>Step 3 of the rule in Scheduler.cs: m stops spinning, then looks at all queues again. True
+    /// when it found work and got a processor for it.</summary>
+    private static bool CheckOnceMore(Machine* m)
+    {
+        if (!m->IsSpinning)
+        {
+            return false;
+        }
+        m->IsSpinning = false;
+        Interlocked.Decrement(ref s_spinning); // Full barrier; pairs with the one in WakeProcessor.
+        bool work = Volatile.Read(ref s_globalCount) > 0;
+        for (int i = 0; !work && i < Volatile.Read(ref s_processorCount); i++)
+        {
+            work = !s_processors[i]->Queue.IsEmpty;
+        }
+        if (!work)
+        {
+            return false;
+        }
+        s_lock.Enter();
+        Processor* p = PopIdle();
+        s_lock.Exit();
+        if (p == null)
+        {
+            return false;
+        }
+        Hold(m, p);
+        m->IsSpinning = true;
+        Interlocked.Increment(ref s_spinning);
+        return true;
+    }
+
+    /// <summary>Step 2: m has work. If it was the last that spun, another looks for more.</summary>
+    private static void StopSpinning(Machine* m)
+    {
+        if (!m->IsSpinning)
+        {
+            return;
+        }
+        m->IsSpinning = false;
+        if (Interlocked.Decrement(ref s_spinning) == 0)
+        {
+            WakeProcessor();
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// A machine's life: find a goroutine, run it until it switches back, complete what it left undone.
+//
+// A goroutine that stops leaves a message, itself, to whoever runs next on this machine: the loop here, or
+// the goroutine it switched to directly. Only the receiver makes it visible to others (Complete): its
+// stack is no longer in use then, so another machine may resume it at once. Doing it before the switch
+// would let two machines share one stack.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private const nint SignalStackSize = 64 * 1024;
+
+    /// <summary>A machine's thread starts here, already registered, its first processor waiting.</summary>
+    [UnmanagedCallersOnly]
+    private static nint MachineMain(nint argument)
+    {
+        Machine* m = (Machine*)argument;
+        PrepareThread(m);
+        AcquireNext(m);
+        Loop(m);
+        return 0;
+    }
+
+    /// <summary>Makes this thread m: facts about its stack, a signal stack, its statics' cell.</summary>
+    private static void PrepareThread(Machine* m)
+    {
+        _ = Environment.CurrentManagedThreadId; // Registers this thread's cell for thread statics.
+        nint thread = Current.Thread();
+        m->Thread = thread;
+        m->Context.BoundsLow = RuntimeThread.Field(thread, RuntimeThread.BoundsLow);
+        m->Context.BoundsHigh = RuntimeThread.Field(thread, RuntimeThread.BoundsHigh);
+        m->StackHigh = m->Context.BoundsHigh;
+        Check.Always(
+            RuntimeThread.Field(thread, RuntimeThread.InlinedList) == (nint)Current.StaticsCell(),
+            "machine: thread statics have more than one root"u8);
+
+        nint size = Math.Max(SignalStackSize, Os.MinimumSignalStack() * 4);
+        nint stack = Os.Reserve(size + Os.PageSize);
+        Check.Always(stack > 0, "machine: no memory for a signal stack"u8);
+        Check.Always(Os.Guard(stack, Os.PageSize) == 0, "machine: no guard for a signal stack"u8);
+        Check.Always(
+            Os.UseSignalStack(stack + Os.PageSize, size) == 0, "machine: no signal stack"u8);
+        GcRoots.Register(m);
+        Current.SetMachine(m);
+    }
+
+    private static void Loop(Machine* m)
+    {
+        while (true)
+        {
+            Goroutine* g = FindRunnable(m);
+            Assume(m, g);
+            Goroutine* message = Switch.FromSystem(m, g, g, null);
+            if (message != null)
+            {
+                Complete(message);
+            }
+        }
+    }
+
+    /// <summary>Makes g the goroutine that m runs. The switch must follow.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Assume(Machine* m, Goroutine* g)
+    {
+        g->Transition(GoroutineState.Runnable, GoroutineState.Running);
+        if (g->Machine != m)
+        {
+            Migrate(m, g);
+        }
+    }
+
+    /// <summary>g ran on another machine last, or never. Where native frames or an exception dispatch lie
+    /// on its stack, they hold the address of that thread's Thread: "my thread", so replace it.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Migrate(Machine* m, Goroutine* g)
+    {
+        Machine* old = g->Machine;
+        g->Machine = m;
+        if (old == null || (g->Context.ExInfo == 0 && g->Context.NativeDepth <= 0))
+        {
+            return;
+        }
+        for (nint* word = (nint*)g->Context.SavedSp; word < (nint*)g->StackHigh; word++)
+        {
+            if (*word == old->Thread)
+            {
+                *word = m->Thread;
+            }
+        }
+    }
+
+    /// <summary>Finishes the stop of g, which left its stack on this machine.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Complete(Goroutine* g)
+    {
+        switch (g->Reason)
+        {
+            case ParkReason.Yield:
+                g->Transition(GoroutineState.Running, GoroutineState.Runnable);
+                Push(Current.Machine()->Processor, g, next: false);
+                break;
+
+            case ParkReason.Exit:
+                Recycle(Current.Machine()->Processor, g);
+                break;
+
+            default:
+                g->Transition(GoroutineState.Running, GoroutineState.Waiting);
+                if (g->ParkCommit != null && !g->ParkCommit(g, g->ParkArgument))
+                {
+                    g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+                    Push(Current.Machine()->Processor, g, next: true);
+                }
+                break;
+        }
+    }
+}

@@ -1,0 +1,194 @@
+// Park, Ready, Yield: how a goroutine stops, and how it starts again.
+//
+//   Running --Park--> Waiting --Ready--> Runnable --Assume--> Running
+//
+// Where the next goroutine is known, the switch goes straight to it; else to the machine's loop. Either way
+// the receiver completes the stop (Scheduler.Loop.cs), and only then can the goroutine be made ready.
+
+using System.Runtime.CompilerServices;
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    /// <summary>Stops the calling goroutine, or thread, until someone calls Ready on it. The commit is
+    /// called once it has left its stack: it usually releases the lock under which the caller enqueued
+    /// itself; if it returns false the caller goes on. Go: gopark.</summary>
+    internal static void Park(
+        Goroutine* g, delegate*<Goroutine*, void*, bool> commit, void* argument, ParkReason reason)
+    {
+        Check.Always(g->State == GoroutineState.Running, "park: goroutine is not running"u8);
+        g->ParkCommit = commit;
+        g->ParkArgument = argument;
+        g->Reason = reason;
+        if (g->Kind == GoroutineKind.Thread)
+        {
+            ParkThread(g);
+        }
+        else
+        {
+            SwitchAway(g);
+        }
+        g->Reason = ParkReason.None;
+    }
+
+    /// <summary>Makes a waiting goroutine, or thread, runnable. The caller has taken it out of the queue it
+    /// waited in, so nobody else does. Any thread. Go: goready.</summary>
+    internal static void Ready(Goroutine* g)
+    {
+        g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+        if (g->Kind == GoroutineKind.Thread)
+        {
+            Volatile.Write(ref g->Wakened, 1);
+            Os.WakeAddress(&g->Wakened, 1);
+            return;
+        }
+        Submit(g);
+    }
+
+    /// <summary>Ready for each of a linked list.</summary>
+    internal static void ReadyAll(Goroutine* list)
+    {
+        while (list != null)
+        {
+            Goroutine* next = list->Link; // Before Ready: its next queue links it anew.
+            Ready(list);
+            list = next;
+        }
+    }
+
+    /// <summary>Lets others run. Go: Gosched, but to the tail of the local queue.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Yield(Goroutine* g)
+    {
+        Machine* m = g->Machine;
+        Processor* p = m->Processor;
+        uint tick = p->Tick + 1;
+        p->Tick = tick;
+        Goroutine* next = null;
+        if (p->Queue.Exclusive && !p->IsGlobalDueAt(tick))
+        {
+            // No other machine takes from this queue, so g may be in it before it has left its stack.
+            next = p->Queue.Rotate(g);
+        }
+        if (next == null)
+        {
+            YieldShared(g);
+            return;
+        }
+        g->Transition(GoroutineState.Running, GoroutineState.Runnable);
+        Assume(m, next);
+        Goroutine* message = Switch.To(g, next, next, null);
+        if (message != null)
+        {
+            Complete(message);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void YieldShared(Goroutine* g)
+    {
+        Processor* p = g->Machine->Processor;
+        if (p->Queue.IsEmpty && Volatile.Read(ref s_globalCount) == 0 && p->Id < MaxProcessors)
+        {
+            return; // Nobody to yield to.
+        }
+        g->Reason = ParkReason.Yield;
+        SwitchAway(g);
+        g->Reason = ParkReason.None;
+    }
+
+    /// <summary>Switches to the next local goroutine, or to the loop where a longer search is due.</summary>
+    private static void SwitchAway(Goroutine* g)
+    {
+        Machine* m = g->Machine;
+        Processor* p = m->Processor;
+        Goroutine* next = null;
+        if (p->Id < MaxProcessors && !(p->IsGlobalDue && Volatile.Read(ref s_globalCount) > 0))
+        {
+            next = FindLocal(p);
+        }
+        Goroutine* message;
+        if (next != null)
+        {
+            Assume(m, next);
+            message = Switch.To(g, next, next, g);
+        }
+        else
+        {
+            message = Switch.ToSystem(g, m, null, g);
+        }
+        // Awake, perhaps on another machine: m and p are stale here.
+        if (message != null)
+        {
+            Complete(message);
+        }
+    }
+
+    /// <summary>A thread that is no goroutine waits in the kernel.</summary>
+    private static void ParkThread(Goroutine* g)
+    {
+        Volatile.Write(ref g->Wakened, 0);
+        g->Transition(GoroutineState.Running, GoroutineState.Waiting);
+        if (g->ParkCommit != null && !g->ParkCommit(g, g->ParkArgument))
+        {
+            g->Transition(GoroutineState.Waiting, GoroutineState.Running);
+            return;
+        }
+        while (Volatile.Read(ref g->Wakened) == 0)
+        {
+            Os.WaitOnAddress(&g->Wakened, 0);
+        }
+        g->Transition(GoroutineState.Runnable, GoroutineState.Running);
+    }
+
+    /// <summary>Puts a runnable goroutine where it will be found, and sees that somebody looks.</summary>
+    private static void Submit(Goroutine* g)
+    {
+        Machine* m = Current.Machine();
+        if (m != null && m->Processor != null)
+        {
+            Processor* p = m->Processor;
+            Push(p, g, next: true);
+            if (p->Queue.Exclusive)
+            {
+                return; // No other processor could take it.
+            }
+        }
+        else
+        {
+            s_lock.Enter();
+            PushGlobal(g, g, 1);
+            s_lock.Exit();
+        }
+        Interlocked.MemoryBarrier(); // Pairs with the decrement in CheckOnceMore.
+        WakeProcessor();
+    }
+
+    /// <summary>Puts a runnable goroutine into the local queue; half of a full one goes to the global
+    /// queue. On the machine that holds p.</summary>
+    private static void Push(Processor* p, Goroutine* g, bool next)
+    {
+        if (next && !(Layout.RandomChoice && p->NextRandom(2) == 0))
+        {
+            g = p->Queue.ExchangeNext(g);
+            if (g == null)
+            {
+                return;
+            }
+        }
+        while (!p->Queue.TryPush(g))
+        {
+            int count = p->Queue.TakeHalf(out Goroutine* first, out Goroutine* last);
+            if (count == 0)
+            {
+                continue;
+            }
+            last->Link = g;
+            s_lock.Enter();
+            PushGlobal(first, g, count + 1);
+            s_lock.Exit();
+            return;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+// A goroutine's beginning and end.
+//
+//   Spawn: a dead one from the processor's free list -> its first frame -> the queue
+//   Main:  runs the delegate on the goroutine's stack
+//   Exit:  leaves the stack for good; the receiver of the message recycles it
+
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    // What the runtime takes for the stack's bounds on a goroutine. Low, so that
+    // EnsureSufficientExecutionStack passes; and holding no address at all, because the collector
+    // ignores interior pointers between the bounds.
+    private const nint BoundsLow = 0;
+    private const nint BoundsHigh = 1;
+
+    /// <summary>Takes a dead goroutine and makes it runnable, but in no queue yet: the caller stores what
+    /// it needs, then calls Start. Throws InsufficientMemoryException when there is none.</summary>
+    internal static Goroutine* Create(GoroutineKind kind, nint fixedSize)
+    {
+        nint fixedStack = kind == GoroutineKind.Fixed ? TakeFixedStack(fixedSize) : 0;
+        Machine* m = Current.Machine();
+        Goroutine* g;
+        if (m == null)
+        {
+            g = GoroutinePages.Take(1);
+            if (g != null && kind != GoroutineKind.Thread)
+            {
+                g->Id = Interlocked.Increment(ref s_nextId);
+                Interlocked.Increment(ref s_externalLive);
+            }
+        }
+        else
+        {
+            g = TakeFree(m->Processor);
+        }
+        if (g == null)
+        {
+            throw new InsufficientMemoryException(OutOfGoroutines());
+        }
+        g->Kind = kind;
+        g->StackLow = Goroutine.FirstStackLow(g);
+        g->StackHigh = (nint)g;
+        g->Context.ReserveLow = g->StackLow;
+        g->Context.NativeDepth = -1; // The entry counts once: see Context.NativeDepth.
+        g->Context.BoundsLow = BoundsLow;
+        g->Context.BoundsHigh = BoundsHigh;
+        g->Machine = null;
+        if (kind == GoroutineKind.Fixed)
+        {
+            g->StackLow = fixedStack;
+            g->StackHigh = fixedStack + LargeStacks.RoundUp(fixedSize);
+            g->Context.ReserveLow = 0; // Never moved, so no check need ever ask.
+        }
+        g->Transition(GoroutineState.Dead, GoroutineState.Runnable);
+        return g;
+    }
+
+    /// <summary>Runs what Create made. The delegate and its argument are in place.</summary>
+    internal static void Start(Goroutine* g)
+    {
+        Switch.Prepare(g, g->StackHigh, &GoroutineMain, g);
+        Submit(g);
+    }
+
+    /// <summary>What the caller waits with: its goroutine, or a stand-in for a thread that is none. Give it
+    /// to LeaveWait afterwards.</summary>
+    internal static Goroutine* EnterWait()
+    {
+        EnsureStarted();
+        Goroutine* g = Current.Goroutine();
+        if (g == null)
+        {
+            g = Create(GoroutineKind.Thread, 0);
+            g->Transition(GoroutineState.Runnable, GoroutineState.Running);
+        }
+        return g;
+    }
+
+    internal static void LeaveWait(Goroutine* g)
+    {
+        if (g->Kind != GoroutineKind.Thread)
+        {
+            return;
+        }
+        Goroutine.ParkObject(g) = null;
+        g->Transition(GoroutineState.Running, GoroutineState.Dead);
+        g->Link = null;
+        GoroutinePages.Give(g);
+    }
+
+    /// <summary>Ends the calling goroutine. Its frames are gone: nothing is unwound here.</summary>
+    private static void Exit(Goroutine* g)
+    {
+        g->Reason = ParkReason.Exit;
+        SwitchAway(g);
+        Fatal.Throw("scheduler: a goroutine that ended runs again"u8);
+    }
+
+    [UnmanagedCallersOnly]
+    private static void GoroutineMain(Goroutine* g, Goroutine* message)
+    {
+        if (message != null)
+        {
+            Complete(message);
+        }
+        RunDelegate(g);
+        Exit(g);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void RunDelegate(Goroutine* g)
+    {
+        try
+        {
+            g->Invoke(g);
+        }
+        catch (GoroutineExit)
+        {
+            // Go.Exit: the frames above have run their finally blocks.
+        }
+        catch (Exception e) when (Unhandled.Report(g, e))
+        {
+            // Report returns false: the runtime ends the process as for any thread.
+        }
+    }
+
+    private static Goroutine* TakeFree(Processor* p)
+    {
+        Goroutine* g = p->Free;
+        if (g == null)
+        {
+            g = GoroutinePages.Take(Layout.FreeGoroutinesPerProcessor / 2);
+            if (g == null)
+            {
+                return null;
+            }
+            for (Goroutine* each = g; each != null; each = each->Link)
+            {
+                p->FreeCount++;
+            }
+        }
+        p->Free = g->Link;
+        p->FreeCount--;
+        p->Live++;
+        if (p->NextId == p->LastId)
+        {
+            p->LastId = Interlocked.Add(ref s_nextId, IdBatch);
+            p->NextId = p->LastId - IdBatch;
+        }
+        g->Id = ++p->NextId;
+        return g;
+    }
+
+    /// <summary>g has left its stack for good, on the machine that holds p.</summary>
+    private static void Recycle(Processor* p, Goroutine* g)
+    {
+        Goroutine.Delegate(g) = null;
+        Goroutine.StateObject(g) = null;
+        Goroutine.ParkObject(g) = null;
+        nint size = LargeStacks.RoundUp(g->StackHigh - g->StackLow); // Movable ones use over half.
+        nint low = g->StackLow;
+        // Dead before the stack is given away: from here on a collection does not look at it.
+        g->Transition(GoroutineState.Running, GoroutineState.Dead);
+        g->Context = default;
+        if (low != Goroutine.FirstStackLow(g))
+        {
+            LargeStacks.Give(low, size);
+        }
+        g->Link = p->Free;
+        p->Free = g;
+        p->Live--;
+        if (++p->FreeCount > Layout.FreeGoroutinesPerProcessor)
+        {
+            GiveHalf(p);
+        }
+    }
+
+    private static void GiveHalf(Processor* p)
+    {
+        Goroutine* list = null;
+        for (int i = 0; i < Layout.FreeGoroutinesPerProcessor / 2; i++)
+        {
+            Goroutine* g = p->Free;
+            p->Free = g->Link;
+            p->FreeCount--;
+            g->Link = list;
+            list = g;
+        }
+        GoroutinePages.Give(list);
+    }
+
+    private static nint TakeFixedStack(nint bytes)
+    {
+        nint low = LargeStacks.Take(LargeStacks.RoundUp(bytes));
+        return low > 0 ? low : throw new InsufficientMemoryException(OutOfGoroutines());
+    }
+
+    private static string OutOfGoroutines() => Os.GuardByProtection
+        ? "No memory for another goroutine: a guard costs two mappings here. Raise sysctl vm.max_map_count."
+        : "No memory for another goroutine: see ulimit -v and the memory limits of the container.";
+}

@@ -1,0 +1,223 @@
+// The scheduler: what is shared between machines, and how it starts.
+//
+//   Goroutine   what runs: a stack and a control block            core/Goroutine.cs
+//   Processor   the right to run, with a local queue              core/Processor.cs
+//   Machine     an OS thread that needs a processor to run one    core/Machine.cs
+//
+// When to wake a machine is the question that decides everything here. Too few, and work waits beside
+// an idle core; too many, and they burn the cores looking for nothing. The rule is Go's:
+//
+//   1. Whoever makes a goroutine ready wakes one machine if a processor is idle and nobody spins.
+//   2. A woken machine spins: it looks everywhere. When it finds work and was the last that spun, it wakes
+//      the next one, so a burst of work unfolds one machine at a time.
+//   3. A machine that finds nothing gives up its processor, stops spinning, and then looks once more.
+//
+// The race is between 1 and 3. The submitter: push, full barrier, read Spinning. The spinner: decrement
+// Spinning (a full barrier), read all queues. One of the two sees the other; both seeing is harmless.
+//
+// Rejected: one central queue (its lock is the bottleneck), waking a machine for each ready goroutine
+// (threads thrash), handing the processor straight to a new thread (locality is lost).
+// Locks: s_lock guards the global queue, the idle lists and processor states. It is a leaf.
+
+using System.Runtime.CompilerServices;
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private const int IdBatch = 16;
+
+    private static ShortLock s_lock;
+    private static Goroutine* s_globalHead;
+    private static Goroutine* s_globalTail;
+    private static int s_globalCount;
+    private static Processor* s_idleProcessors;
+    private static int s_idleProcessorCount;
+    private static Machine* s_idleMachines;
+    private static int s_spinning;
+    private static int s_machineCount;
+    private static Processor** s_processors;
+    private static int s_processorCount;
+    private static int s_maxProcessors;
+    private static long s_nextId;
+    private static long s_externalLive;
+    private static int s_changing;
+    private static int s_started;
+
+    /// <summary>Machines that exist. For tests.</summary>
+    internal static int MachineCount => Volatile.Read(ref s_machineCount);
+
+    internal static int MaxProcessors => Volatile.Read(ref s_maxProcessors);
+
+    /// <summary>Goroutines that exist: runnable, running or waiting.</summary>
+    internal static long LiveCount
+    {
+        get
+        {
+            long sum = Volatile.Read(ref s_externalLive);
+            for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+            {
+                sum += Volatile.Read(ref s_processors[i]->Live);
+            }
+            return sum;
+        }
+    }
+
+    /// <summary>Starts the runtime if it is not running. Called on ordinary threads only: a goroutine
+    /// proves that it runs.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void EnsureStarted()
+    {
+        if (Volatile.Read(ref s_started) == 0)
+        {
+            Startup.Start();
+        }
+    }
+
+    /// <summary>Makes the tables and processors. Startup calls it once, under its lock.</summary>
+    internal static void Initialize(int processors)
+    {
+        nint table = Os.Reserve(Layout.MaxProcessors * sizeof(nint));
+        Check.Always(table > 0, "scheduler: no memory for the processors"u8);
+        s_processors = (Processor**)table;
+        s_maxProcessors = processors;
+        AddProcessors();
+        s_processors[0]->Queue.Exclusive = processors == 1;
+        Current.SetStarted();
+        Volatile.Write(ref s_started, 1);
+    }
+
+    /// <summary>Go.MaxProcs. On a goroutine, unless no processor is to be shared or unshared. Returns
+    /// when no more than <paramref name="count"/> processors are held.</summary>
+    internal static void SetMaxProcessors(int count)
+    {
+        Goroutine* g = Current.Goroutine();
+        Check.Always(g != null, "scheduler: processors changed outside a goroutine"u8);
+        while (Interlocked.CompareExchange(ref s_changing, 1, 0) != 0)
+        {
+            Yield(g); // One change at a time: each waits for processors that another might hand out.
+        }
+        s_lock.Enter();
+        if (count > 1)
+        {
+            // With one processor its holder is this machine, and it is not taking from its queue now.
+            s_processors[0]->Queue.Exclusive = false;
+        }
+        Volatile.Write(ref s_maxProcessors, count);
+        AddProcessors();
+        RetireIdle();
+        s_lock.Exit();
+        while (HeldBeyond(count))
+        {
+            Yield(g);
+        }
+        Volatile.Write(ref s_changing, 0);
+        if (count > 1)
+        {
+            WakeProcessor();
+        }
+    }
+
+    /// <summary>Makes processors up to the wanted number idle. Under s_lock, or at start.</summary>
+    private static void AddProcessors()
+    {
+        for (int i = 0; i < s_maxProcessors; i++)
+        {
+            if (i == s_processorCount)
+            {
+                s_processors[i] = NewProcessor(i);
+                Volatile.Write(ref s_processorCount, i + 1);
+            }
+            if (s_processors[i]->State == ProcessorState.Retired)
+            {
+                PushIdle(s_processors[i]);
+            }
+        }
+    }
+
+    private static Processor* NewProcessor(int id)
+    {
+        nint ring = (nint)Layout.RunQueueSize * sizeof(nint);
+        nint memory = Os.Reserve(Os.PageSize + ring);
+        Check.Always(memory > 0, "scheduler: no memory for a processor"u8);
+        Processor* p = (Processor*)memory;
+        p->Queue.Initialize((Goroutine**)(memory + Os.PageSize));
+        p->Id = id;
+        p->Random = ((ulong)id * 0x9e3779b97f4a7c15) + 0x1234567;
+        return p;
+    }
+
+    /// <summary>Retires idle processors beyond the wanted number. Under s_lock.</summary>
+    private static void RetireIdle()
+    {
+        Processor* kept = null;
+        int count = 0;
+        while (s_idleProcessors != null)
+        {
+            Processor* p = s_idleProcessors;
+            s_idleProcessors = p->Link;
+            if (p->Id >= s_maxProcessors)
+            {
+                p->State = ProcessorState.Retired;
+                continue;
+            }
+            p->Link = kept;
+            kept = p;
+            count++;
+        }
+        s_idleProcessors = kept;
+        Volatile.Write(ref s_idleProcessorCount, count);
+        ShareOrUnshare();
+    }
+
+    /// <summary>With one processor left that anybody may hold, its queue needs no exchange. Under s_lock:
+    /// no machine without a processor steals.</summary>
+    private static void ShareOrUnshare()
+    {
+        if (s_maxProcessors != 1)
+        {
+            return;
+        }
+        for (int i = 1; i < s_processorCount; i++)
+        {
+            if (s_processors[i]->State != ProcessorState.Retired)
+            {
+                return;
+            }
+        }
+        s_processors[0]->Queue.Exclusive = true;
+    }
+
+    private static bool HeldBeyond(int count)
+    {
+        s_lock.Enter();
+        bool held = false;
+        for (int i = count; i < s_processorCount; i++)
+        {
+            held |= s_processors[i]->State == ProcessorState.Held;
+        }
+        s_lock.Exit();
+        return held;
+    }
+
+    private static void PushIdle(Processor* p)
+    {
+        p->State = ProcessorState.Idle;
+        p->Link = s_idleProcessors;
+        s_idleProcessors = p;
+        Volatile.Write(ref s_idleProcessorCount, s_idleProcessorCount + 1);
+    }
+
+    /// <summary>Takes an idle processor, or null. Under s_lock.</summary>
+    private static Processor* PopIdle()
+    {
+        Processor* p = s_idleProcessors;
+        if (p != null)
+        {
+            s_idleProcessors = p->Link;
+            p->State = ProcessorState.Held;
+            Volatile.Write(ref s_idleProcessorCount, s_idleProcessorCount - 1);
+        }
+        return p;
+    }
+}

@@ -1,0 +1,54 @@
+// SIGSEGV: a stack that wants to grow, a null reference, or somebody else's fault.
+//
+// The handler is raw C#, installed over the runtime's own, which it calls for everything that is not a
+// guard of the current goroutine. It runs on the machine's alternate stack with all signals masked, so
+// the collector cannot stop the thread in it.
+//
+// A null reference on a goroutine becomes an exception in the runtime's handler, which makes the
+// interrupted code continue in its exception dispatch: on the goroutine's stack. So room is made first.
+
+namespace Weft.Runtime;
+
+internal static unsafe class FaultHandler
+{
+    private const nint NullPage = 64 * 1024;
+    private const nint ThrowReserve = 16 * 1024;
+    private const nint SignalInfoAddress = 16;
+
+    private static nint s_previousSegv;
+
+    internal static void Install()
+    {
+        Os.MoveHandlersToSignalStack();
+        nint result = Os.SetHandler(
+            Os.SignalSegv, (nint)(delegate*<int, nint, SignalContext*, void>)&OnSegv, out s_previousSegv);
+        Check.Always(result == 0, "signals: cannot install the SIGSEGV handler"u8);
+    }
+
+    private static void OnSegv(int signal, nint info, SignalContext* context)
+    {
+        Goroutine* g = Current.Goroutine();
+        nint address = *(nint*)(info + SignalInfoAddress);
+        if (g != null)
+        {
+            if (address >= g->StackLow - Os.PageSize && address < g->StackLow)
+            {
+                StackGrowth.OnFault(g, context, address);
+                return;
+            }
+            if ((nuint)address < (nuint)NullPage)
+            {
+                StackGrowth.ReserveForThrow(g, context, ThrowReserve);
+            }
+        }
+        if (s_previousSegv is not (0 or 1))
+        {
+            _ = Switch.Call(s_previousSegv, signal, info, (nint)context);
+            return;
+        }
+        Fatal.Write("weft: fault at "u8);
+        Fatal.WriteHex(address);
+        Fatal.Write("\n"u8);
+        Os.Abort();
+    }
+}

@@ -1,0 +1,112 @@
+// What the collector must know about stacks it cannot see. It walks the stack that each thread is on,
+// precisely; a parked goroutine and the system stack under a running one are on no thread. After the
+// runtime's own scan the assembly calls Report, once for marking and once for relocating:
+//
+//   marking      each word of a parked stack, conservatively: interior and pinned, so it is never rewritten
+//   both         object references that live in native memory: precisely, so they are rewritten
+//
+// "Parked" is decided by one word, the saved sp (core/Context.cs).
+//
+// Report runs inside the collection, on the collector's thread, every managed thread stopped: raw code.
+// Locks: none; the world stands still.
+
+namespace Weft.Runtime;
+
+internal static unsafe class GcRoots
+{
+    private const int ScanThreadNumber = 0x08;
+    private const int ScanThreadCount = 0x0c;
+    private const int ScanPromotion = 0x18;
+    private const nint Conservative = 3; // GC_CALL_INTERIOR | GC_CALL_PINNED
+    private const nint Precise = 0;
+
+    private static nint* s_heapLow;
+    private static nint* s_heapHigh;
+    private static volatile nint s_machines; // Machine*, pushed by exchange.
+
+    internal static void Initialize()
+    {
+        nint* addresses = Switch.Layout() + RuntimeThread.FirstAddress;
+        s_heapLow = (nint*)addresses[RuntimeThread.HeapLow];
+        s_heapHigh = (nint*)addresses[RuntimeThread.HeapHigh];
+    }
+
+    /// <summary>Adds a machine for good: its system stack is scanned from now on.</summary>
+    internal static void Register(Machine* m)
+    {
+        nint old;
+        do
+        {
+            old = s_machines;
+            m->AllLink = (Machine*)old;
+        }
+        while (Interlocked.CompareExchange(ref s_machines, (nint)m, old) != old);
+    }
+
+    internal static void Report(nint report, byte* scan)
+    {
+        bool promotion = scan[ScanPromotion] != 0;
+        int number = *(int*)(scan + ScanThreadNumber);
+        int count = Math.Max(1, *(int*)(scan + ScanThreadCount));
+        nint low = *s_heapLow;
+        nint high = *s_heapHigh;
+
+        if (number == 0)
+        {
+            for (Machine* m = (Machine*)s_machines; m != null; m = m->AllLink)
+            {
+                ReportContext(&m->Context, m->StackHigh, promotion, report, (nint)scan, low, high);
+            }
+        }
+        nint carved = GoroutinePages.Carved;
+        for (nint slot = number; slot < carved; slot += count) // Server GC: each thread its share.
+        {
+            if (!GoroutinePages.IsPresent(slot))
+            {
+                continue;
+            }
+            Goroutine* g = GoroutinePages.At(slot);
+            if (g->State == GoroutineState.Dead)
+            {
+                continue;
+            }
+            nint* slots = Goroutine.ObjectSlots(g);
+            for (int i = 0; i < Goroutine.ObjectSlotCount; i++)
+            {
+                ReportPrecise(slots + i, report, (nint)scan);
+            }
+            ReportContext(&g->Context, g->StackHigh, promotion, report, (nint)scan, low, high);
+        }
+    }
+
+    private static void ReportContext(
+        Context* context, nint top, bool promotion, nint report, nint scan, nint low, nint high)
+    {
+        nint sp = context->SavedSp;
+        if (sp == 0)
+        {
+            return;
+        }
+        ReportPrecise(&context->Statics, report, scan);
+        ReportPrecise(&context->InlinedStatics, report, scan);
+        if (!promotion)
+        {
+            return;
+        }
+        for (nint* word = (nint*)sp; word < (nint*)top; word++)
+        {
+            if (*word >= low && *word < high)
+            {
+                _ = Switch.Call(report, (nint)word, scan, Conservative);
+            }
+        }
+    }
+
+    private static void ReportPrecise(nint* slot, nint report, nint scan)
+    {
+        if (*slot != 0)
+        {
+            _ = Switch.Call(report, (nint)slot, scan, Precise);
+        }
+    }
+}

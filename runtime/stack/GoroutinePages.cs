@@ -1,0 +1,175 @@
+// Where goroutines live: one reserved range of 8 KB slots, each a guard page and, above it, the page that
+// holds a first stack and its control block (core/Goroutine.cs has the picture).
+//
+//   base -> [guard][page 0][guard][page 1][guard][page 2] ... up to the capacity
+//            slot 0         slot 1         slot 2
+//
+// A slot is carved once and then goes round: processor's free list, global free list, a spawn. Guards are
+// installed a chunk of slots at a time, and pages given back a chunk at a time, when all of its slots are
+// free and more than Layout.FreePagesKept free pages are resident: one system call for hundreds. A page
+// given back is marked as not present, so that a collection does not touch it again.
+//
+// Rejected: an arena table with a lock-free lookup. One range makes "which slot is this" a subtraction,
+// and address space is free.
+// Locks: s_lock guards everything but the reads that say otherwise. Never taken in a signal handler.
+
+namespace Weft.Runtime;
+
+internal static unsafe class GoroutinePages
+{
+    private const nint SlotSize = 2 * Os.PageSize;
+    private const nint CapacityWanted = 16 * 1024 * 1024;
+    private const nint CapacityLeast = 1024;
+    private const long MappingsLeft = 8 * 1024;
+
+    private static ShortLock s_lock;
+    private static nint s_base;
+    private static nint s_capacity;
+    private static nint s_carved;
+    private static nint s_guarded;
+    private static nint s_protectedMost;
+    private static byte* s_present;
+    private static int* s_free;
+    private static nint s_freeCount;
+    private static nint s_freeResident;
+    private static ushort* s_freeInChunk;
+    private static nint* s_guardBuffer;
+
+    /// <summary>How many slots have ever been carved. Read by the collector's hook while all managed
+    /// threads are stopped; slots below it are valid.</summary>
+    internal static nint Carved => Volatile.Read(ref s_carved);
+
+    /// <summary>Free pages that still hold memory. For tests.</summary>
+    internal static nint FreeResident => Volatile.Read(ref s_freeResident);
+
+    /// <summary>Reserves the range. With guards by protection each slot costs two of the mappings that the
+    /// kernel allows; part of them is left to everybody else, who would fail without a message.</summary>
+    internal static void Initialize(long mappingLimit)
+    {
+        nint capacity = CapacityWanted;
+        nint address = Os.Reserve(capacity * SlotSize);
+        while (address <= 0 && capacity > CapacityLeast)
+        {
+            capacity /= 2; // An address space limit (ulimit -v) is in force.
+            address = Os.Reserve(capacity * SlotSize);
+        }
+        Check.Always(address > 0, "stacks: no address space (see ulimit -v)"u8);
+        s_base = address;
+        s_capacity = capacity;
+        s_protectedMost = (nint)Math.Max(0, (mappingLimit - MappingsLeft) / 2);
+        s_present = (byte*)ReserveTable(capacity);
+        s_free = (int*)ReserveTable(capacity * sizeof(int));
+        s_freeInChunk = (ushort*)ReserveTable(capacity / Layout.SlotsPerChunk * sizeof(ushort));
+        s_guardBuffer = (nint*)ReserveTable(Layout.SlotsPerChunk * 2 * sizeof(nint));
+    }
+
+    /// <summary>Whether the slot's page may hold something: false for those given back.</summary>
+    internal static bool IsPresent(nint slot) => s_present[slot] != 0;
+
+    internal static Goroutine* At(nint slot) =>
+        (Goroutine*)(s_base + (slot * SlotSize) + Os.PageSize + Goroutine.FirstStackSize);
+
+    /// <summary>Takes up to <paramref name="count"/> dead goroutines, linked; at least one, or null when
+    /// the range is used up or the kernel refuses another guard.</summary>
+    internal static Goroutine* Take(int count)
+    {
+        Goroutine* list = null;
+        s_lock.Enter();
+        for (int taken = 0; taken < count; taken++)
+        {
+            nint slot = s_freeCount > 0 ? TakeFree() : Carve();
+            if (slot < 0)
+            {
+                break;
+            }
+            Goroutine* g = At(slot);
+            s_present[slot] = 1;
+            g->Link = list;
+            list = g;
+        }
+        s_lock.Exit();
+        return list;
+    }
+
+    /// <summary>Gives back a linked list of dead goroutines, on their first stacks.</summary>
+    internal static void Give(Goroutine* list)
+    {
+        s_lock.Enter();
+        while (list != null)
+        {
+            Goroutine* next = list->Link;
+            Check.Always(list->State == GoroutineState.Dead, "pages: a goroutine is not dead"u8);
+            nint slot = ((nint)list - s_base) / SlotSize;
+            s_free[s_freeCount++] = (int)slot;
+            s_freeResident++;
+            nint chunk = slot / Layout.SlotsPerChunk;
+            if (++s_freeInChunk[chunk] == Layout.SlotsPerChunk
+                && s_freeResident > Layout.FreePagesKept)
+            {
+                DiscardChunk(chunk);
+            }
+            list = next;
+        }
+        s_lock.Exit();
+    }
+
+    private static nint TakeFree()
+    {
+        nint slot = s_free[--s_freeCount];
+        s_freeInChunk[slot / Layout.SlotsPerChunk]--;
+        s_freeResident -= s_present[slot];
+        return slot;
+    }
+
+    /// <summary>Gives the pages of a chunk back: all its slots are free. A dead page is all zero to its next
+    /// owner. Present goes first: a collection between the steps finds dead ones either way.</summary>
+    private static void DiscardChunk(nint chunk)
+    {
+        nint first = chunk * Layout.SlotsPerChunk;
+        for (nint slot = first; slot < first + Layout.SlotsPerChunk; slot++)
+        {
+            s_freeResident -= s_present[slot];
+            s_present[slot] = 0;
+        }
+        // The guards lie within; giving pages back does not remove them.
+        _ = Os.Discard(s_base + (first * SlotSize), Layout.SlotsPerChunk * SlotSize);
+    }
+
+    /// <summary>A new slot, guard installed; -1 when there is none.</summary>
+    private static nint Carve()
+    {
+        Check.Debug(s_lock.IsHeld, "pages: carve without the lock"u8);
+        nint slot = s_carved;
+        if (slot == s_guarded && !GuardChunk())
+        {
+            return -1;
+        }
+        // The page is not read here: a read before the first write would cost a second page fault.
+        Volatile.Write(ref s_carved, slot + 1);
+        return slot;
+    }
+
+    private static bool GuardChunk()
+    {
+        nint end = s_guarded + Layout.SlotsPerChunk;
+        if (end > s_capacity || (Os.GuardByProtection && end > s_protectedMost))
+        {
+            return false;
+        }
+        nint error = Os.GuardEach(
+            s_base + (s_guarded * SlotSize), SlotSize, Layout.SlotsPerChunk, s_guardBuffer);
+        if (error < 0)
+        {
+            return false;
+        }
+        s_guarded = end;
+        return true;
+    }
+
+    private static nint ReserveTable(nint bytes)
+    {
+        nint address = Os.Reserve(bytes);
+        Check.Always(address > 0, "stacks: no address space (see ulimit -v)"u8);
+        return address;
+    }
+}

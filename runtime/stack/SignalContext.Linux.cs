@@ -1,0 +1,68 @@
+// The interrupted code's registers, as the Linux kernel leaves them on the signal stack (x86-64
+// ucontext_t): general registers, and the vector state by way of a pointer.
+//
+//   +40 r8 r9 r10 r11 r12 r13 r14 r15 rdi rsi rbp rbx rdx rax rcx rsp rip ...   +224 pointer to vector state
+//   vector state: 512 bytes FXSAVE (xmm at 160), 64 bytes header, then AVX and AVX-512 in standard form
+
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+[StructLayout(LayoutKind.Explicit)]
+internal unsafe struct SignalContext
+{
+    private const int RegisterCount = 16; // r8 to rsp.
+    private const int XmmStart = 160;
+    private const int XmmEnd = 416;
+    private const int ExtendedMagicOffset = 464;
+    private const int ExtendedSizeOffset = 480; // sw_reserved.xstate_size
+    private const int ExtendedStart = 576;
+    private const uint ExtendedMagic = 0x46505853;
+
+    [FieldOffset(40)]
+    private fixed long _registers[RegisterCount];
+
+    /// <summary>r11: where a stack probe wants sp to be.</summary>
+    [FieldOffset(64)]
+    internal nint ProbeTarget;
+
+    [FieldOffset(160)]
+    internal nint Sp;
+
+    [FieldOffset(168)]
+    internal nint Ip;
+
+    [FieldOffset(224)]
+    internal byte* VectorState;
+
+    /// <summary>Moves every register, vector registers included, that points into [low, high).</summary>
+    internal void Relocate(nint low, nint high, nint distance)
+    {
+        fixed (long* registers = _registers)
+        {
+            Relocate((nint*)registers, (nint*)(registers + RegisterCount), low, high, distance);
+        }
+        byte* vector = VectorState;
+        if (vector == null)
+        {
+            return;
+        }
+        Relocate((nint*)(vector + XmmStart), (nint*)(vector + XmmEnd), low, high, distance);
+        if (*(uint*)(vector + ExtendedMagicOffset) == ExtendedMagic)
+        {
+            uint size = *(uint*)(vector + ExtendedSizeOffset);
+            Relocate((nint*)(vector + ExtendedStart), (nint*)(vector + size), low, high, distance);
+        }
+    }
+
+    private static void Relocate(nint* word, nint* end, nint low, nint high, nint distance)
+    {
+        for (; word < end; word++)
+        {
+            if (*word >= low && *word < high)
+            {
+                *word += distance;
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+// How a stack grows: by copying. The used part goes to the top of a larger stack, and every word in it
+// that points into the old stack is moved by the distance. C#'s ref-safety rules make that sound: a safe
+// program can hold the address of a local only on the same stack. Unsafe code that stores such an
+// address elsewhere must use a fixed stack.
+//
+// Two callers:
+//   before native code or a throw   asm/ found less than the reserve free (GrowForReserve)
+//   on a guard fault                the signal handler, with the registers in the signal frame (OnFault)
+//
+// Native frames never move: while native code waits for a callback (Context.NativeDepth), or runs, a
+// full stack is an overflow. So is one at its limit, and a fixed one.
+//
+// All of this is raw code (GcRoots.cs says what that means): it runs in a signal handler or with
+// collections shut out. Locks: none (LargeStacks is lock-free for this caller).
+
+namespace Weft.Runtime;
+
+internal static unsafe class StackGrowth
+{
+    private const nint RedZone = 128;
+    private const nint FaultHeadroom = 8 * 1024;
+
+    private const nint ProbeCodeSize = 64;
+
+    private static nint s_maxStack;
+    private static nint s_probeCode;
+    private static long s_growths;
+
+    /// <summary>Bytes that a movable stack may grow to: a size class.</summary>
+    internal static nint MaxStack
+    {
+        get => s_maxStack == 0 ? Layout.MaxStackDefault : s_maxStack;
+        set => s_maxStack = value;
+    }
+
+    /// <summary>How often a stack was moved to a larger one. For tests and the bench.</summary>
+    internal static long Growths => Volatile.Read(ref s_growths);
+
+    internal static void Initialize() =>
+        s_probeCode = Switch.Layout()[RuntimeThread.FirstAddress + RuntimeThread.StackProbe];
+
+    /// <summary>Called by the assembly on the system stack. Returns the distance to the new stack, or 0
+    /// when the stack stays where it is (the guard then catches an overflow).</summary>
+    internal static nint GrowForReserve(nint sp, nint reserve)
+    {
+        Goroutine* g = Current.Goroutine();
+        if (g->Kind != GoroutineKind.Movable || g->Context.NativeDepth > 0)
+        {
+            return 0;
+        }
+        nint size = SizeFor(g->StackHigh - sp + reserve);
+        if (size / 2 > MaxStack || size <= g->StackHigh - g->StackLow)
+        {
+            return 0;
+        }
+        return Move(g, sp, size);
+    }
+
+    /// <summary>Handles a fault in g's guard page. The context is the interrupted code's.</summary>
+    internal static void OnFault(Goroutine* g, SignalContext* context, nint address)
+    {
+        if (g->Kind != GoroutineKind.Movable)
+        {
+            Overflow(g, address, "the fixed stack is full; its size is set when the goroutine starts"u8);
+        }
+        if (RuntimeThread.Field(Current.Thread(), RuntimeThread.TransitionFrame) != 0)
+        {
+            Overflow(g, address, "native code needs more stack than a goroutine reserves for it"u8);
+        }
+        if (g->Context.NativeDepth > 0)
+        {
+            Overflow(g, address, "a callback from native code is full: its stack cannot move"u8);
+        }
+        MakeRoom(g, context, FaultHeadroom, address);
+    }
+
+    /// <summary>Makes room for the runtime to dispatch an exception below the interrupted code.</summary>
+    internal static void ReserveForThrow(Goroutine* g, SignalContext* context, nint reserve)
+    {
+        bool enough = context->Sp - reserve >= g->StackLow;
+        if (!enough && g->Kind == GoroutineKind.Movable && g->Context.NativeDepth <= 0)
+        {
+            MakeRoom(g, context, reserve, context->Sp);
+        }
+    }
+
+    private static void MakeRoom(Goroutine* g, SignalContext* context, nint room, nint address)
+    {
+        nint oldLow = g->StackLow - Os.PageSize; // A register may point into the guard already.
+        nint oldHigh = g->StackHigh;
+        nint oldSize = g->StackHigh - g->StackLow;
+        nint lowest = Math.Min(context->Sp, address);
+        bool probes = IsProbing(context);
+        if (probes)
+        {
+            lowest = Math.Min(lowest, context->ProbeTarget);
+        }
+        nint size = SizeFor(Math.Max(oldHigh - lowest + room, (oldSize / 2) + 1));
+        if (size / 2 > MaxStack)
+        {
+            Overflow(g, address, "the stack is at its limit (Go.MaxStack)"u8);
+        }
+        nint from = Math.Max(context->Sp - RedZone, g->StackLow);
+        nint probeTarget = context->ProbeTarget;
+        nint distance = Move(g, from, size);
+        context->Relocate(oldLow, oldHigh, distance);
+        if (probes)
+        {
+            context->ProbeTarget = probeTarget + distance; // May lie below the guard page.
+        }
+    }
+
+    /// <summary>Whether the code is the runtime's probe of a frame larger than a page: it walks sp down to
+    /// an address that may lie beyond the guard, where a register would not be taken for a stack
+    /// address.</summary>
+    private static bool IsProbing(SignalContext* context) =>
+        context->Ip >= s_probeCode && context->Ip < s_probeCode + ProbeCodeSize;
+
+    /// <summary>Twice what is needed (Move says why), and never so little that a move would change the
+    /// lowest two bytes of a word.</summary>
+    private static nint SizeFor(nint bytes) =>
+        LargeStacks.RoundUp(2 * Math.Max(bytes, Layout.SmallestLargeStack));
+
+    /// <summary>Copies [sp, high) to a new stack and moves what points into the old one.</summary>
+    private static nint Move(Goroutine* g, nint sp, nint size)
+    {
+        nint oldLow = g->StackLow;
+        nint oldHigh = g->StackHigh;
+        nint low = LargeStacks.Take(size);
+        if (low <= 0)
+        {
+            NoMemory(g, size, low);
+        }
+        // Stale pointers lie about in dead parts of the stack, and a buffer that is only partly written may
+        // end in one: its live first bytes are part of a word that looks like an address. So the distance
+        // is a multiple of half the size: what it adds leaves the low bytes of any word alone.
+        nint high = low + size;
+        high -= (high - oldHigh) & ((size / 2) - 1);
+        nint distance = high - oldHigh;
+        nint rangeLow = oldLow - Os.PageSize;
+        Copy(sp & ~7, oldHigh, rangeLow, distance);
+        RuntimeThread.Relocate(Current.Thread(), rangeLow, oldHigh, distance);
+        for (int i = 0; i < Goroutine.WaiterCount; i++)
+        {
+            Waiter* waiter = Goroutine.WaiterAt(g, i);
+            nint slot = (nint)waiter->Slot;
+            if (slot >= rangeLow && slot < oldHigh)
+            {
+                waiter->Slot = (void*)(slot + distance);
+            }
+        }
+        g->StackLow = low;
+        g->StackHigh = high;
+        g->Context.ReserveLow = low;
+        s_growths++; // Not exact when two grow at once; nothing depends on it.
+        if (oldLow != Goroutine.FirstStackLow(g))
+        {
+            LargeStacks.Give(oldLow, LargeStacks.RoundUp(oldHigh - oldLow));
+        }
+        return distance;
+    }
+
+    /// <summary>Copies [from, high) by distance, moving every word that points into [low, high). Words
+    /// are looked for at every fourth byte: the compiler aligns slots for references to eight bytes, but
+    /// may spill a native pointer to any slot of four.</summary>
+    private static void Copy(nint from, nint high, nint low, nint distance)
+    {
+        for (nint at = from; at < high; at += sizeof(nint))
+        {
+            *(nint*)(at + distance) = *(nint*)at;
+        }
+        for (nint at = from; at <= high - sizeof(nint); at += sizeof(int))
+        {
+            nint value = *(nint*)at;
+            if (value >= low && value < high)
+            {
+                *(nint*)(at + distance) = value + distance;
+                at += sizeof(int);
+            }
+        }
+    }
+
+    private static void Overflow(Goroutine* g, nint address, ReadOnlySpan<byte> why)
+    {
+        Fatal.Write("weft: goroutine "u8);
+        Fatal.Write(g->Id);
+        Fatal.Write(": stack overflow: "u8);
+        Fatal.Write(why);
+        Fatal.Write("\nweft: limit "u8);
+        Fatal.Write(g->Kind == GoroutineKind.Movable ? MaxStack : g->StackHigh - g->StackLow);
+        Fatal.Write(" bytes; stack ["u8);
+        Fatal.WriteHex(g->StackLow);
+        Fatal.Write(", "u8);
+        Fatal.WriteHex(g->StackHigh);
+        Fatal.Write("), fault at "u8);
+        Fatal.WriteHex(address);
+        Fatal.Write("\n"u8);
+        Os.Abort();
+    }
+
+    private static void NoMemory(Goroutine* g, nint size, nint error)
+    {
+        Fatal.Write("weft: goroutine "u8);
+        Fatal.Write(g->Id);
+        Fatal.Write(": no memory for a stack of "u8);
+        Fatal.Write(size);
+        Fatal.Write(" bytes, error "u8);
+        Fatal.Write(-error);
+        Fatal.Write(
+            Os.GuardByProtection
+                ? "; each guard page costs two mappings here: raise sysctl vm.max_map_count\n"u8
+                : "; see ulimit -v and the memory limits of the container\n"u8);
+        Os.Abort();
+    }
+}

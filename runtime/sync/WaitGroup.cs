@@ -1,0 +1,98 @@
+// A counter that others wait on until it is zero. Everything happens under the lock, so that whoever waits
+// is woken by the zero that ends its own round, and by no other: a group may be used again at once.
+//
+// Rejected: changing the counter without the lock. Between a zero and its release somebody may have added
+// and waited again, and would be released with the others; a refused Add would show to others meanwhile.
+// Locks: _lock, a leaf but for the scheduler's.
+
+using Weft.Runtime;
+
+namespace Weft;
+
+/// <summary>
+/// Waits for a number of goroutines to finish. Go: sync.WaitGroup. Safe for any number of goroutines and
+/// threads at once. Call <see cref="Add"/> before the goroutine starts, not inside it.
+/// </summary>
+public sealed unsafe class WaitGroup : IParkLock
+{
+    private ShortLock _lock;
+    private WaitQueue _waiters;
+    private long _count;
+
+    /// <summary>Adds to the counter. When it becomes zero, all who wait go on.</summary>
+    /// <param name="delta">Any number; negative ones count down.</param>
+    /// <exception cref="InvalidOperationException">The counter would be below zero; it is left as it
+    /// was.</exception>
+    public void Add(int delta = 1)
+    {
+        _lock.Enter();
+        long count = _count + delta;
+        if (count < 0)
+        {
+            _lock.Exit();
+            throw new InvalidOperationException(
+                "The WaitGroup's counter would be below zero: more calls of Done than Add announced.");
+        }
+        _count = count;
+        Goroutine* list = count == 0 ? _waiters.DequeueAll() : null;
+        _lock.Exit();
+        Scheduler.ReadyAll(list);
+    }
+
+    /// <summary>Counts down by one.</summary>
+    /// <exception cref="InvalidOperationException">The counter is zero.</exception>
+    public void Done() => Add(-1);
+
+    /// <summary>Runs <paramref name="action"/> in a goroutine that this group waits for. Go:
+    /// WaitGroup.Go.</summary>
+    /// <param name="action">What to run.</param>
+    /// <exception cref="ArgumentNullException">The action is null.</exception>
+    public void Go(Action action)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        Add(1);
+        Weft.Go.Run(static pair => pair.RunAndCountDown(), new Child(this, action));
+    }
+
+    /// <summary>Waits until the counter is zero. A goroutine parks; any other thread blocks.</summary>
+    public void Wait()
+    {
+        if (Volatile.Read(ref _count) == 0)
+        {
+            return;
+        }
+        Goroutine* g = Scheduler.EnterWait();
+        _lock.Enter();
+        if (_count == 0)
+        {
+            _lock.Exit();
+        }
+        else
+        {
+            Waiter* waiter = Goroutine.WaiterAt(g, 0);
+            waiter->Goroutine = g;
+            Goroutine.ParkObject(g) = this;
+            _waiters.Enqueue(waiter);
+            Scheduler.Park(g, &ParkLock.Release, null, ParkReason.WaitGroup);
+            Goroutine.ParkObject(g) = null;
+        }
+        Scheduler.LeaveWait(g);
+    }
+
+    void IParkLock.Unlock() => _lock.Exit();
+
+    private sealed class Child(WaitGroup group, Action action)
+    {
+        internal void RunAndCountDown()
+        {
+            try
+            {
+                action();
+            }
+            finally
+            {
+                group.Done();
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+// The goroutines and threads of one test. A goroutine may not fail by an exception, which would end the
+// process, and TUnit's assertions belong to the test's own thread: so the crew collects the first failure
+// and gives it back as text.
+//
+//   string? failure = Crew.Run(procs, crew => { crew.Go(…); crew.Equal(…); });
+//   await Assert.That(failure).IsNull();
+//
+// The body is a goroutine itself. A crew that does not end is a failure too, which says who is left.
+
+using System.Diagnostics;
+using Weft.Runtime;
+
+namespace Weft.Tests;
+
+internal sealed unsafe class Crew
+{
+    // Far more than any test needs on a busy machine; short of what a build waits for.
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
+
+    private readonly WaitGroup _group = new();
+    private int _started;
+    private int _ended;
+    private string? _failure;
+
+    /// <summary>Whether something has failed: loops that would wait for the others should end.</summary>
+    internal bool Failed => Volatile.Read(ref _failure) is not null;
+
+    /// <summary>Runs the body with that many processors and then sets them as they were. Returns what
+    /// failed first, when all goroutines and threads of the crew have ended, or null.</summary>
+    internal static string? Run(int procs, Action<Crew> body)
+    {
+        int before = Weft.Go.MaxProcs;
+        Weft.Go.MaxProcs = procs;
+        Crew crew = new();
+        crew.Go(() => body(crew));
+        Thread waiter = new(crew._group.Wait) { IsBackground = true };
+        waiter.Start();
+        if (!waiter.Join(s_limit))
+        {
+            int left = Volatile.Read(ref crew._started) - Volatile.Read(ref crew._ended);
+            return $"MaxProcs {procs}: {left} of {crew._started} have not ended after "
+                + $"{s_limit.TotalSeconds} s; {crew._failure ?? "nothing failed before"}";
+        }
+        Weft.Go.MaxProcs = before;
+        return crew.Failed ? $"MaxProcs {procs}: {crew._failure}" : null;
+    }
+
+    /// <summary>Runs the action in a goroutine of the crew.</summary>
+    internal void Go(Action action)
+    {
+        Interlocked.Increment(ref _started);
+        _group.Go(() => Guarded(action));
+    }
+
+    /// <summary>Runs the action in a thread of the crew.</summary>
+    internal void Thread(Action action)
+    {
+        Interlocked.Increment(ref _started);
+        _group.Add();
+        Thread thread = new(() =>
+        {
+            Guarded(action);
+            _group.Done();
+        })
+        {
+            IsBackground = true,
+        };
+        thread.Start();
+    }
+
+    /// <summary>The same in either.</summary>
+    internal void Start(bool asThread, Action action)
+    {
+        if (asThread)
+        {
+            Thread(action);
+        }
+        else
+        {
+            Go(action);
+        }
+    }
+
+    /// <summary>Runs the action in a goroutine, and returns when that waits for the reason.</summary>
+    internal void GoAndPark(ParkReason reason, Action action)
+    {
+        nint started = 0;
+        Go(() =>
+        {
+            Volatile.Write(ref started, (nint)Current.Goroutine());
+            action();
+        });
+        Until(() => Volatile.Read(ref started) != 0, "the goroutine to start");
+        Goroutine* g = (Goroutine*)started;
+        Until(() => g->State == GoroutineState.Waiting && g->Reason == reason, "the goroutine to park");
+    }
+
+    /// <summary>Lets others run until the condition holds.</summary>
+    internal void Until(Func<bool> condition, string what)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!condition())
+        {
+            if (Stopwatch.GetElapsedTime(start) > s_limit / 2)
+            {
+                throw new TimeoutException($"waited for {what} until {s_limit.TotalSeconds / 2} s");
+            }
+            Weft.Go.Yield();
+        }
+    }
+
+    /// <summary>Lets others run many times: what does not happen now was not about to.</summary>
+    internal static void LetOthersRun()
+    {
+        for (int i = 0; i < 50; i++)
+        {
+            Weft.Go.Yield();
+        }
+    }
+
+    internal void Expect(bool condition, string what)
+    {
+        if (!condition)
+        {
+            Fail(what);
+        }
+    }
+
+    internal void Equal<T>(T actual, T expected, string what)
+    {
+        if (!EqualityComparer<T>.Default.Equals(actual, expected))
+        {
+            Fail($"{what}: {actual} instead of {expected}");
+        }
+    }
+
+    /// <summary>Expects exactly this exception, and returns it.</summary>
+    internal TException? Throws<TException>(Action action, string what)
+        where TException : Exception
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e) when (e.GetType() == typeof(TException))
+        {
+            return (TException)e;
+        }
+        Fail($"{what}: no {typeof(TException).Name}");
+        return null;
+    }
+
+    private void Guarded(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e) when (e is not GoroutineExit)
+        {
+            Fail(e.ToString());
+        }
+        finally
+        {
+            Interlocked.Increment(ref _ended);
+        }
+    }
+
+    private void Fail(string what) => _ = Interlocked.CompareExchange(ref _failure, what, null);
+}

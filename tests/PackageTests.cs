@@ -1,0 +1,131 @@
+// The package as its users meet it: a fresh project, one PackageReference, PublishAot.
+
+namespace Weft.Tests;
+
+internal sealed class PackageTests
+{
+    private const string ChannelProgram = """
+        using Weft;
+
+        return WeftHost.Run(() =>
+        {
+            var c = new Chan<int>();
+            Go.Run(() => c.Send(42));
+            System.Console.WriteLine(c.Receive());
+            return 0;
+        });
+        """;
+
+    [Test]
+    public async Task AFreshProjectNeedsOnlyThePackageAndPublishAot()
+    {
+        using FreshProject project = new("fresh", ChannelProgram);
+
+        ChildResult publish = project.Dotnet("publish", "--output", "published");
+        await Assert.That(publish.ExitCode).IsEqualTo(0).Because(publish.ToString());
+
+        ChildResult run = project.RunPublished();
+        await Assert.That(run.Output).IsEqualTo("42\n").Because(run.ToString());
+        await Assert.That(run.ExitCode).IsEqualTo(0);
+    }
+
+    [Test]
+    public async Task WithoutNativeAotOneLineSaysWhatIsNeeded()
+    {
+        using FreshProject project = new("fresh", ChannelProgram);
+
+        ChildResult run = project.Dotnet("run");
+        await Assert.That(run.ExitCode).IsNotEqualTo(0).Because(run.ToString());
+        await Assert.That(run.Error.TrimEnd()).Contains("PublishAot").And.DoesNotContain("\n");
+    }
+
+    [Test]
+    public async Task PublishingWithoutPublishAotIsAnErrorThatSaysSo()
+    {
+        using FreshProject project = new("fresh", ChannelProgram);
+
+        ChildResult publish = project.Dotnet("publish", "-p:PublishAot=false");
+        await Assert.That(publish.ExitCode).IsNotEqualTo(0).Because(publish.ToString());
+        await Assert.That(publish.Output).Contains("error WEFT001").And.Contains("fresh.csproj");
+    }
+
+    [Test]
+    public async Task AnUnsupportedCompilerVersionIsNamedBesideTheSupportedOnes()
+    {
+        using FreshProject project = new("fresh", ChannelProgram);
+
+        ChildResult publish = project.Dotnet("publish", "-p:WeftSupportedILCompilerVersions=1.2.3");
+        await Assert.That(publish.ExitCode).IsNotEqualTo(0).Because(publish.ToString());
+        await Assert.That(publish.Output)
+            .Contains("error WEFT003").And.Contains("supported: 1.2.3");
+    }
+
+    /// <summary>A console project in a directory of its own, which Dispose removes. It takes Weft
+    /// from out/packages/ and all else from the packages that building this repository needed, so
+    /// it works without a network.</summary>
+    private sealed class FreshProject : IDisposable
+    {
+        private readonly string _name;
+        private readonly string _directory;
+
+        internal FreshProject(string name, string program)
+        {
+            string packages = Path.Combine(Repository.Root(), "out", "packages");
+            string? package = Directory.Exists(packages)
+                ? Directory.EnumerateFiles(packages, "Weft.*.nupkg").SingleOrDefault() : null;
+            Skip.When(package is null, "there is no package; ./build.sh pack makes it");
+            string version = Path.GetFileNameWithoutExtension(package!)["Weft.".Length..];
+
+            _name = name;
+            _directory = Directory.CreateTempSubdirectory("weft-package-").FullName;
+            Write(name + ".csproj", $"""
+                <Project Sdk="Microsoft.NET.Sdk">
+                  <PropertyGroup>
+                    <OutputType>Exe</OutputType>
+                    <TargetFramework>net10.0</TargetFramework>
+                    <RuntimeFrameworkVersion>{Environment.Version}</RuntimeFrameworkVersion>
+                    <PublishAot>true</PublishAot>
+                    <InvariantGlobalization>true</InvariantGlobalization>
+                    <ImplicitUsings>enable</ImplicitUsings>
+                    <Nullable>enable</Nullable>
+                  </PropertyGroup>
+                  <ItemGroup>
+                    <PackageReference Include="Weft" Version="{version}" />
+                  </ItemGroup>
+                </Project>
+                """);
+            Write("nuget.config", $"""
+                <configuration>
+                  <packageSources>
+                    <clear />
+                    <add key="local" value="{packages}" />
+                  </packageSources>
+                  <fallbackPackageFolders>
+                    <add key="machine" value="{MachinePackages()}" />
+                  </fallbackPackageFolders>
+                </configuration>
+                """);
+            Write("Program.cs", program);
+        }
+
+        internal ChildResult Dotnet(string verb, params string[] args) => ChildProcess.Execute(
+            "dotnet",
+            [verb, .. args],
+            _directory,
+            // Its own package folder: another build of the same version must not be found.
+            new() { ["NUGET_PACKAGES"] = Path.Combine(_directory, "packages") },
+            timeout: TimeSpan.FromMinutes(5));
+
+        internal ChildResult RunPublished() =>
+            ChildProcess.Execute(Path.Combine(_directory, "published", _name), []);
+
+        public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+        private void Write(string file, string text) =>
+            File.WriteAllText(Path.Combine(_directory, file), text);
+
+        private static string MachinePackages() =>
+            Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(
+                Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+    }
+}

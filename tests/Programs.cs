@@ -1,0 +1,48 @@
+// The child programs: what a test cannot do in its own process, because it ends it.
+//
+// A test runs one with ChildProcess.Run("name", …): that is this same executable, started as
+// `weft-tests --child name …`, with no test framework in the way. To add one, write the function
+// beside its test and register it here.
+
+namespace Weft.Tests;
+
+internal static class Programs
+{
+    private static readonly Dictionary<string, Func<string[], int>> s_programs = [];
+
+    static Programs()
+    {
+        Register("exit-with", HarnessTests.ExitWith);
+        Register("hang", HarnessTests.Hang);
+        Register("crash", HarnessTests.Crash);
+        Register("failed-start", InputTests.FailedStart);
+        Register("threads-only", ChanMemoryTests.ThreadsOnly);
+        Register("max-procs", InputTests.PrintMaxProcs);
+        Register("storm", StormTests.Storm);
+#if WEFT_SMALL
+        Register("server-storm", ServerGcTests.ServerStorm);
+#endif
+        Register("overflow", StackTests.Overflow);
+        Register("overflow-fixed", StackTests.OverflowFixed);
+        Register("growth", StackTests.Growth);
+        Register("too-many-guards", StackTests.TooManyGuards);
+        Register("unhandled", SchedulerTests.UnhandledChild);
+        Register("host-42", SchedulerTests.Host42);
+        Register("million", SchedulerTests.Million);
+    }
+
+    /// <summary>Runs the program of that name and returns its exit code.</summary>
+    internal static int Run(string name, string[] args)
+    {
+        if (!s_programs.TryGetValue(name, out Func<string[], int>? program))
+        {
+            Console.Error.WriteLine($"no child program is named '{name}'; see tests/Programs.cs");
+            return 127;
+        }
+
+        return program(args);
+    }
+
+    private static void Register(string name, Func<string[], int> program) =>
+        s_programs.Add(name, program);
+}

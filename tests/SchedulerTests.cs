@@ -1,0 +1,390 @@
+// Spawning, yielding, ending, and how many run at once.
+
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Weft.Runtime;
+
+namespace Weft.Tests;
+
+internal sealed class SchedulerTests
+{
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    [Arguments(4)]
+    public async Task EveryGoroutineRunsOnce(int procs)
+    {
+        Go.MaxProcs = procs;
+        const int Count = 20_000;
+        int[] ran = new int[Count];
+        WaitGroup done = new();
+        done.Add(Count);
+        for (int i = 0; i < Count; i++)
+        {
+            Go.Run(
+                static s =>
+                {
+                    Go.Yield();
+                    Interlocked.Increment(ref s.Ran[s.Index]);
+                    s.Done.Done();
+                },
+                (Ran: ran, Index: i, Done: done));
+        }
+        done.Wait();
+
+        await Assert.That(ran.All(n => n == 1)).IsTrue();
+    }
+
+    [Test]
+    [Arguments(2)]
+    [Arguments(4)]
+    public async Task AsManyRunAtOnceAsThereAreProcessors(int procs)
+    {
+        Go.MaxProcs = procs;
+        int here = 0;
+        WaitGroup done = new();
+        for (int i = 0; i < procs; i++)
+        {
+            done.Go(() =>
+            {
+                Interlocked.Increment(ref here);
+                while (Volatile.Read(ref here) < procs)
+                {
+                    Thread.SpinWait(10); // No yield: each needs a thread of its own.
+                }
+            });
+        }
+        done.Wait();
+
+        await Assert.That(here).IsEqualTo(procs);
+    }
+
+    [Test]
+    public async Task ProcessorsComeAndGoWhileGoroutinesSpawn()
+    {
+        bool stop = false;
+        long spawned = 0;
+        long ended = 0;
+        WaitGroup spawner = new();
+        spawner.Go(() =>
+        {
+            while (!Volatile.Read(ref stop))
+            {
+                spawned++;
+                Go.Run(() => Interlocked.Increment(ref ended));
+                Go.Yield();
+            }
+        });
+        int[] sizes = [1, 4, 2, 8, 1, 3, 16, 1, 2];
+        for (int round = 0; round < 20; round++)
+        {
+            foreach (int size in sizes)
+            {
+                Go.MaxProcs = size;
+            }
+        }
+        Volatile.Write(ref stop, true);
+        spawner.Wait();
+        SpinWait.SpinUntil(() => Volatile.Read(ref ended) == spawned, TimeSpan.FromSeconds(30));
+
+        await Assert.That(ended).IsEqualTo(spawned);
+    }
+
+    [Test]
+    public async Task AThousandProcessorsStartAndStop()
+    {
+        Go.MaxProcs = 1024;
+        int ran = 0;
+        WaitGroup done = new();
+        for (int i = 0; i < 2000; i++)
+        {
+            done.Go(() =>
+            {
+                Go.Yield();
+                Interlocked.Increment(ref ran);
+            });
+        }
+        done.Wait();
+        Go.MaxProcs = 2;
+
+        await Assert.That(ran).IsEqualTo(2000);
+        await Assert.That(Go.MaxProcs).IsEqualTo(2);
+    }
+
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    public async Task YieldLetsAllOthersRun(int procs)
+    {
+        Go.MaxProcs = procs;
+        bool stop = false;
+        WaitGroup done = new();
+        int turns = 0;
+        for (int i = 0; i < 10; i++)
+        {
+            done.Go(() =>
+            {
+                while (!Volatile.Read(ref stop))
+                {
+                    Go.Yield();
+                }
+            });
+        }
+        done.Go(() =>
+        {
+            for (; turns < 1000; turns++)
+            {
+                Go.Yield();
+            }
+            Volatile.Write(ref stop, true);
+        });
+        done.Wait();
+
+        await Assert.That(turns).IsEqualTo(1000);
+    }
+
+    [Test]
+    public async Task TwoThatHandOffToEachOtherDoNotStarveAThird()
+    {
+        Go.MaxProcs = 1;
+        bool stop = false;
+        Chan<int> there = new();
+        Chan<int> back = new();
+        WaitGroup done = new();
+        done.Go(() =>
+        {
+            while (!Volatile.Read(ref stop))
+            {
+                there.Send(1);
+                back.Receive();
+            }
+            there.Close();
+        });
+        done.Go(() =>
+        {
+            foreach (int n in there)
+            {
+                back.Send(n);
+            }
+        });
+        int turns = 0;
+        done.Go(() =>
+        {
+            for (; turns < 100; turns++)
+            {
+                Go.Yield();
+            }
+            Volatile.Write(ref stop, true);
+        });
+        done.Wait();
+
+        await Assert.That(turns).IsEqualTo(100);
+    }
+
+    [Test]
+    public async Task ExitRunsFinallyBlocksAndNothingAfter()
+    {
+        int finallies = 0;
+        bool after = false;
+        WaitGroup done = new();
+        done.Add();
+        Go.Run(() =>
+        {
+            try
+            {
+                try
+                {
+                    Go.Exit();
+                }
+                finally
+                {
+                    finallies++;
+                }
+                after = true;
+            }
+            finally
+            {
+                finallies++;
+                done.Done();
+            }
+        });
+        done.Wait();
+
+        await Assert.That(finallies).IsEqualTo(2);
+        await Assert.That(after).IsFalse();
+    }
+
+    [Test]
+    public async Task AnUnhandledExceptionEndsTheProcessAndNamesTheGoroutine()
+    {
+        ChildResult child = ChildProcess.Run("unhandled");
+
+        await Assert.That(child.ExitCode).IsEqualTo(128 + 6);
+        await Assert.That(child.Error).Contains("weft: goroutine 2: unhandled exception");
+        await Assert.That(child.Error).Contains("Unhandled exception. System.FormatException: on purpose");
+        await Assert.That(child.Error).Contains("ThrowOnPurpose");
+    }
+
+    internal static int UnhandledChild(string[] args) => WeftHost.Run(() =>
+    {
+        Chan<int> never = new();
+        Go.Run(ThrowOnPurpose);
+        return never.Receive();
+    });
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void ThrowOnPurpose() => throw new FormatException("on purpose");
+
+    [Test]
+    public async Task TheHostReturnsMainsResult()
+    {
+        await Assert.That(ChildProcess.Run("host-42").ExitCode).IsEqualTo(42);
+    }
+
+    internal static int Host42(string[] args)
+    {
+        int inside = 0;
+        int result = WeftHost.Run(() =>
+        {
+            inside = Go.IsGoroutine ? 1 : 0;
+            return 41;
+        });
+        return result + inside;
+    }
+
+    [Test]
+    public async Task StatesOfEveryKindReachTheirFunction()
+    {
+        WaitGroup done = new();
+        done.Add(4);
+        string? text = null;
+        long number = 0;
+        (string, int) pair = default;
+        (long, long, long, long, long, long, long, long, long) large = default;
+        Go.Run(s => { text = s; done.Done(); }, "text");
+        Go.Run(n => { number = n; done.Done(); }, 42L);
+        Go.Run(p => { pair = p; done.Done(); }, ("boxed", 7));
+        Go.Run(l => { large = l; done.Done(); }, (1L, 2L, 3L, 4L, 5L, 6L, 7L, 8L, 9L));
+        done.Wait();
+
+        await Assert.That(text).IsEqualTo("text");
+        await Assert.That(number).IsEqualTo(42L);
+        await Assert.That(pair).IsEqualTo(("boxed", 7));
+        await Assert.That(large).IsEqualTo((1L, 2L, 3L, 4L, 5L, 6L, 7L, 8L, 9L));
+    }
+
+    [Test]
+    public async Task SpawningAllocatesNothing()
+    {
+        Go.MaxProcs = 1;
+        WaitGroup done = new();
+        Action<WaitGroup> function = static group => group.Done();
+        long allocated = 0;
+        WaitGroup outer = new();
+        outer.Go(() =>
+        {
+            for (int round = 0; round < 2; round++)
+            {
+                long before = GC.GetTotalAllocatedBytes(precise: true);
+                for (int i = 0; i < 1000; i++)
+                {
+                    done.Add();
+                    Go.Run(function, done);
+                    done.Wait();
+                }
+                allocated = GC.GetTotalAllocatedBytes(precise: true) - before;
+            }
+        });
+        outer.Wait();
+
+        await Assert.That(allocated).IsLessThan(1000);
+    }
+
+    [Test]
+    public async Task SwitchingAllocatesNothing()
+    {
+        Go.MaxProcs = 1;
+        long allocated = 0;
+        WaitGroup done = new();
+        bool stop = false;
+        done.Go(() =>
+        {
+            while (!stop)
+            {
+                Go.Yield();
+            }
+        });
+        done.Go(() =>
+        {
+            Go.Yield();
+            long before = GC.GetTotalAllocatedBytes(precise: true);
+            for (int i = 0; i < 100_000; i++)
+            {
+                Go.Yield();
+            }
+            allocated = GC.GetTotalAllocatedBytes(precise: true) - before;
+            stop = true;
+        });
+        done.Wait();
+
+        await Assert.That(allocated).IsLessThan(1000);
+    }
+
+    [Test]
+    public async Task TheRuntimeThatIsNotSupportedIsNamed()
+    {
+        // The table that the check compares with is right here, or nothing would run.
+        await Assert.That(RuntimeThread.FindMismatch()).IsNull();
+    }
+
+    [Test]
+    public async Task AMillionGoroutinesParkAndWake()
+    {
+        ChildResult child = ChildProcess.Run("million", timeout: TimeSpan.FromMinutes(2));
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+        double bytes = double.Parse(child.Output, CultureInfo.InvariantCulture);
+        await Assert.That(bytes).IsLessThan(4400);
+    }
+
+    internal static int Million(string[] args) => WeftHost.Run(() =>
+    {
+        const int Count = 1_000_000;
+        Chan<int> gate = new();
+        long received = 0;
+        WaitGroup started = new();
+        WaitGroup done = new();
+        started.Add(Count);
+        done.Add(Count);
+        Action body = () =>
+        {
+            started.Done();
+            _ = gate.Receive();
+            Interlocked.Increment(ref received);
+            done.Done();
+        };
+        long before = ResidentBytes();
+        for (int i = 0; i < Count; i++)
+        {
+            Go.Run(body);
+        }
+        started.Wait();
+        long after = ResidentBytes();
+        gate.Close();
+        done.Wait();
+        while (Go.Count > 1)
+        {
+            Go.Yield();
+        }
+        long left = ResidentBytes();
+        Console.WriteLine((after - before) / (double)Count);
+        Console.Error.WriteLine($"{after - before} bytes parked, {left - before} afterwards");
+        return received == Count && left - before < (after - before) / 4 ? 0 : 1;
+    });
+
+    internal static long ResidentBytes()
+    {
+        string line = File.ReadLines("/proc/self/status").First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal));
+        return 1024 * long.Parse(line.AsSpan(6, line.Length - 8).Trim(), CultureInfo.InvariantCulture);
+    }
+}
