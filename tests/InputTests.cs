@@ -421,6 +421,8 @@ internal sealed class InputTests
     [Test]
     public async Task TheHostMayRunTwiceAndNestOnThreads()
     {
+        int procs = Go.MaxProcs;
+        Go.MaxProcs = 2; // The join blocks one of them.
         int inner = 0;
         int outer = WeftHost.Run(() =>
         {
@@ -430,6 +432,7 @@ internal sealed class InputTests
             return 6;
         });
         int nothing = WeftHost.Run(() => { });
+        Go.MaxProcs = procs;
 
         await Assert.That((inner, outer, nothing)).IsEqualTo((5, 6, 0));
     }

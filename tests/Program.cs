@@ -19,6 +19,8 @@ internal static class Program
         // Plain text in a file or a pipe, even where the platform would colour it: build.sh reads it.
         "--ansi", Console.IsOutputRedirected ? "off" : "auto",
         "--output", "Detailed", "--progress", "off",
+        // A suite that hangs fails: the log's last "start" line names the test.
+        "--timeout", "10m",
         "--results-directory", Path.Combine(AppContext.BaseDirectory, "..", "test-results"),
     ];
 

@@ -272,6 +272,68 @@ internal sealed class RunQueueTests
         }
     }
 
+    // The last thief takes what it can and leaves the owner alone with its queue, at any moment of the
+    // owner's: in the middle of a pop, for example.
+    [Test]
+    public async Task NothingIsDoubledWhenTheOwnerIsLeftAlone()
+    {
+        const int Rounds = 100_000;
+        const int Each = 3;
+        await Assert.That(Run()).IsNull();
+
+        static unsafe string? Run()
+        {
+            using Ground ground = new(2, Rounds * Each);
+            RunQueue* queue = ground.Queue(0);
+            int begun = 0;
+            int left = 0;
+            Thread thief = new(() =>
+            {
+                for (int round = 1; round <= Rounds; round++)
+                {
+                    Await(ref begun, round);
+                    Goroutine* stolen = ground.Queue(1)->StealFrom(queue, takeNext: false);
+                    Volatile.Write(ref queue->Exclusive, true);
+                    for (; stolen != null; stolen = ground.Queue(1)->Pop())
+                    {
+                        ground.Take(stolen);
+                    }
+                    Volatile.Write(ref left, round);
+                }
+            });
+            thief.Start();
+            for (int round = 1; round <= Rounds; round++)
+            {
+                queue->Exclusive = false;
+                for (int i = 1; i <= Each; i++)
+                {
+                    _ = queue->TryPush(ground.Make((round * Each) - i));
+                }
+                Volatile.Write(ref begun, round);
+                for (int i = 0; i < Each; i++)
+                {
+                    TakeIfAny(ground, queue->Pop());
+                }
+                Await(ref left, round);
+                for (Goroutine* g = queue->Pop(); g != null; g = queue->Pop())
+                {
+                    ground.Take(g);
+                }
+            }
+            thief.Join();
+            return ground.Wrong();
+        }
+
+        static void Await(ref int value, int wanted)
+        {
+            SpinWait spin = default;
+            while (Volatile.Read(ref value) != wanted)
+            {
+                spin.SpinOnce(sleep1Threshold: -1);
+            }
+        }
+    }
+
     private static unsafe void Own(Ground ground, int goroutines)
     {
         RunQueue* queue = ground.Queue(0);

@@ -5,7 +5,9 @@
 //   thieves take from the head: half of it at once
 //
 // Taking is a compare-exchange on the head. Where no thief can exist, with one processor, the owner takes
-// with plain stores: Exclusive says so, and is changed only when no other machine has a processor.
+// with plain stores: Exclusive says so. It is cleared by the owner, and set by whoever retires the last
+// other processor, at any moment of the owner's: so the owner reads Exclusive before what it protects, the
+// head or next. Read the other way round, a thief may have moved the head in between.
 // The tail's release store pairs with the acquire load of it in Steal and IsEmpty.
 //
 // Next is the goroutine that the running one has just made ready; it runs next and inherits the rest of
@@ -131,13 +133,14 @@ internal unsafe struct RunQueue
     {
         while (true)
         {
+            bool exclusive = Volatile.Read(ref Exclusive); // Before the head: see the top of the file.
             uint head = Volatile.Read(ref _head);
             if (head == _tail)
             {
                 return null;
             }
             Goroutine* g = _slots[head % Layout.RunQueueSize];
-            if (Exclusive)
+            if (exclusive)
             {
                 _head = head + 1;
                 return g;

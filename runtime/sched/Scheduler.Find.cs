@@ -177,16 +177,16 @@ internal static unsafe partial class Scheduler
         return false;
     }
 
-    /// <summary>Step 3 of the rule in Scheduler.cs: m stops spinning, then looks at all queues again. True
-    /// when it found work and got a processor for it.</summary>
+    /// <summary>Step 3 of the rule in Scheduler.cs: m, whose processor is idle now, stops spinning and looks
+    /// at all queues again. True when it found work and got a processor for it.</summary>
     private static bool CheckOnceMore(Machine* m)
     {
-        if (!m->IsSpinning)
+        if (m->IsSpinning)
         {
-            return false;
+            m->IsSpinning = false;
+            Interlocked.Decrement(ref s_spinning);
         }
-        m->IsSpinning = false;
-        Interlocked.Decrement(ref s_spinning); // Full barrier; pairs with the one in WakeProcessor.
+        Interlocked.MemoryBarrier(); // Pairs with the one in Submit.
         bool work = Volatile.Read(ref s_globalCount) > 0;
         for (int i = 0; !work && i < Volatile.Read(ref s_processorCount); i++)
         {

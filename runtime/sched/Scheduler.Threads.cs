@@ -22,10 +22,15 @@ internal static unsafe partial class Scheduler
             m = s_idleMachines;
             s_idleMachines = m->Link;
         }
+        if (p == null)
+        {
+            // Under the lock: whoever makes a processor idle after this must not be missed by a submitter
+            // that stays quiet because we count as spinning.
+            Interlocked.Decrement(ref s_spinning);
+        }
         s_lock.Exit();
         if (p == null)
         {
-            Interlocked.Decrement(ref s_spinning);
             return;
         }
         if (m == null)

@@ -12,8 +12,10 @@
 //      the next one, so a burst of work unfolds one machine at a time.
 //   3. A machine that finds nothing gives up its processor, stops spinning, and then looks once more.
 //
-// The race is between 1 and 3. The submitter: push, full barrier, read Spinning. The spinner: decrement
-// Spinning (a full barrier), read all queues. One of the two sees the other; both seeing is harmless.
+// The race is between 1 and 3. The submitter: push, full barrier, read the idle count and Spinning. The
+// machine: make the processor idle, decrement Spinning, full barrier, read all queues. One of the two
+// sees the other; both seeing is harmless. A machine that did not spin looks too: the submitter may have
+// found no idle processor, and the spinner that saw its work no processor to take it with.
 //
 // Rejected: one central queue (its lock is the bottleneck), waking a machine for each ready goroutine
 // (threads thrash), handing the processor straight to a new thread (locality is lost).
