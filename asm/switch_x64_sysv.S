@@ -35,11 +35,13 @@ weft_hooks:                             // C# stores raw function addresses here
         add     %fs:0, \reg
 .endm
 
-// goroutine* weft_switch(context* from, context* to, goroutine* running, goroutine* message)
+// goroutine* weft_switch(context* from, goroutine* to, goroutine* message)
 //
-// Saves the caller into `from`, resumes `to`. `running` becomes the thread's current goroutine (0 for
-// a system stack). Returns, when something switches back to `from`, the message of that switch.
+// Saves the caller into `from`, resumes `to`, which becomes the thread's current goroutine. Returns, when
+// something switches back to `from`, the message of that switch.
 FUNCTION weft_switch
+        mov     %rsi, %rcx
+switch_stacks:                          // rcx: the current goroutine to be; 0 for a system stack.
         push    %rbp
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %rbp, 0
@@ -58,22 +60,20 @@ FUNCTION weft_switch
         push    %r15
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %r15, 0
-        mov     %rcx, %rax              // The message travels in the return register.
-        THREAD  %r8
-        mov     tls_InlinedThreadStatics@gottpoff(%rip), %r9
+        mov     %rdx, %rax              // The message travels in the return register.
+        mov     tls_CurrentThread@gottpoff(%rip), %r8
 
         // Most goroutines have no exception in flight and no thread statics: if neither side has any, and
-        // no return address is hijacked, nothing but the stack is exchanged.
-        mov     THREAD_HIJACK_VALUE(%r8), %r10
-        mov     CTX_EXINFO(%rsi), %r11
-        or      THREAD_EXINFO(%r8), %r10
-        or      CTX_STATICS(%rsi), %r11
-        or      THREAD_STATICS(%r8), %r10
-        or      CTX_INLINED(%rsi), %r11
-        or      THREAD_GCFRAMES(%r8), %r10
-        or      CTX_GCFRAMES(%rsi), %r11
-        or      %fs:(%r9), %r10
-        or      %r11, %r10
+        // no return address is hijacked, nothing but the stack is exchanged. Two words at a time: each
+        // instruction less here is a percent of the switch.
+        movdqu  %fs:THREAD_HIJACK_VALUE(%r8), %xmm0     // ... and THREAD_EXINFO
+        movdqu  %fs:THREAD_STATICS(%r8), %xmm1          // ... and THREAD_INLINED_LIST
+        movq    %fs:THREAD_GCFRAMES(%r8), %xmm2
+        por     CTX_EXINFO(%rsi), %xmm0                 // ... and CTX_STATICS
+        por     CTX_INLINED(%rsi), %xmm1                // ... and CTX_GCFRAMES
+        por     %xmm2, %xmm0
+        por     %xmm1, %xmm0
+        ptest   %xmm0, %xmm0
         jnz     3f
 1:      mov     48(%rsp), %r11          // Our own caller's address, for the comparison below.
         mov     %rsp, CTX_SP(%rdi)      // The frame is complete: publish it.
@@ -81,7 +81,7 @@ FUNCTION weft_switch
         mov     CTX_SP(%rsi), %rsp      // From here on we are the other stack.
         movq    $0, CTX_SP(%rsi)        // A running stack has no saved sp: the GC walks it precisely.
         mov     weft_tls@gottpoff(%rip), %r10
-        mov     %rdx, %fs:TLS_GOROUTINE(%r10)
+        mov     %rcx, %fs:TLS_GOROUTINE(%r10)
 
         mov     48(%rsp), %rcx          // Where to go on.
         pop     %r15
@@ -108,6 +108,8 @@ FUNCTION weft_switch
 
         // Exchange all of it. The fields of a running context are zero (no stale roots): so is `to` after.
 3:      .cfi_restore_state
+        add     %fs:0, %r8              // The Thread's address.
+        mov     tls_InlinedThreadStatics@gottpoff(%rip), %r9
         mov     THREAD_HIJACK_VALUE(%r8), %r10
         test    %r10, %r10
         jz      4f
@@ -144,16 +146,24 @@ FUNCTION weft_switch
         jmp     1b
 END weft_switch
 
-// goroutine* weft_switch_bounds(from, to, running, message): the same, between a system stack and a
-// goroutine: the Thread's stack bounds change too. Between goroutines they do not.
-FUNCTION weft_switch_bounds
+// goroutine* weft_switch_to_system(goroutine* from, machine* to, message) and
+// goroutine* weft_switch_from_system(machine* from, goroutine* to, message): the same, but the Thread's stack
+// bounds change too. Between goroutines they do not.
+FUNCTION weft_switch_to_system
+        xor     %ecx, %ecx
+        jmp     switch_bounds
+END weft_switch_to_system
+
+FUNCTION weft_switch_from_system
+        mov     %rsi, %rcx
+switch_bounds:
         THREAD  %r8
         mov     CTX_BOUNDS_LOW(%rsi), %r9
         mov     CTX_BOUNDS_HIGH(%rsi), %r10
         mov     %r9, THREAD_BOUNDS_LOW(%r8)
         mov     %r10, THREAD_BOUNDS_HIGH(%r8)
-        jmp     weft_switch
-END weft_switch_bounds
+        jmp     switch_stacks
+END weft_switch_from_system
 
 // Where a new goroutine starts: rbx its main (UnmanagedCallersOnly, never returns), r12 its argument.
 // The transition frame is the runtime's top-of-stack mark: precise walks end here. So does CFI.

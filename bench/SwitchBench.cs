@@ -133,7 +133,7 @@ internal static unsafe class SwitchBench
     {
         for (int i = 0; i < count; i++)
         {
-            _ = Switch.To(self, other, other, null);
+            _ = Switch.To(self, other, null);
         }
     }
 

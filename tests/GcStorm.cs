@@ -61,6 +61,10 @@ internal sealed partial class GcStorm
         // Not before every goroutine has had its share: an idle heap is collected in microseconds.
         for (int i = 0; (i < _collections || Volatile.Read(ref _steps) < LeastSteps) && !_stop; i++)
         {
+            if (i >= _collections)
+            {
+                Thread.Sleep(1); // Enough of them back to back: now the goroutines get to run.
+            }
             GC.Collect(i % 3, GCCollectionMode.Forced, blocking: true, compacting: true);
         }
         _stop = true;

@@ -56,7 +56,7 @@ public static unsafe class Go
         {
             ArgumentOutOfRangeException.ThrowIfLessThan(value, (long)Layout.SmallestLargeStack);
             ArgumentOutOfRangeException.ThrowIfGreaterThan(value, (long)Layout.MaxStackLimit);
-            StackGrowth.MaxStack = LargeStacks.RoundUp((nint)value);
+            StackGrowth.MaxStack = FixedStacks.RoundUp((nint)value);
         }
     }
 

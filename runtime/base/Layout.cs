@@ -25,14 +25,16 @@ internal static class Layout
 #if WEFT_SMALL
     internal const int RunQueueSize = 4;
     internal const int FreeGoroutinesPerProcessor = 2;
-    internal const int LargeStacksKept = 2;
+    internal const int FixedStacksKept = 2;
+    internal const int GrownStacksKept = 2;
     internal const int FreePagesKept = 64;
     internal const int SlotsPerChunk = 16;
     internal const bool RandomChoice = true;
 #else
     internal const int RunQueueSize = 256;
     internal const int FreeGoroutinesPerProcessor = 64;
-    internal const int LargeStacksKept = 256;
+    internal const int FixedStacksKept = 256;
+    internal const int GrownStacksKept = 1024;
     internal const int FreePagesKept = 16 * 1024;
     internal const int SlotsPerChunk = 256;
     internal const bool RandomChoice = false;

@@ -11,6 +11,7 @@ namespace Weft.Runtime;
 internal static unsafe partial class Os
 {
     internal const int SignalSegv = 11;
+    internal const nint Exists = 17;
 
     private const nint SysWrite = 1;
     private const nint SysMmap = 9;
@@ -26,6 +27,7 @@ internal static unsafe partial class Os
     private const int ProtNone = 0;
     private const int ProtReadWrite = 3;
     private const int MapPrivateAnonymousNoReserve = 0x4022;
+    private const int MapFixedNoReplace = 0x100000;
     private const int AdviseDontNeed = 4;
     private const int AdviseNoHugePage = 15;
     private const int AdviseGuardInstall = 102;
@@ -58,6 +60,25 @@ internal static unsafe partial class Os
             _ = Syscall(SysMadvise, address, bytes, AdviseNoHugePage, 0, 0, 0);
         }
         return address;
+    }
+
+    /// <summary>The same at this address and no other; -Exists where something is there
+    /// already.</summary>
+    internal static nint ReserveAt(nint address, nint bytes)
+    {
+        nint got = Syscall(
+            SysMmap, address, bytes, ProtReadWrite,
+            MapPrivateAnonymousNoReserve | MapFixedNoReplace, -1, 0);
+        if (got > 0 && got != address)
+        {
+            _ = Release(got, bytes); // Before Linux 4.17 the address is only a hint.
+            return -Exists;
+        }
+        if (got > 0)
+        {
+            _ = Syscall(SysMadvise, address, bytes, AdviseNoHugePage, 0, 0, 0);
+        }
+        return got;
     }
 
     internal static nint Release(nint address, nint bytes) =>

@@ -17,16 +17,13 @@ internal enum ProcessorState
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Processor
 {
-    private const uint GlobalEvery = 61;
+    internal const int GlobalEvery = 61;
 
     /// <summary>Owner: the holder; thieves as RunQueue allows.</summary>
     internal RunQueue Queue;
 
-    /// <summary>Counts scheduling rounds. Owner.</summary>
-    internal uint Tick;
-
-    /// <summary>The round that last looked at the global queue. Owner.</summary>
-    internal uint LastGlobalTick;
+    /// <summary>Scheduling rounds until the global queue is due. Owner.</summary>
+    internal int RoundsToGlobal;
 
     internal int Id;
 
@@ -57,9 +54,7 @@ internal unsafe struct Processor
 
     /// <summary>Whether it is time to look at the global queue before the local one, and at the ring
     /// before the goroutine that was made ready last: without it either could starve.</summary>
-    internal readonly bool IsGlobalDue => IsGlobalDueAt(Tick);
-
-    internal readonly bool IsGlobalDueAt(uint tick) => tick - LastGlobalTick >= GlobalEvery;
+    internal readonly bool IsGlobalDue => RoundsToGlobal <= 0;
 
     internal uint NextRandom(uint bound)
     {

@@ -95,22 +95,24 @@ internal unsafe struct RunQueue
         return PopRing();
     }
 
-    /// <summary>Owner of an exclusive queue: puts g at the end and takes what is next in the ring; null, and
+    /// <summary>Owner of an exclusive queue: puts g at the end and takes what is next in the ring. False, and
     /// g is not put, where there is none or something was made ready out of turn.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal Goroutine* Rotate(Goroutine* g)
+    internal bool TryRotate(Goroutine* g, out Goroutine* first)
     {
         uint head = _head;
         uint tail = _tail;
         if (head == tail || _next != 0)
         {
-            return null;
+            first = null;
+            return false;
         }
-        Goroutine* first = _slots[head % Layout.RunQueueSize];
-        _slots[tail % Layout.RunQueueSize] = g;
+        Goroutine** slots = _slots;
+        first = slots[head % Layout.RunQueueSize];
+        slots[tail % Layout.RunQueueSize] = g;
         _head = head + 1;
         _tail = tail + 1;
-        return first;
+        return true;
     }
 
     /// <summary>Owner only. The same as Pop, but what was made ready last is the last choice. It stays where

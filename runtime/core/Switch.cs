@@ -14,19 +14,19 @@ internal static unsafe class Switch
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_switch")]
     internal static extern Goroutine* To(
-        Goroutine* from, Goroutine* to, Goroutine* running, Goroutine* message);
+        Goroutine* from, Goroutine* to, Goroutine* message);
 
-    /// <summary>The same from a goroutine to a system stack (running is null).</summary>
+    /// <summary>The same from a goroutine to a system stack.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "weft_switch_bounds")]
+    [RuntimeImport("*", "weft_switch_to_system")]
     internal static extern Goroutine* ToSystem(
-        Goroutine* from, Machine* to, Goroutine* running, Goroutine* message);
+        Goroutine* from, Machine* to, Goroutine* message);
 
     /// <summary>The same from a system stack to a goroutine.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "weft_switch_bounds")]
+    [RuntimeImport("*", "weft_switch_from_system")]
     internal static extern Goroutine* FromSystem(
-        Machine* from, Goroutine* to, Goroutine* running, Goroutine* message);
+        Machine* from, Goroutine* to, Goroutine* message);
 
     /// <summary>Builds the frame that the first switch to <paramref name="g"/> starts with.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]

@@ -50,12 +50,11 @@ internal static unsafe partial class Scheduler
     /// <summary>The local choice, with the global queue first when that is due.</summary>
     private static Goroutine* FindLocal(Processor* p)
     {
-        p->Tick++;
-        if (!p->IsGlobalDue)
+        if (--p->RoundsToGlobal > 0)
         {
             return p->Queue.Pop();
         }
-        p->LastGlobalTick = p->Tick;
+        p->RoundsToGlobal = Processor.GlobalEvery;
         Goroutine* g = TakeGlobal(p, most: 1); // Only for fairness: the local queue has work.
         return g != null ? g : p->Queue.PopRingFirst();
     }

@@ -54,7 +54,7 @@ internal static unsafe partial class Scheduler
         {
             Goroutine* g = FindRunnable(m);
             Assume(m, g);
-            Goroutine* message = Switch.FromSystem(m, g, g, null);
+            Goroutine* message = Switch.FromSystem(m, g, null);
             if (message != null)
             {
                 Complete(message);

@@ -63,22 +63,15 @@ internal static unsafe partial class Scheduler
     {
         Machine* m = g->Machine;
         Processor* p = m->Processor;
-        uint tick = p->Tick + 1;
-        p->Tick = tick;
-        Goroutine* next = null;
-        if (p->Queue.Exclusive && !p->IsGlobalDueAt(tick))
-        {
-            // No other machine takes from this queue, so g may be in it before it has left its stack.
-            next = p->Queue.Rotate(g);
-        }
-        if (next == null)
+        // Where no other machine takes from this queue, g may be in it before it has left its stack.
+        if (!p->Queue.Exclusive || --p->RoundsToGlobal <= 0 || !p->Queue.TryRotate(g, out Goroutine* next))
         {
             YieldShared(g);
             return;
         }
         g->Transition(GoroutineState.Running, GoroutineState.Runnable);
         Assume(m, next);
-        Goroutine* message = Switch.To(g, next, next, null);
+        Goroutine* message = Switch.To(g, next, null);
         if (message != null)
         {
             Complete(message);
@@ -112,11 +105,11 @@ internal static unsafe partial class Scheduler
         if (next != null)
         {
             Assume(m, next);
-            message = Switch.To(g, next, next, g);
+            message = Switch.To(g, next, g);
         }
         else
         {
-            message = Switch.ToSystem(g, m, null, g);
+            message = Switch.ToSystem(g, m, g);
         }
         // Awake, perhaps on another machine: m and p are stale here.
         if (message != null)

@@ -52,7 +52,7 @@ internal static unsafe partial class Scheduler
         if (kind == GoroutineKind.Fixed)
         {
             g->StackLow = fixedStack;
-            g->StackHigh = fixedStack + LargeStacks.RoundUp(fixedSize);
+            g->StackHigh = fixedStack + FixedStacks.RoundUp(fixedSize);
             g->Context.ReserveLow = 0; // Never moved, so no check need ever ask.
         }
         g->Transition(GoroutineState.Dead, GoroutineState.Runnable);
@@ -161,14 +161,18 @@ internal static unsafe partial class Scheduler
         Goroutine.Delegate(g) = null;
         Goroutine.StateObject(g) = null;
         Goroutine.ParkObject(g) = null;
-        nint size = LargeStacks.RoundUp(g->StackHigh - g->StackLow); // Movable ones use over half.
         nint low = g->StackLow;
+        nint high = g->StackHigh;
         // Dead before the stack is given away: from here on a collection does not look at it.
         g->Transition(GoroutineState.Running, GoroutineState.Dead);
         g->Context = default;
-        if (low != Goroutine.FirstStackLow(g))
+        if (g->Kind == GoroutineKind.Fixed)
         {
-            LargeStacks.Give(low, size);
+            FixedStacks.Give(low, high - low);
+        }
+        else if (low != Goroutine.FirstStackLow(g))
+        {
+            GrownStacks.Give(g, low, high);
         }
         g->Link = p->Free;
         p->Free = g;
@@ -195,7 +199,7 @@ internal static unsafe partial class Scheduler
 
     private static nint TakeFixedStack(nint bytes)
     {
-        nint low = LargeStacks.Take(LargeStacks.RoundUp(bytes));
+        nint low = FixedStacks.Take(FixedStacks.RoundUp(bytes));
         return low > 0 ? low : throw new InsufficientMemoryException(OutOfGoroutines());
     }
 

@@ -39,7 +39,7 @@ internal static unsafe class Startup
             }
             Os.GuardByProtection = Environment.GetEnvironmentVariable(GuardVariable) == "mprotect";
             GoroutinePages.Initialize(MappingLimit());
-            LargeStacks.Initialize();
+            FixedStacks.Initialize();
             GcRoots.Initialize();
             StackGrowth.Initialize();
             Switch.SetHooks(&StackGrowth.GrowForReserve, &GcRoots.Report);

@@ -4,6 +4,8 @@
 //   base -> [guard][page 0][guard][page 1][guard][page 2] ... up to the capacity
 //            slot 0         slot 1         slot 2
 //
+// Behind the slots, in the same reservation, are the places that their stacks grow to (GrownStacks.cs).
+//
 // A slot is carved once and then goes round: processor's free list, global free list, a spawn. Guards are
 // installed a chunk of slots at a time, and pages given back a chunk at a time, when all of its slots are
 // free and more than Layout.FreePagesKept free pages are resident: one system call for hundreds. A page
@@ -17,7 +19,7 @@ namespace Weft.Runtime;
 
 internal static unsafe class GoroutinePages
 {
-    private const nint SlotSize = 2 * Os.PageSize;
+    internal const nint SlotSize = 2 * Os.PageSize;
     private const nint CapacityWanted = 16 * 1024 * 1024;
     private const nint CapacityLeast = 1024;
     private const long MappingsLeft = 8 * 1024;
@@ -47,11 +49,11 @@ internal static unsafe class GoroutinePages
     internal static void Initialize(long mappingLimit)
     {
         nint capacity = CapacityWanted;
-        nint address = Os.Reserve(capacity * SlotSize);
+        nint address = Os.Reserve((capacity * SlotSize) + GrownStacks.BytesFor(capacity));
         while (address <= 0 && capacity > CapacityLeast)
         {
             capacity /= 2; // An address space limit (ulimit -v) is in force.
-            address = Os.Reserve(capacity * SlotSize);
+            address = Os.Reserve((capacity * SlotSize) + GrownStacks.BytesFor(capacity));
         }
         Check.Always(address > 0, "stacks: no address space (see ulimit -v)"u8);
         s_base = address;
@@ -61,6 +63,7 @@ internal static unsafe class GoroutinePages
         s_free = (int*)ReserveTable(capacity * sizeof(int));
         s_freeInChunk = (ushort*)ReserveTable(capacity / Layout.SlotsPerChunk * sizeof(ushort));
         s_guardBuffer = (nint*)ReserveTable(Layout.SlotsPerChunk * 2 * sizeof(nint));
+        GrownStacks.Initialize(address, capacity);
     }
 
     /// <summary>Whether the slot's page may hold something: false for those given back.</summary>
@@ -68,6 +71,8 @@ internal static unsafe class GoroutinePages
 
     internal static Goroutine* At(nint slot) =>
         (Goroutine*)(s_base + (slot * SlotSize) + Os.PageSize + Goroutine.FirstStackSize);
+
+    internal static nint SlotOf(Goroutine* g) => ((nint)g - s_base) / SlotSize;
 
     /// <summary>Takes up to <paramref name="count"/> dead goroutines, linked; at least one, or null when
     /// the range is used up or the kernel refuses another guard.</summary>
@@ -99,7 +104,7 @@ internal static unsafe class GoroutinePages
         {
             Goroutine* next = list->Link;
             Check.Always(list->State == GoroutineState.Dead, "pages: a goroutine is not dead"u8);
-            nint slot = ((nint)list - s_base) / SlotSize;
+            nint slot = SlotOf(list);
             s_free[s_freeCount++] = (int)slot;
             s_freeResident++;
             nint chunk = slot / Layout.SlotsPerChunk;

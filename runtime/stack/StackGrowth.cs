@@ -1,7 +1,7 @@
 // How a stack grows: by copying. The used part goes to the top of a larger stack, and every word in it
-// that points into the old stack is moved by the distance. C#'s ref-safety rules make that sound: a safe
-// program can hold the address of a local only on the same stack. Unsafe code that stores such an
-// address elsewhere must use a fixed stack.
+// that points into the old stack is moved by the distance, a multiple of 4 GB (GrownStacks.cs). C#'s
+// ref-safety rules make that sound: a safe program can hold the address of a local only on the same stack.
+// Unsafe code that stores such an address elsewhere must use a fixed stack.
 //
 // Two callers:
 //   before native code or a throw   asm/ found less than the reserve free (GrowForReserve)
@@ -11,7 +11,7 @@
 // full stack is an overflow. So is one at its limit, and a fixed one.
 //
 // All of this is raw code (GcRoots.cs says what that means): it runs in a signal handler or with
-// collections shut out. Locks: none (LargeStacks is lock-free for this caller).
+// collections shut out. Locks: none (GrownStacks has none).
 
 namespace Weft.Runtime;
 
@@ -48,8 +48,8 @@ internal static unsafe class StackGrowth
         {
             return 0;
         }
-        nint size = SizeFor(g->StackHigh - sp + reserve);
-        if (size / 2 > MaxStack || size <= g->StackHigh - g->StackLow)
+        nint size = GrownStacks.SizeFor(g->StackHigh - sp + reserve);
+        if (size > MaxStack || size <= g->StackHigh - g->StackLow)
         {
             return 0;
         }
@@ -95,8 +95,8 @@ internal static unsafe class StackGrowth
         {
             lowest = Math.Min(lowest, context->ProbeTarget);
         }
-        nint size = SizeFor(Math.Max(oldHigh - lowest + room, (oldSize / 2) + 1));
-        if (size / 2 > MaxStack)
+        nint size = GrownStacks.SizeFor(Math.Max(oldHigh - lowest + room, oldSize + 1));
+        if (size > MaxStack)
         {
             Overflow(g, address, "the stack is at its limit (Go.MaxStack)"u8);
         }
@@ -116,27 +116,17 @@ internal static unsafe class StackGrowth
     private static bool IsProbing(SignalContext* context) =>
         context->Ip >= s_probeCode && context->Ip < s_probeCode + ProbeCodeSize;
 
-    /// <summary>Twice what is needed (Move says why), and never so little that a move would change the
-    /// lowest two bytes of a word.</summary>
-    private static nint SizeFor(nint bytes) =>
-        LargeStacks.RoundUp(2 * Math.Max(bytes, Layout.SmallestLargeStack));
-
     /// <summary>Copies [sp, high) to a new stack and moves what points into the old one.</summary>
     private static nint Move(Goroutine* g, nint sp, nint size)
     {
         nint oldLow = g->StackLow;
         nint oldHigh = g->StackHigh;
-        nint low = LargeStacks.Take(size);
-        if (low <= 0)
+        nint high = GrownStacks.Take(g, size);
+        if (high <= 0)
         {
-            NoMemory(g, size, low);
+            NoMemory(g, size, high);
         }
-        // Stale pointers lie about in dead parts of the stack, and a buffer that is only partly written may
-        // end in one: its live first bytes are part of a word that looks like an address. So the distance
-        // is a multiple of half the size: what it adds leaves the low bytes of any word alone.
-        nint high = low + size;
-        high -= (high - oldHigh) & ((size / 2) - 1);
-        nint distance = high - oldHigh;
+        nint distance = high - oldHigh; // Leaves the low bytes of any word alone: see GrownStacks.cs.
         nint rangeLow = oldLow - Os.PageSize;
         Copy(sp & ~7, oldHigh, rangeLow, distance);
         RuntimeThread.Relocate(Current.Thread(), rangeLow, oldHigh, distance);
@@ -149,13 +139,13 @@ internal static unsafe class StackGrowth
                 waiter->Slot = (void*)(slot + distance);
             }
         }
-        g->StackLow = low;
+        g->StackLow = GrownStacks.LowOf(high, size);
         g->StackHigh = high;
-        g->Context.ReserveLow = low;
+        g->Context.ReserveLow = g->StackLow;
         s_growths++; // Not exact when two grow at once; nothing depends on it.
         if (oldLow != Goroutine.FirstStackLow(g))
         {
-            LargeStacks.Give(oldLow, LargeStacks.RoundUp(oldHigh - oldLow));
+            GrownStacks.Give(g, oldLow, oldHigh);
         }
         return distance;
     }
