@@ -12,6 +12,13 @@
 #define CTX_BOUNDS_LOW      0x38    // what EnsureSufficientExecutionStack is told
 #define CTX_BOUNDS_HIGH     0x40
 
+// Machine and Goroutine, behind it (core/Machine.cs, core/Goroutine.cs).
+#define M_NATIVE_COUNT      0x50    // odd while the goroutine it runs is in native code
+#define M_RETAKE            0x54    // not 0 when somebody takes, or has taken, the processor away
+#define G_REASON            0xb8    // why it stops
+#define REASON_NATIVE       6       // ParkReason.NativeReturn
+#define REASON_PREEMPTED    7       // ParkReason.Preempted
+
 // NativeAOT's Thread, .NET 10.0 (stack/RuntimeThread.cs has the table with the meaning).
 #define THREAD_FLAGS        0x40
 #define THREAD_FRAME        0x48
@@ -29,6 +36,7 @@
 // Weft's thread-local words, below weft_tls.
 #define TLS_GOROUTINE       0       // whose stack this thread runs on; 0 on a system stack
 #define TLS_MACHINE         8       // the Machine of this thread; 0 on a thread that is none
+#define TLS_CRITICAL        16      // how many reasons there are not to preempt what runs here
 
 // Stack that must be free before native code runs, and before an exception is dispatched.
 #define NATIVE_RESERVE      (256 * 1024)

@@ -16,9 +16,9 @@
         .globl weft_tls
         .hidden weft_tls
         .type weft_tls, @object
-        .size weft_tls, 16
+        .size weft_tls, 24
 weft_tls:
-        .zero 16
+        .zero 24
 
         .bss
         .p2align 3
@@ -26,6 +26,9 @@ weft_tls:
         .hidden weft_hooks
 weft_hooks:                             // C# stores raw function addresses here (core/Switch.cs).
         .zero 16
+        .hidden weft_vector_size
+weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it.
+        .zero 8
 #define GROW_HOOK       weft_hooks(%rip)
 #define ROOTS_HOOK      weft_hooks + 8(%rip)
 
@@ -171,6 +174,9 @@ FUNCTION weft_entry
         .cfi_undefined %rip
         THREAD  %rcx
         movq    $-1, THREAD_FRAME(%rcx)
+        mov     weft_tls@gottpoff(%rip), %rcx
+        mov     %fs:TLS_MACHINE(%rcx), %rcx
+        incl    M_NATIVE_COUNT(%rcx)    // What main enters through is made for calls from native code.
         mov     %r12, %rdi
         mov     %rax, %rsi              // The message of the switch that started us.
         call    *%rbx
@@ -290,9 +296,152 @@ FUNCTION \name
 END \name
 .endm
 
-RESERVE_THEN __wrap_RhpPInvoke, __real_RhpPInvoke, NATIVE_RESERVE
+RESERVE_THEN __wrap_RhpPInvoke, enter_native, NATIVE_RESERVE
 RESERVE_THEN __wrap_RhpThrowEx, __real_RhpThrowEx, THROW_RESERVE
 RESERVE_THEN __wrap_RhpRethrow, __real_RhpRethrow, THROW_RESERVE
+
+// A goroutine enters native code: from now on its machine's processor may be taken away (sched/Native).
+// One word tells, by an odd value, and by another value whether it is still the same call.
+FUNCTION enter_native
+        mov     weft_tls@gottpoff(%rip), %rax
+        cmpq    $0, %fs:TLS_GOROUTINE(%rax)
+        je      __real_RhpPInvoke
+        mov     %fs:TLS_MACHINE(%rax), %rax
+        incl    M_NATIVE_COUNT(%rax)
+        jmp     __real_RhpPInvoke
+END enter_native
+
+// And comes back. The store of the count and the load of the request need no fence between them: who sets
+// the request has all threads execute one (Scheduler.Retake) before it reads the count.
+FUNCTION __wrap_RhpPInvokeReturn
+        mov     weft_tls@gottpoff(%rip), %rax
+        cmpq    $0, %fs:TLS_GOROUTINE(%rax)
+        je      __real_RhpPInvokeReturn
+        mov     %fs:TLS_MACHINE(%rax), %rax
+        incl    M_NATIVE_COUNT(%rax)
+        cmpl    $0, M_RETAKE(%rax)
+        je      __real_RhpPInvokeReturn
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        call    __real_RhpPInvokeReturn // Managed code again, for the collector: nothing more is in rdi.
+        add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        jmp     wait_for_processor
+END __wrap_RhpPInvokeReturn
+
+// Stops the running goroutine for the loop to resume, on whatever thread; rbx is lost. errno goes with it:
+// the stub of a P/Invoke may still read it. Only the loop: there is no C# here that could take a message.
+.macro STOP reason
+        call    __errno_location@PLT
+        mov     (%rax), %ebx
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %rdi
+        mov     %fs:TLS_MACHINE(%rax), %rsi
+        mov     %rdi, %rdx
+        movl    \reason, G_REASON(%rdi)
+        call    weft_switch_to_system
+        test    %rax, %rax
+        jz      9f
+        ud2
+9:      call    __errno_location@PLT
+        mov     %ebx, (%rax)
+.endm
+
+// The goroutine stops with the reason NativeReturn: it runs again when there is a processor, on whatever
+// thread.
+FUNCTION wait_for_processor
+        push    %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbx, 0
+        STOP    $REASON_NATIVE
+        pop     %rbx
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbx
+        ret
+END wait_for_processor
+
+// The signal handler makes an interrupted goroutine continue here (sched/Scheduler.Preempt.cs), with the
+// address where it was pushed below its red zone. What it saves is all that managed code can see; AMX tiles
+// are not among that. The mask, in edx:eax: x87, SSE, AVX, AVX-512.
+#define PREEMPT_STATE   0xe7
+FUNCTION weft_preempt
+        .cfi_def_cfa %rsp, 136          // The red zone, and the address.
+        .cfi_offset %rip, -136
+        pushfq
+        push    %rax
+        push    %rcx
+        push    %rdx
+        push    %rbx
+        push    %rbp
+        mov     %rsp, %rbp
+        .cfi_def_cfa %rbp, 184
+        .cfi_offset %rbp, -184
+        push    %rsi
+        push    %rdi
+        push    %r8
+        push    %r9
+        push    %r10
+        push    %r11
+        push    %r12
+        push    %r13
+        push    %r14
+        push    %r15
+        cld
+        sub     weft_vector_size(%rip), %rsp
+        and     $-64, %rsp
+        xor     %eax, %eax
+        lea     512(%rsp), %rdi         // The header: what is not zero there is taken for state.
+        mov     $8, %ecx
+        rep stosq
+        mov     $PREEMPT_STATE, %eax
+        xor     %edx, %edx
+        xsave64 (%rsp)
+        STOP    $REASON_PREEMPTED
+        mov     $PREEMPT_STATE, %eax
+        xor     %edx, %edx
+        xrstor64 (%rsp)
+        lea     -80(%rbp), %rsp
+        pop     %r15
+        pop     %r14
+        pop     %r13
+        pop     %r12
+        pop     %r11
+        pop     %r10
+        pop     %r9
+        pop     %r8
+        pop     %rdi
+        pop     %rsi
+        pop     %rbp
+        .cfi_def_cfa %rsp, 176
+        .cfi_restore %rbp
+        pop     %rbx
+        pop     %rdx
+        pop     %rcx
+        pop     %rax
+        popfq
+        .cfi_def_cfa %rsp, 136
+        ret     $128
+END weft_preempt
+
+// void weft_enter_critical(void), weft_leave_critical(void), int weft_critical(void): one instruction each,
+// so that no signal finds a thread between reading where its count is and changing it.
+FUNCTION weft_enter_critical
+        mov     weft_tls@gottpoff(%rip), %rax
+        incl    %fs:TLS_CRITICAL(%rax)
+        ret
+END weft_enter_critical
+
+FUNCTION weft_leave_critical
+        mov     weft_tls@gottpoff(%rip), %rax
+        decl    %fs:TLS_CRITICAL(%rax)
+        ret
+END weft_leave_critical
+
+FUNCTION weft_critical
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_CRITICAL(%rax), %eax
+        ret
+END weft_critical
 
 // Moves the running goroutine to a stack with rsi bytes free, then continues at r11 with rdi kept.
 // All that may hold stack addresses is on the stack while C# copies it: callee-saved registers and rdi.
@@ -400,7 +549,17 @@ FUNCTION __wrap_RhpReversePInvoke
         test    %rax, %rax
         jz      __real_RhpReversePInvoke
         incq    CTX_NATIVE_DEPTH(%rax)
-        jmp     weft_reverse_pinvoke
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_MACHINE(%rax), %rax
+        incl    M_NATIVE_COUNT(%rax)    // As in RhpPInvokeReturn.
+        cmpl    $0, M_RETAKE(%rax)
+        je      weft_reverse_pinvoke
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        call    weft_reverse_pinvoke
+        add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        jmp     wait_for_processor
 END __wrap_RhpReversePInvoke
 
 FUNCTION __wrap_RhpReversePInvokeReturn
@@ -409,8 +568,27 @@ FUNCTION __wrap_RhpReversePInvokeReturn
         test    %rax, %rax
         jz      __real_RhpReversePInvokeReturn
         decq    CTX_NATIVE_DEPTH(%rax)
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_MACHINE(%rax), %rax
+        incl    M_NATIVE_COUNT(%rax)
         jmp     __real_RhpReversePInvokeReturn
 END __wrap_RhpReversePInvokeReturn
+
+// The text of dlopen's error stays on the thread where it failed. The base library takes it for granted: a
+// goroutine that has changed threads since gets another text, not none.
+FUNCTION __wrap_SystemNative_GetLoadLibraryError
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        call    __real_SystemNative_GetLoadLibraryError
+        add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        lea     unknown_error(%rip), %rcx
+        test    %rax, %rax
+        cmovz   %rcx, %rax
+        ret
+unknown_error:
+        .asciz  "the library cannot be loaded"
+END __wrap_SystemNative_GetLoadLibraryError
 
 // The collector asks for the roots on stacks: after the runtime's own, C# reports the parked ones.
 #define SCAN_ROOTS(kind) kind##_ZN15GCToEEInterface11GcScanRootsEPFvPP6ObjectP11ScanContextjEiiS4_
@@ -460,6 +638,7 @@ END __wrap_sigaction
 weft_layout_table:
         .quad   CTX_SP, CTX_RESERVE_LOW, CTX_EXINFO, CTX_STATICS, CTX_INLINED, CTX_GCFRAMES
         .quad   CTX_NATIVE_DEPTH, CTX_BOUNDS_LOW, CTX_BOUNDS_HIGH
+        .quad   M_NATIVE_COUNT, M_RETAKE, G_REASON, REASON_NATIVE, REASON_PREEMPTED
         .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_HIJACK_SLOT, THREAD_HIJACK_VALUE, THREAD_EXINFO
         .quad   THREAD_STATICS, THREAD_INLINED_LIST, THREAD_GCFRAMES
         .quad   THREAD_BOUNDS_LOW, THREAD_BOUNDS_HIGH, THREAD_NO_GC
@@ -467,6 +646,8 @@ weft_layout_table:
         .quad   RhGetThreadStaticStorage, RhRegisterInlinedThreadStaticRoot
         .quad   g_lowest_address, g_highest_address
         .quad   RhpStackProbe
+        .quad   __start___managedcode, __stop___managedcode
+        .quad   weft_preempt, weft_vector_size
 
 FUNCTION weft_layout
         lea     weft_layout_table(%rip), %rax

@@ -28,6 +28,9 @@ internal static class Programs
         Register("too-many-guards", StackTests.TooManyGuards);
         Register("unhandled", SchedulerTests.UnhandledChild);
         Register("host-42", SchedulerTests.Host42);
+        Register("idle", BlockingTests.Idle);
+        Register("too-many-threads", BlockingTests.TooManyThreads);
+        Register("signal-storm", PreemptionTests.SignalStorm);
         Register("million", SchedulerTests.Million);
     }
 

@@ -43,6 +43,23 @@ public static unsafe class Go
     }
 
     /// <summary>
+    /// How many OS threads may run goroutines or be blocked in native code that a goroutine called: 1 or
+    /// more, 10,000 if not set. One more ends the process with a message. Lowering it below what exists
+    /// ends no thread. Go: debug.SetMaxThreads.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is below 1.</exception>
+    public static int MaxThreads
+    {
+        get => Scheduler.MaxMachines;
+
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            Scheduler.MaxMachines = value;
+        }
+    }
+
+    /// <summary>
     /// Bytes that the stack of a goroutine started without a fixed stack may grow to; rounded up to a power
     /// of two, from 64 KB to 1 GB. The default is 256 MB. A goroutine that needs more ends the process with
     /// a message. Go: debug.SetMaxStack.

@@ -19,6 +19,9 @@ internal static class Layout
     /// <summary>The largest value of Go.MaxStack, and the largest fixed stack.</summary>
     internal const nint MaxStackLimit = 1024 * 1024 * 1024;
 
+    /// <summary>How many machines there may be, unless Go.MaxThreads says otherwise.</summary>
+    internal const int MaxMachinesDefault = 10_000;
+
     /// <summary>The largest value of Go.MaxProcs.</summary>
     internal const int MaxProcessors = 1024;
 

@@ -11,6 +11,7 @@ namespace Weft.Runtime;
 internal static unsafe partial class Os
 {
     internal const int SignalSegv = 11;
+    internal const int SignalUrgent = 23;
     internal const nint Exists = 17;
 
     private const nint SysWrite = 1;
@@ -20,8 +21,11 @@ internal static unsafe partial class Os
     private const nint SysSchedYield = 24;
     private const nint SysMadvise = 28;
     private const nint SysNanosleep = 35;
+    private const nint SysGetPid = 39;
     private const nint SysSigaltstack = 131;
+    private const nint SysGetTid = 186;
     private const nint SysFutex = 202;
+    private const nint SysTgkill = 234;
     private const nint SysProcessMadvise = 440;
 
     private const int ProtNone = 0;
@@ -132,6 +136,30 @@ internal static unsafe partial class Os
     internal static nint Discard(nint address, nint bytes) =>
         Syscall(SysMadvise, address, bytes, AdviseDontNeed, 0, 0, 0);
 
+    /// <summary>The kernel's number of this thread.</summary>
+    internal static int ThreadId() => (int)Syscall(SysGetTid, 0, 0, 0, 0, 0, 0);
+
+    internal static void SignalThread(int thread, int signal)
+    {
+        nint process = Syscall(SysGetPid, 0, 0, 0, 0, 0, 0);
+        _ = Syscall(SysTgkill, process, thread, signal, 0, 0, 0);
+    }
+
+    /// <summary>Bytes of vector state that XSAVE writes on this CPU, in standard form, AMX left
+    /// out.</summary>
+    internal static nint VectorStateSize()
+    {
+        const int extendedState = 0xd;
+        const int lastUsed = 7;
+        nint end = 576;
+        for (int i = 2; i <= lastUsed; i++)
+        {
+            (int size, int offset, _, _) = System.Runtime.Intrinsics.X86.X86Base.CpuId(extendedState, i);
+            end = Math.Max(end, offset + size);
+        }
+        return (end + 63) & ~63;
+    }
+
     internal static void SchedYield() => _ = Syscall(SysSchedYield, 0, 0, 0, 0, 0, 0);
 
     /// <summary>Sleeps without letting a collection proceed: for tens of microseconds only.</summary>
@@ -141,6 +169,15 @@ internal static unsafe partial class Os
         time[0] = 0;
         time[1] = nanoseconds;
         _ = Syscall(SysNanosleep, (nint)time, 0, 0, 0, 0, 0);
+    }
+
+    /// <summary>Sleeps, letting collections proceed; on a system stack.</summary>
+    internal static void Sleep(long nanoseconds)
+    {
+        long* time = stackalloc long[2];
+        time[0] = 0;
+        time[1] = nanoseconds;
+        _ = SyscallBlocking(SysNanosleep, (nint)time, 0, 0, 0, 0, 0);
     }
 
     /// <summary>Sleeps while *<paramref name="word"/> is <paramref name="expected"/>, until woken. May

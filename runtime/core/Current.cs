@@ -20,6 +20,9 @@ internal static unsafe class Current
     /// time it never does, and the assembly is not there.</summary>
     internal static Goroutine* GoroutineOrNull() => s_started ? Goroutine() : null;
 
+    /// <summary>Whether there may be machines and goroutines.</summary>
+    internal static bool IsStarted => s_started;
+
     /// <summary>Called once everything is in place.</summary>
     internal static void SetStarted() => Volatile.Write(ref s_started, true);
 

@@ -49,6 +49,12 @@ internal enum ParkReason
     ChanReceive,
     WaitGroup,
     Exit,
+
+    /// <summary>Back from native code, its processor gone. The assembly knows the number.</summary>
+    NativeReturn = 6,
+
+    /// <summary>Interrupted by sysmon's signal. The assembly knows the number.</summary>
+    Preempted = 7,
 }
 
 [StructLayout(LayoutKind.Explicit, Size = ControlSize)]
@@ -69,6 +75,11 @@ internal unsafe struct Goroutine
     /// <summary>One past the highest byte of the current stack.</summary>
     [FieldOffset(0x58)]
     internal nint StackHigh;
+
+    /// <summary>Not 0 while it must not be preempted: it is about to stop by itself, or has just gone on
+    /// and holds what belongs to the machine it is on. Owner.</summary>
+    [FieldOffset(0x60)]
+    internal int NoPreempt;
 
     /// <summary>The machine that runs it, or ran it last; null before its first run.</summary>
     [FieldOffset(0x68)]
@@ -125,6 +136,10 @@ internal unsafe struct Goroutine
     private Waiter _firstWaiter;
 
     internal readonly GoroutineState State => _state;
+
+    /// <summary>Stopped in assembly, which cannot complete the stop of another: only a machine's loop
+    /// resumes it. It is never in a local queue.</summary>
+    internal readonly bool NeedsLoop => Reason >= ParkReason.NativeReturn;
 
     /// <summary>The first byte of the page.</summary>
     internal static nint FirstStackLow(Goroutine* g) => (nint)g - FirstStackSize;

@@ -10,8 +10,22 @@ namespace Weft.Runtime;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Machine
 {
+    internal const int RetakeNone = 0;
+
+    /// <summary>Somebody wants it, and looks whether the machine is in native code still.</summary>
+    internal const int RetakeAsked = 1;
+
+    /// <summary>Taken: the machine has none when it comes back.</summary>
+    internal const int RetakeDone = 2;
+
     /// <summary>The system stack while a goroutine runs. Must be first: the assembly relies on it.</summary>
     internal Context Context;
+
+    /// <summary>Odd while its goroutine is in native code. Written by the assembly; at 0x50.</summary>
+    internal uint NativeCount;
+
+    /// <summary>RetakeNone, or what is done about its processor; at 0x54.</summary>
+    internal int Retake;
 
     /// <summary>One past the system stack's highest byte.</summary>
     internal nint StackHigh;
@@ -19,11 +33,19 @@ internal unsafe struct Machine
     /// <summary>NativeAOT's Thread of this OS thread.</summary>
     internal nint Thread;
 
+    /// <summary>What managed code may address of this thread's thread-local block.</summary>
+    internal nint ThreadLocalLow;
+
+    internal nint ThreadLocalHigh;
+
     /// <summary>The processor held; null while idle. Owner.</summary>
     internal Processor* Processor;
 
     /// <summary>The processor that a waker hands over. Written before Wake is set.</summary>
     internal Processor* NextProcessor;
+
+    /// <summary>What the loop runs next, whatever the queues hold. Owner.</summary>
+    internal Goroutine* RunNext;
 
     /// <summary>Looking for work without having any; counted in Scheduler.Spinning.</summary>
     internal bool IsSpinning;
@@ -32,6 +54,12 @@ internal unsafe struct Machine
     internal int Wake;
 
     internal int Id;
+
+    /// <summary>The kernel's number of the thread, for signals.</summary>
+    internal int ThreadId;
+
+    /// <summary>1 when sysmon has sent a signal that asks for preemption. Cleared by the handler.</summary>
+    internal int PreemptAsked;
 
     /// <summary>The next idle one. Guarded by the scheduler's lock.</summary>
     internal Machine* Link;

@@ -33,6 +33,17 @@ internal unsafe struct Processor
     /// <summary>The machine that holds it. Written by that machine.</summary>
     internal Machine* Machine;
 
+    /// <summary>What its machine's NativeCount was at sysmon's last look, and when it changed last, in ns.
+    /// Sysmon.</summary>
+    internal uint SeenNative;
+
+    internal long SeenSince;
+
+    /// <summary>The same for RoundsToGlobal, which every switch changes.</summary>
+    internal int SeenRounds;
+
+    internal long RoundsSince;
+
     /// <summary>The next idle one. Guarded by the scheduler's lock.</summary>
     internal Processor* Link;
 

@@ -2,6 +2,8 @@
 // the kernel for long, because on a goroutine stack there is no room to wait as a thread does. A holder
 // may be stopped for a collection, so the waiter polls for one on each round.
 //
+// Nor is a holder preempted: who waits for it, on the same processor perhaps, would wait for a time slice.
+//
 // Rejected: a futex lock. Waiting on a futex without a transition holds the collector up for as long as
 // the lock is held, and a transition needs native reserve on a 2 KB stack.
 // Not to be taken in a signal handler or while collections are shut out: see stack/StackPool.cs.
@@ -23,6 +25,10 @@ internal struct ShortLock
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Enter()
     {
+        if (Current.IsStarted)
+        {
+            Switch.EnterCritical(); // Before the start nobody is preempted, and counts do not matter.
+        }
         if (Interlocked.CompareExchange(ref _held, 1, 0) != 0)
         {
             EnterContended();
@@ -36,6 +42,10 @@ internal struct ShortLock
     {
         Check.Debug(_held != 0, "lock: exit without enter"u8);
         Volatile.Write(ref _held, 0);
+        if (Current.IsStarted)
+        {
+            Switch.LeaveCritical();
+        }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -59,6 +59,21 @@ internal static unsafe class Switch
     [RuntimeImport("*", "weft_hook_table")]
     private static extern nint* HookTable();
 
+    /// <summary>From here to LeaveCritical the caller is not preempted: a lock is held, or something of this
+    /// machine's is being used. Nests. The end may come on another goroutine, on this machine.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_enter_critical")]
+    internal static extern void EnterCritical();
+
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_leave_critical")]
+    internal static extern void LeaveCritical();
+
+    /// <summary>How many of these this thread is in.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_critical")]
+    internal static extern int Critical();
+
     /// <summary>Lets a collection that wants this thread stopped have it.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "RhpGcPoll")]

@@ -7,12 +7,12 @@ internal static unsafe partial class Scheduler
 {
     private const int StealPasses = 4;
 
-    /// <summary>On m's system stack, m holding a processor. Returns with one, perhaps another.</summary>
+    /// <summary>On m's system stack. Returns with a processor held, perhaps another.</summary>
     private static Goroutine* FindRunnable(Machine* m)
     {
         while (true)
         {
-            Goroutine* g = FindOnce(m);
+            Goroutine* g = m->Processor == null ? null : FindOnce(m);
             if (g != null)
             {
                 StopSpinning(m);
@@ -71,7 +71,7 @@ internal static unsafe partial class Scheduler
         Goroutine* first = PopGlobal();
         int room = Layout.RunQueueSize - (int)p->Queue.Count; // Only we fill it, so room only grows.
         int share = Math.Min(s_globalCount / MaxProcessors, Math.Min(room, most - 1));
-        for (int i = 0; i < share; i++)
+        for (int i = 0; i < share && !s_globalHead->NeedsLoop; i++)
         {
             bool pushed = p->Queue.TryPush(PopGlobal());
             Check.Always(pushed, "scheduler: a queue with room is full"u8);
@@ -186,12 +186,7 @@ internal static unsafe partial class Scheduler
             Interlocked.Decrement(ref s_spinning);
         }
         Interlocked.MemoryBarrier(); // Pairs with the one in Submit.
-        bool work = Volatile.Read(ref s_globalCount) > 0;
-        for (int i = 0; !work && i < Volatile.Read(ref s_processorCount); i++)
-        {
-            work = !s_processors[i]->Queue.IsEmpty;
-        }
-        if (!work)
+        if (!AnyWork())
         {
             return false;
         }
@@ -206,6 +201,16 @@ internal static unsafe partial class Scheduler
         m->IsSpinning = true;
         Interlocked.Increment(ref s_spinning);
         return true;
+    }
+
+    private static bool AnyWork()
+    {
+        bool work = Volatile.Read(ref s_globalCount) > 0;
+        for (int i = 0; !work && i < Volatile.Read(ref s_processorCount); i++)
+        {
+            work = !s_processors[i]->Queue.IsEmpty;
+        }
+        return work;
     }
 
     /// <summary>Step 2: m has work. If it was the last that spun, another looks for more.</summary>

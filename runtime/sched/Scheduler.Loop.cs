@@ -31,6 +31,10 @@ internal static unsafe partial class Scheduler
         _ = Environment.CurrentManagedThreadId; // Registers this thread's cell for thread statics.
         nint thread = Current.Thread();
         m->Thread = thread;
+        m->ThreadId = Os.ThreadId();
+        m->ThreadLocalLow = Math.Min(thread, (nint)Current.StaticsCell());
+        m->ThreadLocalHigh = Math.Max(
+            thread + RuntimeThread.Size, (nint)Current.StaticsCell() + sizeof(nint));
         m->Context.BoundsLow = RuntimeThread.Field(thread, RuntimeThread.BoundsLow);
         m->Context.BoundsHigh = RuntimeThread.Field(thread, RuntimeThread.BoundsHigh);
         m->StackHigh = m->Context.BoundsHigh;
@@ -52,8 +56,17 @@ internal static unsafe partial class Scheduler
     {
         while (true)
         {
-            Goroutine* g = FindRunnable(m);
+            Goroutine* g = m->RunNext;
+            m->RunNext = null;
+            if (g == null)
+            {
+                g = FindRunnable(m);
+            }
             Assume(m, g);
+            if (g->NeedsLoop)
+            {
+                g->Reason = ParkReason.None; // Others do that themselves, when they go on.
+            }
             Goroutine* message = Switch.FromSystem(m, g, null);
             if (message != null)
             {
@@ -74,21 +87,35 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>g ran on another machine last, or never. Where native frames or an exception dispatch lie
-    /// on its stack, they hold the address of that thread's Thread: "my thread", so replace it.</summary>
+    /// on its stack, they hold the address of that thread's Thread, "my thread"; where it was preempted, a
+    /// register may hold any address in the thread-local block. All threads have the same layout there, so
+    /// the distance between the two threads is added.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Migrate(Machine* m, Goroutine* g)
     {
         Machine* old = g->Machine;
         g->Machine = m;
-        if (old == null || (g->Context.ExInfo == 0 && g->Context.NativeDepth <= 0))
+        if (old == null)
         {
             return;
         }
-        for (nint* word = (nint*)g->Context.SavedSp; word < (nint*)g->StackHigh; word++)
+        nint end = g->StackHigh;
+        if (g->Context.ExInfo == 0 && g->Context.NativeDepth <= 0)
         {
-            if (*word == old->Thread)
+            if (g->Reason != ParkReason.Preempted)
             {
-                *word = m->Thread;
+                return;
+            }
+            end = Math.Min(end, g->Context.SavedSp + PreemptedPart);
+        }
+        nint low = old->ThreadLocalLow;
+        nint high = old->ThreadLocalHigh;
+        nint distance = m->Thread - old->Thread;
+        for (nint* word = (nint*)g->Context.SavedSp; word < (nint*)end; word++)
+        {
+            if (*word >= low && *word < high)
+            {
+                *word += distance;
             }
         }
     }
@@ -102,6 +129,19 @@ internal static unsafe partial class Scheduler
             case ParkReason.Yield:
                 g->Transition(GoroutineState.Running, GoroutineState.Runnable);
                 Push(Current.Machine()->Processor, g, next: false);
+                break;
+
+            case ParkReason.Preempted:
+                g->Transition(GoroutineState.Running, GoroutineState.Runnable);
+                s_lock.Enter();
+                PushGlobal(g, g, 1);
+                s_lock.Exit();
+                Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+                WakeProcessor();
+                break;
+
+            case ParkReason.NativeReturn:
+                ReturnFromNative(Current.Machine(), g);
                 break;
 
             case ParkReason.Exit:

@@ -18,6 +18,7 @@ internal static unsafe partial class Scheduler
         Goroutine* g, delegate*<Goroutine*, void*, bool> commit, void* argument, ParkReason reason)
     {
         Check.Always(g->State == GoroutineState.Running, "park: goroutine is not running"u8);
+        g->NoPreempt = 1;
         g->ParkCommit = commit;
         g->ParkArgument = argument;
         g->Reason = reason;
@@ -30,6 +31,7 @@ internal static unsafe partial class Scheduler
             SwitchAway(g);
         }
         g->Reason = ParkReason.None;
+        g->NoPreempt = 0;
     }
 
     /// <summary>Makes a waiting goroutine, or thread, runnable. The caller has taken it out of the queue it
@@ -61,6 +63,7 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Yield(Goroutine* g)
     {
+        g->NoPreempt = 1;
         Machine* m = g->Machine;
         Processor* p = m->Processor;
         // Where no other machine takes from this queue, g may be in it before it has left its stack.
@@ -76,6 +79,7 @@ internal static unsafe partial class Scheduler
         {
             Complete(message);
         }
+        g->NoPreempt = 0;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -84,14 +88,17 @@ internal static unsafe partial class Scheduler
         Processor* p = g->Machine->Processor;
         if (p->Queue.IsEmpty && Volatile.Read(ref s_globalCount) == 0 && p->Id < MaxProcessors)
         {
+            g->NoPreempt = 0;
             return; // Nobody to yield to.
         }
         g->Reason = ParkReason.Yield;
         SwitchAway(g);
         g->Reason = ParkReason.None;
+        g->NoPreempt = 0;
     }
 
-    /// <summary>Switches to the next local goroutine, or to the loop where a longer search is due.</summary>
+    /// <summary>Switches to the next local goroutine, or to the loop where a longer search is due. The caller
+    /// has set NoPreempt.</summary>
     private static void SwitchAway(Goroutine* g)
     {
         Machine* m = g->Machine;
@@ -100,6 +107,11 @@ internal static unsafe partial class Scheduler
         if (p->Id < MaxProcessors && !(p->IsGlobalDue && Volatile.Read(ref s_globalCount) > 0))
         {
             next = FindLocal(p);
+        }
+        if (next != null && next->NeedsLoop)
+        {
+            m->RunNext = next;
+            next = null;
         }
         Goroutine* message;
         if (next != null)
@@ -137,6 +149,13 @@ internal static unsafe partial class Scheduler
 
     /// <summary>Puts a runnable goroutine where it will be found, and sees that somebody looks.</summary>
     private static void Submit(Goroutine* g)
+    {
+        Switch.EnterCritical();
+        Place(g);
+        Switch.LeaveCritical();
+    }
+
+    private static void Place(Goroutine* g)
     {
         Machine* m = Current.Machine();
         if (m != null && m->Processor != null)

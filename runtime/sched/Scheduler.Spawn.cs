@@ -22,6 +22,7 @@ internal static unsafe partial class Scheduler
     internal static Goroutine* Create(GoroutineKind kind, nint fixedSize)
     {
         nint fixedStack = kind == GoroutineKind.Fixed ? TakeFixedStack(fixedSize) : 0;
+        Switch.EnterCritical();
         Machine* m = Current.Machine();
         Goroutine* g;
         if (m == null)
@@ -37,6 +38,7 @@ internal static unsafe partial class Scheduler
         {
             g = TakeFree(m->Processor);
         }
+        Switch.LeaveCritical();
         if (g == null)
         {
             throw new InsufficientMemoryException(OutOfGoroutines());
@@ -55,6 +57,7 @@ internal static unsafe partial class Scheduler
             g->StackHigh = fixedStack + FixedStacks.RoundUp(fixedSize);
             g->Context.ReserveLow = 0; // Never moved, so no check need ever ask.
         }
+        g->NoPreempt = 1; // Until GoroutineMain has completed the stop of its predecessor.
         g->Transition(GoroutineState.Dead, GoroutineState.Runnable);
         return g;
     }
@@ -95,6 +98,7 @@ internal static unsafe partial class Scheduler
     /// <summary>Ends the calling goroutine. Its frames are gone: nothing is unwound here.</summary>
     private static void Exit(Goroutine* g)
     {
+        g->NoPreempt = 1;
         g->Reason = ParkReason.Exit;
         SwitchAway(g);
         Fatal.Throw("scheduler: a goroutine that ended runs again"u8);
@@ -107,6 +111,7 @@ internal static unsafe partial class Scheduler
         {
             Complete(message);
         }
+        g->NoPreempt = 0;
         RunDelegate(g);
         Exit(g);
     }

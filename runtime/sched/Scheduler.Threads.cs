@@ -4,6 +4,9 @@ namespace Weft.Runtime;
 
 internal static unsafe partial class Scheduler
 {
+    /// <summary>How many machines there may be. Go: debug.SetMaxThreads.</summary>
+    internal static int MaxMachines { get; set; } = Layout.MaxMachinesDefault;
+
     /// <summary>Step 1 of the rule in Scheduler.cs. Any thread, any stack; the caller has published its work
     /// with a full barrier after it.</summary>
     internal static void WakeProcessor()
@@ -16,12 +19,7 @@ internal static unsafe partial class Scheduler
         }
         s_lock.Enter();
         Processor* p = PopIdle();
-        Machine* m = null;
-        if (p != null && s_idleMachines != null)
-        {
-            m = s_idleMachines;
-            s_idleMachines = m->Link;
-        }
+        Machine* m = p == null ? null : PopIdleMachine();
         if (p == null)
         {
             // Under the lock: whoever makes a processor idle after this must not be missed by a submitter
@@ -29,31 +27,55 @@ internal static unsafe partial class Scheduler
             Interlocked.Decrement(ref s_spinning);
         }
         s_lock.Exit();
-        if (p == null)
+        if (p != null)
         {
-            return;
+            HandTo(m, p, spinning: true);
         }
+    }
+
+    /// <summary>Under s_lock.</summary>
+    private static Machine* PopIdleMachine()
+    {
+        Machine* m = s_idleMachines;
+        if (m != null)
+        {
+            s_idleMachines = m->Link;
+        }
+        return m;
+    }
+
+    /// <summary>Gives p, taken but without a machine, to a sleeping machine, or to a new one if m is
+    /// null.</summary>
+    private static void HandTo(Machine* m, Processor* p, bool spinning)
+    {
         if (m == null)
         {
             _ = Switch.CallOnSystemStack(
-                (nint)(delegate*<nint, nint, nint>)&StartMachine, (nint)p, 0);
+                (nint)(delegate*<nint, nint, nint>)&StartMachine, (nint)p, spinning ? 1 : 0);
             return;
         }
         m->NextProcessor = p;
-        m->IsSpinning = true;
+        m->IsSpinning = spinning;
         Volatile.Write(ref m->Wake, 1); // Pairs with the read in Sleep.
         Os.WakeAddress(&m->Wake, 1);
     }
 
-    /// <summary>Makes a machine, spinning, for p. Raw code, on a system stack.</summary>
-    private static nint StartMachine(nint processor, nint unused)
+    /// <summary>Makes a machine for p. Raw code, on a system stack.</summary>
+    private static nint StartMachine(nint processor, nint spinning)
     {
+        if (Volatile.Read(ref s_machineCount) >= MaxMachines)
+        {
+            Fatal.Write("weft: "u8);
+            Fatal.Write(MaxMachines);
+            Fatal.Write(" threads are blocked in native code or run goroutines: "u8);
+            Fatal.Throw("the limit is reached; raise Go.MaxThreads, or block in fewer goroutines"u8);
+        }
         nint memory = Os.Reserve(Os.PageSize);
         Check.Always(memory > 0, "machine: no memory"u8);
         Machine* m = (Machine*)memory;
         m->Id = Interlocked.Increment(ref s_machineCount);
         m->NextProcessor = (Processor*)processor;
-        m->IsSpinning = true;
+        m->IsSpinning = spinning != 0;
         nint error = Os.StartThread(&MachineMain, memory);
         if (error < 0)
         {
@@ -96,7 +118,8 @@ internal static unsafe partial class Scheduler
         m->Processor = p;
     }
 
-    /// <summary>p is one too many since MaxProcs was lowered: its work goes to the global queue.</summary>
+    /// <summary>p is one too many since MaxProcs was lowered: its work goes to the global queue. m, which
+    /// held it, is null when it was taken from one.</summary>
     private static void Retire(Machine* m, Processor* p)
     {
         s_lock.Enter();
@@ -109,13 +132,16 @@ internal static unsafe partial class Scheduler
         Goroutine* free = p->Free;
         p->Free = null;
         p->FreeCount = 0;
-        m->Processor = null;
+        if (m != null)
+        {
+            m->Processor = null;
+        }
         p->Machine = null;
         p->State = ProcessorState.Retired;
         ShareOrUnshare();
         s_lock.Exit();
         GoroutinePages.Give(free);
-        if (m->IsSpinning)
+        if (m != null && m->IsSpinning)
         {
             m->IsSpinning = false;
             Interlocked.Decrement(ref s_spinning);

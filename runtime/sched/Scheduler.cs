@@ -85,6 +85,7 @@ internal static unsafe partial class Scheduler
         s_maxProcessors = processors;
         AddProcessors();
         s_processors[0]->Queue.Exclusive = processors == 1;
+        StartSysmon();
         Current.SetStarted();
         Volatile.Write(ref s_started, 1);
     }
@@ -218,6 +219,7 @@ internal static unsafe partial class Scheduler
         {
             s_idleProcessors = p->Link;
             p->State = ProcessorState.Held;
+            WakeSysmon();
             Volatile.Write(ref s_idleProcessorCount, s_idleProcessorCount - 1);
         }
         return p;

@@ -13,6 +13,7 @@ internal static unsafe class Startup
 
     private const string MaxProcsVariable = "WEFT_MAXPROCS";
     private const string GuardVariable = "WEFT_GUARD";
+    private const string PreemptVariable = "WEFT_ASYNCPREEMPT";
 
     private static readonly Lock s_startLock = new();
     private static bool s_done;
@@ -44,6 +45,7 @@ internal static unsafe class Startup
             StackGrowth.Initialize();
             Switch.SetHooks(&StackGrowth.GrowForReserve, &GcRoots.Report);
             FaultHandler.Install();
+            Scheduler.InitializePreemption(Environment.GetEnvironmentVariable(PreemptVariable) != "0");
             Scheduler.Initialize(InitialProcessors());
             s_done = true;
         }

@@ -35,8 +35,11 @@ internal static unsafe class RuntimeThread
     internal const int BoundsHigh = 0xb0;
     internal const int NoCollection = 0x10;
 
-    private const int OwnOffsetCount = 9;
-    private const int OffsetCount = 20;
+    /// <summary>At least.</summary>
+    internal const int Size = 0x100;
+
+    private const int OwnOffsetCount = 14;
+    private const int OffsetCount = 25;
     private const int CodeSearched = 256;
 
     /// <summary>The index in the assembly's table where the addresses start.</summary>
@@ -46,6 +49,10 @@ internal static unsafe class RuntimeThread
     internal const int HeapLow = 5;
     internal const int HeapHigh = 6;
     internal const int StackProbe = 7;
+    internal const int ManagedCodeStart = 8;
+    internal const int ManagedCodeEnd = 9;
+    internal const int PreemptCode = 10;
+    internal const int VectorSize = 11;
 
     internal static nint Field(nint thread, int offset) => *(nint*)(thread + offset);
 
@@ -76,7 +83,11 @@ internal static unsafe class RuntimeThread
     internal static string? FindMismatch()
     {
         nint* table = Switch.Layout();
-        ReadOnlySpan<int> own = [0x00, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38, 0x40];
+        ReadOnlySpan<int> own =
+        [
+            0x00, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38, 0x40,
+            0x50, 0x54, 0xb8, (int)ParkReason.NativeReturn, (int)ParkReason.Preempted,
+        ];
         ReadOnlySpan<int> theirs =
         [
             Flags, TransitionFrame, HijackSlot, HijackValue, ExInfo, Statics, InlinedList, GcFrames,

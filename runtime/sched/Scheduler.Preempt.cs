@@ -1,0 +1,121 @@
+// Preemption: sysmon's signal stops a goroutine that has run for 10 ms while others wait.
+//
+//   sysmon    PreemptAsked = 1, tgkill(SIGURG)
+//   handler   on the signal stack: may this instruction be interrupted? Then push its address, and go on
+//             at weft_preempt, which saves every register and switches to the machine's loop
+//   loop      the goroutine goes to the end of the global queue
+//
+// Which instruction may be: one of managed code, on the goroutine's own stack, in no critical section of
+// Weft's or of the runtime's. Where it may not, nothing happens; sysmon asks again. A register may hold an
+// address in this thread's thread-local block: if the goroutine goes on in another thread, Migrate changes
+// it.
+//
+// Rejected: refusing where there is such an address. It may be left over in a register that a loop never
+// uses, and the loop would never be stopped.
+//
+// Never: native code (its processor is taken instead), exception dispatch and what runs inside it, catch
+// and finally blocks included: the runtime's own C# lies in the middle of steps that belong together there.
+//
+// All of the handler is raw code. Locks: none.
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private const nint RedZone = 128;
+
+    // Of a preempted goroutine's stack: what weft_preempt saved, and where spilled registers may be.
+    private const nint PreemptedPart = 8 * 1024;
+
+    private const nint LegacyVectorState = 576;
+
+    private static nint s_managedStart;
+    private static nint s_managedEnd;
+    private static nint s_preemptCode;
+    private static nint s_preemptRoom;
+    private static nint s_previousUrg;
+    private static bool s_preempts;
+    private static long s_preemptions;
+
+    /// <summary>Goroutines that were interrupted. For tests and the bench.</summary>
+    internal static long Preemptions => Volatile.Read(ref s_preemptions);
+
+    /// <summary>Installs the handler. Startup calls it once.</summary>
+    internal static void InitializePreemption(bool enabled)
+    {
+        nint* addresses = Switch.Layout() + RuntimeThread.FirstAddress;
+        s_managedStart = addresses[RuntimeThread.ManagedCodeStart];
+        s_managedEnd = addresses[RuntimeThread.ManagedCodeEnd];
+        s_preemptCode = addresses[RuntimeThread.PreemptCode];
+        nint vector = Math.Max(LegacyVectorState, Os.VectorStateSize());
+        *(nint*)addresses[RuntimeThread.VectorSize] = vector;
+        s_preemptRoom = vector + 1024; // The registers, what aligns them, and the switch.
+        s_preempts = enabled;
+        if (enabled)
+        {
+            nint result = Os.SetHandler(
+                Os.SignalUrgent,
+                (nint)(delegate*<int, nint, SignalContext*, void>)&OnUrgent,
+                out s_previousUrg);
+            Check.Always(result == 0, "signals: cannot install the SIGURG handler"u8);
+        }
+    }
+
+    /// <summary>Asks the goroutine that m runs to stop. Any thread.</summary>
+    internal static void Preempt(Machine* m)
+    {
+        Volatile.Write(ref m->PreemptAsked, 1);
+        Os.SignalThread(m->ThreadId, Os.SignalUrgent);
+    }
+
+    /// <summary>Asks whatever runs on all processors. For tests.</summary>
+    internal static void PreemptAll()
+    {
+        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        {
+            Machine* m = s_processors[i]->Machine;
+            if (m != null)
+            {
+                Preempt(m);
+            }
+        }
+    }
+
+    private static void OnUrgent(int signal, nint info, SignalContext* context)
+    {
+        Machine* m = Current.Machine();
+        if (m != null && m->PreemptAsked != 0)
+        {
+            m->PreemptAsked = 0;
+            Goroutine* g = Current.Goroutine();
+            if (g != null && MayPreempt(g, m, context))
+            {
+                StackGrowth.ReserveForThrow(g, context, s_preemptRoom + RedZone);
+                if (context->Sp - RedZone - s_preemptRoom >= g->StackLow)
+                {
+                    s_preemptions++; // Not exact when two are interrupted at once.
+                    context->Sp -= RedZone + sizeof(nint);
+                    *(nint*)context->Sp = context->Ip;
+                    context->Ip = s_preemptCode;
+                }
+            }
+            return;
+        }
+        if (s_previousUrg is not (0 or 1))
+        {
+            _ = Switch.Call(s_previousUrg, signal, info, (nint)context);
+        }
+    }
+
+    private static bool MayPreempt(Goroutine* g, Machine* m, SignalContext* context)
+    {
+        nint ip = context->Ip;
+        nint sp = context->Sp;
+        return ip >= s_managedStart && ip < s_managedEnd
+            && g->NoPreempt == 0 && Switch.Critical() == 0
+            && RuntimeThread.Field(m->Thread, RuntimeThread.TransitionFrame) == 0
+            && RuntimeThread.Field(m->Thread, RuntimeThread.ExInfo) == 0
+            && (RuntimeThread.Field(m->Thread, RuntimeThread.Flags) & RuntimeThread.NoCollection) == 0
+            && sp >= g->StackLow && sp < g->StackHigh;
+    }
+}

@@ -1,0 +1,148 @@
+// Sysmon: a thread without a processor that looks after the others'. Go: sysmon.
+//
+//   20 us, and after a millisecond without anything to do twice as long each time, up to 10 ms
+//   all processors idle: asleep until one is taken. An idle program uses no CPU.
+//
+// It takes processors from machines that have been in one native call since the last look. Where nobody
+// waits for a processor it leaves them theirs for 10 ms: coming back would cost them more. And it asks
+// goroutines to stop that have run for 10 ms while others wait (Scheduler.Preempt.cs).
+
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private const long ShortestNapNs = 20_000;
+    private const long LongestNapNs = 10_000_000;
+    private const int RoundsBeforeLonger = 50;
+    private const long SliceNs = 10_000_000;
+    private const long AskAgainNs = 1_000_000;
+
+    private static int* s_sysmonAsleep;
+
+    /// <summary>Starts the thread. Startup calls it once.</summary>
+    private static void StartSysmon()
+    {
+        s_sysmonAsleep = (int*)Os.Reserve(Os.PageSize);
+        Check.Always((nint)s_sysmonAsleep > 0, "sysmon: no memory"u8);
+        nint error = Os.StartThread(&SysmonMain, 0);
+        Check.Always(error == 0, "sysmon: the system refuses another thread"u8);
+    }
+
+    [UnmanagedCallersOnly]
+    private static nint SysmonMain(nint argument)
+    {
+        long nap = ShortestNapNs;
+        int idleRounds = 0;
+        while (true)
+        {
+            if (idleRounds > RoundsBeforeLonger)
+            {
+                nap = Math.Min(nap * 2, LongestNapNs);
+            }
+            Os.Sleep(nap);
+            if (SleepWhileAllAreIdle())
+            {
+                idleRounds = 0;
+                nap = ShortestNapNs;
+            }
+            if (LookAtProcessors(Os.NowNs()))
+            {
+                idleRounds = 0;
+                nap = ShortestNapNs;
+            }
+            else
+            {
+                idleRounds++;
+            }
+        }
+    }
+
+    /// <summary>True when it has slept.</summary>
+    private static bool SleepWhileAllAreIdle()
+    {
+        s_lock.Enter();
+        bool sleep = s_idleProcessorCount == s_maxProcessors;
+        if (sleep)
+        {
+            *s_sysmonAsleep = 1; // PopIdle clears it, under the same lock.
+        }
+        s_lock.Exit();
+        if (!sleep)
+        {
+            return false;
+        }
+        while (Volatile.Read(ref *s_sysmonAsleep) != 0)
+        {
+            Os.WaitOnAddress(s_sysmonAsleep, 1);
+        }
+        return true;
+    }
+
+    /// <summary>Under s_lock, by who makes a processor busy.</summary>
+    private static void WakeSysmon()
+    {
+        if (*s_sysmonAsleep != 0)
+        {
+            *s_sysmonAsleep = 0;
+            Os.WakeAddress(s_sysmonAsleep, 1);
+        }
+    }
+
+    /// <summary>True when there was something to do.</summary>
+    private static bool LookAtProcessors(long now)
+    {
+        bool acted = false;
+        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        {
+            Processor* p = s_processors[i];
+            Machine* m = p->Machine; // Machines are never freed: a stale one does no harm.
+            if (m == null || p->State != ProcessorState.Held)
+            {
+                continue;
+            }
+            uint count = Volatile.Read(ref m->NativeCount);
+            acted |= PreemptIfLong(p, m, now);
+            if (count != p->SeenNative)
+            {
+                p->SeenNative = count;
+                p->SeenSince = now;
+                continue;
+            }
+            if ((count & 1) == 0)
+            {
+                continue;
+            }
+            bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0
+                || Volatile.Read(ref s_idleProcessorCount) + Volatile.Read(ref s_spinning) == 0
+                || p->Id >= MaxProcessors;
+            if (wanted || now - p->SeenSince >= SliceNs)
+            {
+                acted |= TakeFromNative(p, m, count);
+            }
+        }
+        return acted;
+    }
+
+    /// <summary>Asks for preemption when the same goroutine has run on p for a time slice and others wait;
+    /// once a millisecond from then on.</summary>
+    private static bool PreemptIfLong(Processor* p, Machine* m, long now)
+    {
+        int rounds = Volatile.Read(ref p->RoundsToGlobal);
+        if (rounds != p->SeenRounds)
+        {
+            p->SeenRounds = rounds;
+            p->RoundsSince = now;
+            return false;
+        }
+        bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0 || p->Id >= MaxProcessors;
+        if (!s_preempts || !wanted || now - p->RoundsSince < SliceNs)
+        {
+            return false;
+        }
+        p->RoundsSince += AskAgainNs;
+        Preempt(m);
+        return true;
+    }
+}

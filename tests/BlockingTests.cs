@@ -1,0 +1,230 @@
+// Native code that blocks in a goroutine: it costs a thread, never the progress of the others.
+
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Weft.Runtime;
+
+namespace Weft.Tests;
+
+internal sealed partial class BlockingTests
+{
+    [Test]
+    public async Task AHundredSleepAtTheSameTimeOnOneProcessor()
+    {
+        TimeSpan took = default;
+        string? failure = Crew.Run(1, crew =>
+        {
+            long start = Stopwatch.GetTimestamp();
+            WaitGroup done = new();
+            for (int i = 0; i < 100; i++)
+            {
+                done.Go(() => Thread.Sleep(20));
+            }
+            done.Wait();
+            took = Stopwatch.GetElapsedTime(start);
+        });
+
+        await Assert.That(failure).IsNull();
+        // One after the other they would take two seconds.
+        await Assert.That(took).IsLessThan(TimeSpan.FromSeconds(1));
+    }
+
+    [Test]
+    public async Task ThreadsThatBlockedAreUsedAgain()
+    {
+        int before = 0;
+        int after = 0;
+        string? failure = Crew.Run(1, crew =>
+        {
+            for (int round = 0; round < 10; round++)
+            {
+                WaitGroup done = new();
+                for (int i = 0; i < 20; i++)
+                {
+                    done.Go(() => Thread.Sleep(5));
+                }
+                done.Wait();
+                before = round == 0 ? Scheduler.MachineCount : before;
+            }
+            after = Scheduler.MachineCount;
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(after).IsLessThanOrEqualTo(Math.Max(before, 20) + 20);
+    }
+
+    // Whoever wants the lock blocks its thread; the owner still gets a processor to release it.
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    public async Task ALockHeldAcrossAYieldStopsNobody(int procs)
+    {
+        int count = 0;
+        object gate = new();
+        string? failure = Crew.Run(procs, crew =>
+        {
+            for (int i = 0; i < 20; i++)
+            {
+                crew.Go(() =>
+                {
+                    for (int round = 0; round < 20; round++)
+                    {
+                        lock (gate)
+                        {
+                            int seen = count;
+                            Go.Yield();
+                            count = seen + 1;
+                        }
+                    }
+                });
+            }
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(count).IsEqualTo(400);
+    }
+
+    [Test]
+    public async Task AThreadMayBeJoinedOnTheOnlyProcessor()
+    {
+        int inner = 0;
+        string? failure = Crew.Run(1, crew =>
+        {
+            Thread thread = new(() => inner = WeftHost.Run(() => 5));
+            thread.Start();
+            thread.Join();
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(inner).IsEqualTo(5);
+    }
+
+    [Test]
+    public async Task TheErrorNumberOfABlockingCallComesBackWithIt()
+    {
+        int wrong = 0;
+        string? failure = Crew.Run(1, crew =>
+        {
+            for (int i = 0; i < 10; i++)
+            {
+                int error = i % 2 == 0 ? 110 : 22;
+                crew.Go(() =>
+                {
+                    for (int round = 0; round < 20; round++)
+                    {
+                        Marshal.SetLastPInvokeError(0);
+                        _ = WaitInVain(error);
+                        wrong += Marshal.GetLastPInvokeError() == error ? 0 : 1;
+                        Go.Yield();
+                    }
+                });
+            }
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(wrong).IsEqualTo(0);
+    }
+
+    /// <summary>Blocks for a millisecond and fails: with ETIMEDOUT, or EINVAL.</summary>
+    private static unsafe int WaitInVain(int error)
+    {
+        long* semaphore = stackalloc long[4];
+        new Span<long>(semaphore, 4).Clear();
+        long* time = stackalloc long[2];
+        _ = ClockGetTime(0, time);
+        time[1] += 1_000_000;
+        time[0] += time[1] / 1_000_000_000;
+        time[1] %= 1_000_000_000;
+        if (error == 22)
+        {
+            Thread.Sleep(1);
+            time[1] = -1;
+        }
+        return SemTimedWait(semaphore, time);
+    }
+
+    [LibraryImport("libc", EntryPoint = "sem_timedwait", SetLastError = true)]
+    private static unsafe partial int SemTimedWait(long* semaphore, long* time);
+
+    [LibraryImport("libc", EntryPoint = "clock_gettime")]
+    private static unsafe partial int ClockGetTime(int clock, long* time);
+
+    // Files, processes, tasks and name resolution, with one goroutine that must keep running.
+    [Test]
+    public async Task TheLibraryMayBlockWhileOthersRun()
+    {
+        long steps = 0;
+        string? failure = Crew.Run(1, crew =>
+        {
+            bool stop = false;
+            crew.Go(() =>
+            {
+                while (!Volatile.Read(ref stop))
+                {
+                    steps++;
+                    Go.Yield();
+                }
+            });
+            WaitGroup done = new();
+            done.Go(() => crew.Equal(Run("sleep", "0.1"), 0, "the exit code of a process"));
+            done.Go(() => crew.Expect(Task.Delay(100).Wait(10_000), "a delay"));
+            done.Go(() => crew.Expect(File.ReadAllBytes("/proc/self/status").Length > 0, "a file"));
+            done.Go(() => crew.Expect(
+                System.Net.Dns.GetHostAddresses("localhost").Length > 0, "the address of localhost"));
+            done.Wait();
+            Volatile.Write(ref stop, true);
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(steps).IsGreaterThan(100);
+    }
+
+    private static int Run(string program, string argument)
+    {
+        using Process process = Process.Start(program, argument);
+        process.WaitForExit();
+        return process.ExitCode;
+    }
+
+    [Test]
+    public async Task OneThreadTooManyEndsTheProcessWithTheSetting()
+    {
+        ChildResult child = ChildProcess.Run("too-many-threads");
+
+        await Assert.That(child.ExitCode).IsEqualTo(128 + 6);
+        await Assert.That(child.Error).Contains("raise Go.MaxThreads");
+    }
+
+    internal static int TooManyThreads(string[] args) => WeftHost.Run(() =>
+    {
+        Go.MaxThreads = 5;
+        WaitGroup done = new();
+        for (int i = 0; i < 50; i++)
+        {
+            done.Go(() => Thread.Sleep(500));
+        }
+        done.Wait();
+    });
+
+    // Sysmon sleeps for good when all processors are idle.
+    [Test]
+    public async Task AnIdleProgramUsesNoCpu()
+    {
+        ChildResult child = ChildProcess.Run("idle");
+
+        await Assert.That(child.ExitCode).IsEqualTo(0);
+        await Assert.That(int.Parse(child.Output.Trim(), null)).IsLessThan(20);
+    }
+
+    /// <summary>Prints the milliseconds of CPU that two idle seconds cost.</summary>
+    internal static int Idle(string[] args)
+    {
+        _ = WeftHost.Run(Go.Yield);
+        Thread.Sleep(100);
+        TimeSpan before = Process.GetCurrentProcess().TotalProcessorTime;
+        Thread.Sleep(2000);
+        TimeSpan used = Process.GetCurrentProcess().TotalProcessorTime - before;
+        Console.WriteLine((int)used.TotalMilliseconds);
+        return 0;
+    }
+}
