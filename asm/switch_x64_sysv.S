@@ -300,7 +300,8 @@ RESERVE_THEN __wrap_RhpPInvoke, enter_native, NATIVE_RESERVE
 RESERVE_THEN __wrap_RhpThrowEx, __real_RhpThrowEx, THROW_RESERVE
 RESERVE_THEN __wrap_RhpRethrow, __real_RhpRethrow, THROW_RESERVE
 
-// A goroutine enters native code: from now on its machine's processor may be taken away (sched/Native).
+// A goroutine enters native code: from now on its machine's processor may be taken away
+// (sched/Scheduler.Native.cs).
 // One word tells, by an odd value, and by another value whether it is still the same call.
 FUNCTION enter_native
         mov     weft_tls@gottpoff(%rip), %rax
@@ -312,7 +313,7 @@ FUNCTION enter_native
 END enter_native
 
 // And comes back. The store of the count and the load of the request need no fence between them: who sets
-// the request has all threads execute one (Scheduler.Retake) before it reads the count.
+// the request has all threads execute one (Scheduler.TakeFromNative) before it reads the count.
 FUNCTION __wrap_RhpPInvokeReturn
         mov     weft_tls@gottpoff(%rip), %rax
         cmpq    $0, %fs:TLS_GOROUTINE(%rax)

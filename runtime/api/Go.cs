@@ -73,7 +73,7 @@ public static unsafe class Go
         {
             ArgumentOutOfRangeException.ThrowIfLessThan(value, (long)Layout.SmallestLargeStack);
             ArgumentOutOfRangeException.ThrowIfGreaterThan(value, (long)Layout.MaxStackLimit);
-            StackGrowth.MaxStack = FixedStacks.RoundUp((nint)value);
+            StackGrowth.MaxStack = StackSizes.RoundUp((nint)value);
         }
     }
 

@@ -133,11 +133,7 @@ internal static unsafe partial class Scheduler
 
             case ParkReason.Preempted:
                 g->Transition(GoroutineState.Running, GoroutineState.Runnable);
-                s_lock.Enter();
-                PushGlobal(g, g, 1);
-                s_lock.Exit();
-                Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
-                WakeProcessor();
+                SubmitGlobal(g);
                 break;
 
             case ParkReason.NativeReturn:

@@ -158,22 +158,27 @@ internal static unsafe partial class Scheduler
     private static void Place(Goroutine* g)
     {
         Machine* m = Current.Machine();
-        if (m != null && m->Processor != null)
+        if (m == null || m->Processor == null)
         {
-            Processor* p = m->Processor;
-            Push(p, g, next: true);
-            if (p->Queue.Exclusive)
-            {
-                return; // No other processor could take it.
-            }
+            SubmitGlobal(g);
+            return;
         }
-        else
+        Processor* p = m->Processor;
+        Push(p, g, next: true);
+        if (p->Queue.Exclusive)
         {
-            s_lock.Enter();
-            PushGlobal(g, g, 1);
-            s_lock.Exit();
+            return; // No other processor could take it.
         }
-        Interlocked.MemoryBarrier(); // Pairs with the decrement in CheckOnceMore.
+        Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+        WakeProcessor();
+    }
+
+    private static void SubmitGlobal(Goroutine* g)
+    {
+        s_lock.Enter();
+        PushGlobal(g, g, 1);
+        s_lock.Exit();
+        Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
         WakeProcessor();
     }
 

@@ -22,12 +22,8 @@ namespace Weft.Runtime;
 
 internal static unsafe partial class Scheduler
 {
-    private const nint RedZone = 128;
-
     // Of a preempted goroutine's stack: what weft_preempt saved, and where spilled registers may be.
     private const nint PreemptedPart = 8 * 1024;
-
-    private const nint LegacyVectorState = 576;
 
     private static nint s_managedStart;
     private static nint s_managedEnd;
@@ -47,7 +43,7 @@ internal static unsafe partial class Scheduler
         s_managedStart = addresses[RuntimeThread.ManagedCodeStart];
         s_managedEnd = addresses[RuntimeThread.ManagedCodeEnd];
         s_preemptCode = addresses[RuntimeThread.PreemptCode];
-        nint vector = Math.Max(LegacyVectorState, Os.VectorStateSize());
+        nint vector = Os.VectorStateSize();
         *(nint*)addresses[RuntimeThread.VectorSize] = vector;
         s_preemptRoom = vector + 1024; // The registers, what aligns them, and the switch.
         s_preempts = enabled;
@@ -90,11 +86,12 @@ internal static unsafe partial class Scheduler
             Goroutine* g = Current.Goroutine();
             if (g != null && MayPreempt(g, m, context))
             {
-                StackGrowth.ReserveForThrow(g, context, s_preemptRoom + RedZone);
-                if (context->Sp - RedZone - s_preemptRoom >= g->StackLow)
+                nint room = s_preemptRoom + SignalContext.RedZone;
+                StackGrowth.ReserveBelow(g, context, room);
+                if (context->Sp - room >= g->StackLow)
                 {
                     s_preemptions++; // Not exact when two are interrupted at once.
-                    context->Sp -= RedZone + sizeof(nint);
+                    context->Sp -= SignalContext.RedZone + sizeof(nint);
                     *(nint*)context->Sp = context->Ip;
                     context->Ip = s_preemptCode;
                 }

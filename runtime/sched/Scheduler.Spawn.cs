@@ -54,7 +54,7 @@ internal static unsafe partial class Scheduler
         if (kind == GoroutineKind.Fixed)
         {
             g->StackLow = fixedStack;
-            g->StackHigh = fixedStack + FixedStacks.RoundUp(fixedSize);
+            g->StackHigh = fixedStack + StackSizes.RoundUp(fixedSize);
             g->Context.ReserveLow = 0; // Never moved, so no check need ever ask.
         }
         g->NoPreempt = 1; // Until GoroutineMain has completed the stop of its predecessor.
@@ -204,7 +204,7 @@ internal static unsafe partial class Scheduler
 
     private static nint TakeFixedStack(nint bytes)
     {
-        nint low = FixedStacks.Take(FixedStacks.RoundUp(bytes));
+        nint low = FixedStacks.Take(StackSizes.RoundUp(bytes));
         return low > 0 ? low : throw new InsufficientMemoryException(OutOfGoroutines());
     }
 

@@ -38,7 +38,7 @@ internal static unsafe class FaultHandler
             }
             if ((nuint)address < (nuint)NullPage)
             {
-                StackGrowth.ReserveForThrow(g, context, ThrowReserve);
+                StackGrowth.ReserveBelow(g, context, ThrowReserve);
             }
         }
         if (s_previousSegv is not (0 or 1))

@@ -25,17 +25,6 @@ internal static unsafe class FixedStacks
         s_count = (int*)(s_free + ClassCount);
     }
 
-    /// <summary>The size of the smallest class that holds <paramref name="bytes"/>.</summary>
-    internal static nint RoundUp(nint bytes)
-    {
-        nint size = Layout.SmallestLargeStack;
-        while (size < bytes)
-        {
-            size *= 2;
-        }
-        return size;
-    }
-
     /// <summary>Takes a stack of a class's size. Returns its low address, or -errno.</summary>
     internal static nint Take(nint size)
     {
@@ -86,12 +75,7 @@ internal static unsafe class FixedStacks
 
     private static int ClassOf(nint size)
     {
-        int k = 0;
-        while ((Layout.SmallestLargeStack << k) < size)
-        {
-            k++;
-        }
-        Check.Always((Layout.SmallestLargeStack << k) == size, "stacks: not the size of a class"u8);
+        int k = StackSizes.ClassOf(size);
         Check.Always(k < ClassCount, "stacks: larger than any class"u8);
         return k;
     }

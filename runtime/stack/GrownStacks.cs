@@ -69,21 +69,13 @@ internal static unsafe class GrownStacks
     }
 
     /// <summary>The size of the smallest stack with that many usable bytes.</summary>
-    internal static nint SizeFor(nint usable)
-    {
-        nint size = Layout.SmallestLargeStack;
-        while (size < usable + Overhead)
-        {
-            size *= 2;
-        }
-        return size;
-    }
+    internal static nint SizeFor(nint usable) => StackSizes.RoundUp(usable + Overhead);
 
     /// <summary>Makes g's place of that size ready for use. Returns one past its highest byte, or
     /// -errno.</summary>
     internal static nint Take(Goroutine* g, nint size)
     {
-        int k = ClassOf(size);
+        int k = StackSizes.ClassOf(size);
         if (k >= SmallClasses)
         {
             return TakeLarge(g, size);
@@ -112,7 +104,7 @@ internal static unsafe class GrownStacks
     internal static void Give(Goroutine* g, nint low, nint high)
     {
         nint size = high - low + Overhead;
-        int k = ClassOf(size);
+        int k = StackSizes.ClassOf(size);
         if (k >= SmallClasses)
         {
             _ = Os.Release(low - Os.PageSize, size);
@@ -184,17 +176,6 @@ internal static unsafe class GrownStacks
 
     private static nint SlotsPerStack(int k) =>
         (Layout.SmallestLargeStack << k) / GoroutinePages.SlotSize;
-
-    private static int ClassOf(nint size)
-    {
-        int k = 0;
-        while ((Layout.SmallestLargeStack << k) < size)
-        {
-            k++;
-        }
-        Check.Always((Layout.SmallestLargeStack << k) == size, "stacks: not the size of a class"u8);
-        return k;
-    }
 
     // One bit for each class. The slot's goroutine is the only one that looks.
     private static bool Has(byte* table, nint slot, int k) => (table[slot] & (1 << k)) != 0;

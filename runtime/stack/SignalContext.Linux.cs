@@ -11,6 +11,9 @@ namespace Weft.Runtime;
 [StructLayout(LayoutKind.Explicit)]
 internal unsafe struct SignalContext
 {
+    /// <summary>Bytes below sp that the ABI lets the interrupted code use.</summary>
+    internal const nint RedZone = 128;
+
     private const int RegisterCount = 16; // r8 to rsp.
     private const int XmmStart = 160;
     private const int XmmEnd = 416;

@@ -17,7 +17,6 @@ namespace Weft.Runtime;
 
 internal static unsafe class StackGrowth
 {
-    private const nint RedZone = 128;
     private const nint FaultHeadroom = 8 * 1024;
 
     private const nint ProbeCodeSize = 64;
@@ -74,8 +73,9 @@ internal static unsafe class StackGrowth
         MakeRoom(g, context, FaultHeadroom, address);
     }
 
-    /// <summary>Makes room for the runtime to dispatch an exception below the interrupted code.</summary>
-    internal static void ReserveForThrow(Goroutine* g, SignalContext* context, nint reserve)
+    /// <summary>Makes room below the interrupted code: for the runtime to dispatch an exception, or for what
+    /// preemption saves.</summary>
+    internal static void ReserveBelow(Goroutine* g, SignalContext* context, nint reserve)
     {
         bool enough = context->Sp - reserve >= g->StackLow;
         if (!enough && g->Kind == GoroutineKind.Movable && g->Context.NativeDepth <= 0)
@@ -100,7 +100,7 @@ internal static unsafe class StackGrowth
         {
             Overflow(g, address, "the stack is at its limit (Go.MaxStack)"u8);
         }
-        nint from = Math.Max(context->Sp - RedZone, g->StackLow);
+        nint from = Math.Max(context->Sp - SignalContext.RedZone, g->StackLow);
         nint probeTarget = context->ProbeTarget;
         nint distance = Move(g, from, size);
         context->Relocate(oldLow, oldHigh, distance);
