@@ -16,8 +16,8 @@
 #define M_NATIVE_COUNT      0x50    // odd while the goroutine it runs is in native code
 #define M_RETAKE            0x54    // not 0 when somebody takes, or has taken, the processor away
 #define G_REASON            0xb8    // why it stops
-#define REASON_NATIVE       6       // ParkReason.NativeReturn
-#define REASON_PREEMPTED    7       // ParkReason.Preempted
+#define REASON_NATIVE       100     // ParkReason.NativeReturn
+#define REASON_PREEMPTED    101     // ParkReason.Preempted
 
 // NativeAOT's Thread, .NET 10.0 (stack/RuntimeThread.cs has the table with the meaning).
 #define THREAD_FLAGS        0x40

@@ -49,12 +49,19 @@ internal enum ParkReason
     ChanReceive,
     WaitGroup,
     Exit,
+    Select,
+    Sleep,
+    Mutex,
+    RWMutex,
+    Cond,
+    Semaphore,
+    Network,
 
     /// <summary>Back from native code, its processor gone. The assembly knows the number.</summary>
-    NativeReturn = 6,
+    NativeReturn = 100,
 
     /// <summary>Interrupted by sysmon's signal. The assembly knows the number.</summary>
-    Preempted = 7,
+    Preempted = 101,
 }
 
 [StructLayout(LayoutKind.Explicit, Size = ControlSize)]
