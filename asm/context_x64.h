@@ -13,8 +13,8 @@
 #define CTX_BOUNDS_HIGH     0x40
 
 // Machine and Goroutine, behind it (core/Machine.cs, core/Goroutine.cs).
-#define M_NATIVE_COUNT      0x50    // odd while the goroutine it runs is in native code
-#define M_RETAKE            0x54    // not 0 when somebody takes, or has taken, the processor away
+#define M_NATIVE_COUNT      0x48    // odd while the goroutine it runs is in native code
+#define M_RETAKE            0x4c    // not 0 when somebody takes, or has taken, the processor away
 #define G_REASON            0xb8    // why it stops
 #define REASON_NATIVE       100     // ParkReason.NativeReturn
 #define REASON_PREEMPTED    101     // ParkReason.Preempted

@@ -649,6 +649,7 @@ weft_layout_table:
         .quad   RhpStackProbe
         .quad   __start___managedcode, __stop___managedcode
         .quad   weft_preempt, weft_vector_size
+        .quad   _ZN6Thread13InlineSuspendEP14NATIVE_CONTEXT
 
 FUNCTION weft_layout
         lea     weft_layout_table(%rip), %rax

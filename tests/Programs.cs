@@ -32,6 +32,10 @@ internal static class Programs
         Register("too-many-threads", BlockingTests.TooManyThreads);
         Register("signal-storm", PreemptionTests.SignalStorm);
         Register("million", SchedulerTests.Million);
+        Register("deadlock", ReportTests.Deadlock);
+        Register("dump", ReportTests.Dump);
+        Register("quit", ReportTests.Quit);
+        Register("traced", ReportTests.Traced);
     }
 
     /// <summary>Runs the program of that name and returns its exit code.</summary>

@@ -10,7 +10,7 @@ namespace Weft;
 /// others on a small stack of its own; thousands share a few OS threads. All members may be called from
 /// goroutines and from ordinary threads, unless they say otherwise.
 /// </summary>
-public static unsafe class Go
+public static unsafe partial class Go
 {
     /// <summary>
     /// How many goroutines may run at the same time: 1 to 1024. The default is the number of processors

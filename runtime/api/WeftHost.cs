@@ -1,5 +1,6 @@
 // A program whose main is a goroutine.
 
+using System.Runtime.InteropServices;
 using Weft.Runtime;
 
 namespace Weft;
@@ -8,10 +9,13 @@ namespace Weft;
 public static class WeftHost
 {
     private const int NotAotExitCode = 1;
+    private const int QuitExitCode = 2;
 
     /// <summary>
     /// Runs <paramref name="main"/> in a goroutine and blocks the calling thread until it returns. Other
-    /// goroutines are not waited for: the program is expected to return the result from its own main.
+    /// goroutines are not waited for: the program is expected to return the result from its own main. On
+    /// SIGQUIT (Ctrl-\) the process writes what every goroutine does to standard error, as
+    /// <see cref="Go.Dump"/>, and ends with exit code 2.
     /// </summary>
     /// <param name="main">The program.</param>
     /// <returns>What main returns; 1, after one line on standard error, when the program was not published
@@ -30,11 +34,21 @@ public static class WeftHost
         {
             throw new InvalidOperationException("WeftHost.Run: the caller is a goroutine already.");
         }
+        using PosixSignalRegistration quit = PosixSignalRegistration.Create(PosixSignal.SIGQUIT, DumpAndQuit);
         int result = 0;
         WaitGroup done = new();
         done.Go(() => result = main());
         done.Wait();
         return result;
+    }
+
+    private static void DumpAndQuit(PosixSignalContext context)
+    {
+        Fatal.Write("SIGQUIT: quit\n\n"u8);
+        using StringWriter text = new();
+        StackDump.Write(text);
+        Fatal.Write(text.ToString());
+        Os.Exit(QuitExitCode);
     }
 
     /// <summary>The same for a main that returns nothing; the exit code is 0.</summary>

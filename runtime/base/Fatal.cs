@@ -4,6 +4,7 @@
 
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using System.Text;
 
 namespace Weft.Runtime;
 
@@ -26,6 +27,9 @@ internal static unsafe class Fatal
             Os.WriteError(start, text.Length);
         }
     }
+
+    /// <summary>Writes a text. Allocates: for an ordinary end of the process only.</summary>
+    internal static void Write(string text) => Write(Encoding.UTF8.GetBytes(text));
 
     /// <summary>Writes a number in decimal.</summary>
     internal static void Write(long value)

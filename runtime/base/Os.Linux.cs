@@ -13,6 +13,8 @@ internal static unsafe partial class Os
     internal const int SignalSegv = 11;
     internal const int SignalUrgent = 23;
     internal const nint Exists = 17;
+    internal const nint TimedOut = 110;
+    internal const long NoLimit = -1;
 
     private const nint SysWrite = 1;
     private const nint SysMmap = 9;
@@ -23,8 +25,10 @@ internal static unsafe partial class Os
     private const nint SysNanosleep = 35;
     private const nint SysGetPid = 39;
     private const nint SysSigaltstack = 131;
+    private const nint SysPrctl = 157;
     private const nint SysGetTid = 186;
     private const nint SysFutex = 202;
+    private const nint SysExitGroup = 231;
     private const nint SysTgkill = 234;
     private const nint SysProcessMadvise = 440;
 
@@ -139,6 +143,16 @@ internal static unsafe partial class Os
     /// <summary>The kernel's number of this thread.</summary>
     internal static int ThreadId() => (int)Syscall(SysGetTid, 0, 0, 0, 0, 0, 0);
 
+    /// <summary>What tools call this thread: at most 15 bytes.</summary>
+    internal static void NameThread(ReadOnlySpan<byte> name)
+    {
+        const int setName = 15;
+        fixed (byte* text = name) // A literal: a zero byte follows.
+        {
+            _ = Syscall(SysPrctl, setName, (nint)text, 0, 0, 0, 0);
+        }
+    }
+
     internal static void SignalThread(int thread, int signal)
     {
         nint process = Syscall(SysGetPid, 0, 0, 0, 0, 0, 0);
@@ -185,6 +199,17 @@ internal static unsafe partial class Os
     internal static void WaitOnAddress(int* word, int expected) =>
         _ = SyscallBlocking(SysFutex, (nint)word, FutexWaitPrivate, expected, 0, 0, 0);
 
+    /// <summary>The same, for that many nanoseconds at the most, or NoLimit. False when the time is
+    /// up.</summary>
+    internal static bool WaitOnAddress(int* word, int expected, long nanoseconds)
+    {
+        long* time = stackalloc long[2];
+        time[0] = nanoseconds / 1_000_000_000;
+        time[1] = nanoseconds % 1_000_000_000;
+        nint limit = nanoseconds == NoLimit ? 0 : (nint)time;
+        return SyscallBlocking(SysFutex, (nint)word, FutexWaitPrivate, expected, limit, 0, 0) != -TimedOut;
+    }
+
     internal static void WakeAddress(int* word, int count) =>
         _ = Syscall(SysFutex, (nint)word, FutexWakePrivate, count, 0, 0, 0);
 
@@ -197,6 +222,16 @@ internal static unsafe partial class Os
 
     internal static void WriteError(byte* text, nint length) =>
         _ = Syscall(SysWrite, 2, (nint)text, length, 0, 0, 0);
+
+    /// <summary>Ends the process at once; nothing more runs in it.</summary>
+    [DoesNotReturn]
+    internal static void Exit(int code)
+    {
+        while (true)
+        {
+            _ = Syscall(SysExitGroup, code, 0, 0, 0, 0, 0);
+        }
+    }
 
     [DoesNotReturn]
     internal static void Abort()
@@ -261,6 +296,17 @@ internal static unsafe partial class Os
         stack[1] = 0;
         stack[2] = bytes;
         return Syscall(SysSigaltstack, (nint)stack, 0, 0, 0, 0, 0);
+    }
+
+    /// <summary>This thread has no signal stack from now on.</summary>
+    internal static void ForgetSignalStack()
+    {
+        const int disable = 2;
+        nint* stack = stackalloc nint[3];
+        stack[0] = 0;
+        stack[1] = disable;
+        stack[2] = 0;
+        _ = Syscall(SysSigaltstack, (nint)stack, 0, 0, 0, 0, 0);
     }
 
     /// <summary>The smallest signal stack that the CPU's register state allows.</summary>

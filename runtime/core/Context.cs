@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 
 namespace Weft.Runtime;
 
-[StructLayout(LayoutKind.Explicit, Size = 0x50)]
+[StructLayout(LayoutKind.Explicit, Size = 0x48)]
 internal struct Context
 {
     /// <summary>Non-zero exactly while the stack is not being run. Written only by the assembly: the

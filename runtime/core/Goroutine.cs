@@ -57,6 +57,9 @@ internal enum ParkReason
     Semaphore,
     Network,
 
+    /// <summary>A function of its runs on the system stack.</summary>
+    SystemStack,
+
     /// <summary>Back from native code, its processor gone. The assembly knows the number.</summary>
     NativeReturn = 100,
 
@@ -75,6 +78,10 @@ internal unsafe struct Goroutine
     [FieldOffset(0x00)]
     internal Context Context;
 
+    /// <summary>About when it began to wait: sysmon's time, in ns (Scheduler.CoarseNow).</summary>
+    [FieldOffset(0x48)]
+    internal long WaitSince;
+
     /// <summary>Lowest usable byte of the current stack. Changed by growth, while running.</summary>
     [FieldOffset(0x50)]
     internal nint StackLow;
@@ -87,6 +94,10 @@ internal unsafe struct Goroutine
     /// and holds what belongs to the machine it is on. Owner.</summary>
     [FieldOffset(0x60)]
     internal int NoPreempt;
+
+    /// <summary>How often it has been locked to its machine: LockedMachine while above 0. Owner.</summary>
+    [FieldOffset(0x64)]
+    internal int Locked;
 
     /// <summary>The machine that runs it, or ran it last; null before its first run.</summary>
     [FieldOffset(0x68)]
@@ -142,11 +153,15 @@ internal unsafe struct Goroutine
     [FieldOffset(0x100)]
     private Waiter _firstWaiter;
 
+    /// <summary>The only machine that may run it, while Locked.</summary>
+    [FieldOffset(0x300)]
+    internal Machine* LockedMachine;
+
     internal readonly GoroutineState State => _state;
 
-    /// <summary>Stopped in assembly, which cannot complete the stop of another: only a machine's loop
-    /// resumes it. It is never in a local queue.</summary>
-    internal readonly bool NeedsLoop => Reason >= ParkReason.NativeReturn;
+    /// <summary>Only a machine's loop resumes it: it stopped in assembly, which cannot complete the stop of
+    /// another, or it must run on one machine. It is never in a local queue.</summary>
+    internal readonly bool NeedsLoop => Reason >= ParkReason.NativeReturn || Locked != 0;
 
     /// <summary>The first byte of the page.</summary>
     internal static nint FirstStackLow(Goroutine* g) => (nint)g - FirstStackSize;

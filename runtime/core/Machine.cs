@@ -1,7 +1,9 @@
 // A machine: an OS thread that runs goroutines. Its own stack is the system stack: the scheduler's loop
 // runs there, and so do the parts of the .NET runtime that need more stack than a goroutine has.
 //
-// Machines are never freed: an idle one sleeps on Wake until there is a processor for it.
+// An idle one sleeps on Wake until there is a processor for it; one that is too many ends after a while.
+// The struct stays: others may still look at it, and a goroutine may have addresses of that thread's on its
+// stack. It serves again for a thread whose Thread is at the same address (Scheduler.Threads.cs).
 
 using System.Runtime.InteropServices;
 
@@ -10,6 +12,9 @@ namespace Weft.Runtime;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Machine
 {
+    /// <summary>From one to the next in memory: a multiple of the cache line, at least the size.</summary>
+    internal const int Spacing = 256;
+
     internal const int RetakeNone = 0;
 
     /// <summary>Somebody wants it, and looks whether the machine is in native code still.</summary>
@@ -21,10 +26,10 @@ internal unsafe struct Machine
     /// <summary>The system stack while a goroutine runs. Must be first: the assembly relies on it.</summary>
     internal Context Context;
 
-    /// <summary>Odd while its goroutine is in native code. Written by the assembly; at 0x50.</summary>
+    /// <summary>Odd while its goroutine is in native code. Written by the assembly; at 0x48.</summary>
     internal uint NativeCount;
 
-    /// <summary>RetakeNone, or what is done about its processor; at 0x54.</summary>
+    /// <summary>RetakeNone, or what is done about its processor; at 0x4c.</summary>
     internal int Retake;
 
     /// <summary>One past the system stack's highest byte.</summary>
@@ -47,10 +52,17 @@ internal unsafe struct Machine
     /// <summary>What the loop runs next, whatever the queues hold. Owner.</summary>
     internal Goroutine* RunNext;
 
+    /// <summary>The goroutine that runs on this machine and no other, which runs no other; or null. Owner.
+    /// </summary>
+    internal Goroutine* Locked;
+
+    /// <summary>To end when what it runs has stopped. Owner.</summary>
+    internal bool Ends;
+
     /// <summary>Looking for work without having any; counted in Scheduler.Spinning.</summary>
     internal bool IsSpinning;
 
-    /// <summary>0 asleep or about to be, 1 woken.</summary>
+    /// <summary>1 when it has been woken; it makes that 0 itself.</summary>
     internal int Wake;
 
     internal int Id;
@@ -61,8 +73,16 @@ internal unsafe struct Machine
     /// <summary>1 when sysmon has sent a signal that asks for preemption. Cleared by the handler.</summary>
     internal int PreemptAsked;
 
-    /// <summary>The next idle one. Guarded by the scheduler's lock.</summary>
+    /// <summary>Its signal stack, guard included.</summary>
+    internal nint SignalStack;
+
+    internal nint SignalStackBytes;
+
+    /// <summary>The next idle, or free, one. Guarded by the scheduler's lock.</summary>
     internal Machine* Link;
+
+    /// <summary>In the list of idle ones. Guarded by the scheduler's lock.</summary>
+    internal bool IsIdle;
 
     /// <summary>All machines ever, for the collector's hook.</summary>
     internal Machine* AllLink;

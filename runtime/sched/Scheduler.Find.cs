@@ -7,7 +7,8 @@ internal static unsafe partial class Scheduler
 {
     private const int StealPasses = 4;
 
-    /// <summary>On m's system stack. Returns with a processor held, perhaps another.</summary>
+    /// <summary>On m's system stack. Returns with a processor held, perhaps another; null when m, asleep for a
+    /// long time, has to end.</summary>
     private static Goroutine* FindRunnable(Machine* m)
     {
         while (true)
@@ -18,7 +19,10 @@ internal static unsafe partial class Scheduler
                 StopSpinning(m);
                 return g;
             }
-            Sleep(m);
+            if (!Sleep(m))
+            {
+                return null;
+            }
         }
     }
 

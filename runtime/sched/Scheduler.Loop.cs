@@ -18,20 +18,23 @@ internal static unsafe partial class Scheduler
     [UnmanagedCallersOnly]
     private static nint MachineMain(nint argument)
     {
-        Machine* m = (Machine*)argument;
+        _ = Environment.CurrentManagedThreadId; // Registers this thread's cell for thread statics.
+        Machine* m = ReuseMachine((Machine*)argument, Current.Thread());
         PrepareThread(m);
         AcquireNext(m);
         Loop(m);
+        EndMachine(m);
         return 0;
     }
 
     /// <summary>Makes this thread m: facts about its stack, a signal stack, its statics' cell.</summary>
     private static void PrepareThread(Machine* m)
     {
-        _ = Environment.CurrentManagedThreadId; // Registers this thread's cell for thread statics.
         nint thread = Current.Thread();
+        bool isNew = m->Thread == 0;
         m->Thread = thread;
         m->ThreadId = Os.ThreadId();
+        Os.NameThread("weft machine"u8);
         m->ThreadLocalLow = Math.Min(thread, (nint)Current.StaticsCell());
         m->ThreadLocalHigh = Math.Max(
             thread + RuntimeThread.Size, (nint)Current.StaticsCell() + sizeof(nint));
@@ -48,10 +51,16 @@ internal static unsafe partial class Scheduler
         Check.Always(Os.Guard(stack, Os.PageSize) == 0, "machine: no guard for a signal stack"u8);
         Check.Always(
             Os.UseSignalStack(stack + Os.PageSize, size) == 0, "machine: no signal stack"u8);
-        GcRoots.Register(m);
+        m->SignalStack = stack;
+        m->SignalStackBytes = size + Os.PageSize;
+        if (isNew)
+        {
+            GcRoots.Register(m);
+        }
         Current.SetMachine(m);
     }
 
+    /// <summary>Until the machine ends.</summary>
     private static void Loop(Machine* m)
     {
         while (true)
@@ -61,6 +70,15 @@ internal static unsafe partial class Scheduler
             if (g == null)
             {
                 g = FindRunnable(m);
+                if (g == null)
+                {
+                    return;
+                }
+            }
+            if (g->Locked != 0 && g->LockedMachine != m)
+            {
+                HandToLocked(m, g);
+                continue;
             }
             Assume(m, g);
             if (g->NeedsLoop)
@@ -71,6 +89,15 @@ internal static unsafe partial class Scheduler
             if (message != null)
             {
                 Complete(message);
+            }
+            if (m->Locked != null && m->RunNext == null)
+            {
+                WaitForLocked(m);
+            }
+            if (m->Ends)
+            {
+                LeaveProcessor(m);
+                return;
             }
         }
     }
@@ -141,7 +168,15 @@ internal static unsafe partial class Scheduler
                 break;
 
             case ParkReason.Exit:
+                if (g->Locked != 0)
+                {
+                    EndLocked(Current.Machine(), g);
+                }
                 Recycle(Current.Machine()->Processor, g);
+                break;
+
+            case ParkReason.SystemStack:
+                RunOnSystemStack(Current.Machine(), g);
                 break;
 
             default:

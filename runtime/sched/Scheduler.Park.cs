@@ -22,6 +22,7 @@ internal static unsafe partial class Scheduler
         g->ParkCommit = commit;
         g->ParkArgument = argument;
         g->Reason = reason;
+        g->WaitSince = CoarseNow;
         if (g->Kind == GoroutineKind.Thread)
         {
             ParkThread(g);
@@ -67,7 +68,8 @@ internal static unsafe partial class Scheduler
         Machine* m = g->Machine;
         Processor* p = m->Processor;
         // Where no other machine takes from this queue, g may be in it before it has left its stack.
-        if (!p->Queue.Exclusive || --p->RoundsToGlobal <= 0 || !p->Queue.TryRotate(g, out Goroutine* next))
+        if (!p->Queue.Exclusive || g->Locked != 0 || --p->RoundsToGlobal <= 0
+            || !p->Queue.TryRotate(g, out Goroutine* next))
         {
             YieldShared(g);
             return;
@@ -104,7 +106,9 @@ internal static unsafe partial class Scheduler
         Machine* m = g->Machine;
         Processor* p = m->Processor;
         Goroutine* next = null;
-        if (p->Id < MaxProcessors && !(p->IsGlobalDue && Volatile.Read(ref s_globalCount) > 0))
+        bool fromLoop = g->Locked != 0 || g->Reason == ParkReason.SystemStack || p->Id >= MaxProcessors
+            || (p->IsGlobalDue && Volatile.Read(ref s_globalCount) > 0);
+        if (!fromLoop)
         {
             next = FindLocal(p);
         }
@@ -140,10 +144,12 @@ internal static unsafe partial class Scheduler
             g->Transition(GoroutineState.Waiting, GoroutineState.Running);
             return;
         }
+        Interlocked.Increment(ref s_waitingThreads);
         while (Volatile.Read(ref g->Wakened) == 0)
         {
             Os.WaitOnAddress(&g->Wakened, 0);
         }
+        Interlocked.Decrement(ref s_waitingThreads);
         g->Transition(GoroutineState.Runnable, GoroutineState.Running);
     }
 
@@ -183,9 +189,14 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>Puts a runnable goroutine into the local queue; half of a full one goes to the global
-    /// queue. On the machine that holds p.</summary>
+    /// queue, and so does one that only a loop may resume. On the machine that holds p.</summary>
     private static void Push(Processor* p, Goroutine* g, bool next)
     {
+        if (g->NeedsLoop)
+        {
+            SubmitGlobal(g);
+            return;
+        }
         if (next && !(Layout.RandomChoice && p->NextRandom(2) == 0))
         {
             g = p->Queue.ExchangeNext(g);

@@ -21,11 +21,16 @@ internal static unsafe partial class Scheduler
 
     private static int* s_sysmonAsleep;
 
+    /// <summary>The time as of sysmon's last look, in ns: at most a look's distance old while anything runs.
+    /// </summary>
+    internal static long CoarseNow { get; private set; }
+
     /// <summary>Starts the thread. Startup calls it once.</summary>
     private static void StartSysmon()
     {
         s_sysmonAsleep = (int*)Os.Reserve(Os.PageSize);
         Check.Always((nint)s_sysmonAsleep > 0, "sysmon: no memory"u8);
+        CoarseNow = Os.NowNs();
         nint error = Os.StartThread(&SysmonMain, 0);
         Check.Always(error == 0, "sysmon: the system refuses another thread"u8);
     }
@@ -33,6 +38,7 @@ internal static unsafe partial class Scheduler
     [UnmanagedCallersOnly]
     private static nint SysmonMain(nint argument)
     {
+        Os.NameThread("weft sysmon"u8);
         long nap = ShortestNapNs;
         int idleRounds = 0;
         while (true)
@@ -42,12 +48,14 @@ internal static unsafe partial class Scheduler
                 nap = Math.Min(nap * 2, LongestNapNs);
             }
             Os.Sleep(nap);
+            CoarseNow = Os.NowNs();
+            TraceIfDue();
             if (SleepWhileAllAreIdle())
             {
                 idleRounds = 0;
                 nap = ShortestNapNs;
             }
-            if (LookAtProcessors(Os.NowNs()))
+            if (LookAtProcessors(CoarseNow))
             {
                 idleRounds = 0;
                 nap = ShortestNapNs;
@@ -73,9 +81,24 @@ internal static unsafe partial class Scheduler
         {
             return false;
         }
+        long delay = FirstDeadlockCheckNs;
+        long checkAt = CoarseNow + delay;
         while (Volatile.Read(ref *s_sysmonAsleep) != 0)
         {
-            Os.WaitOnAddress(s_sysmonAsleep, 1);
+            long until = Math.Min(DetectsDeadlocks ? checkAt : long.MaxValue, NextTrace());
+            long limit = until == long.MaxValue ? Os.NoLimit : Math.Max(0, until - Os.NowNs());
+            if (Os.WaitOnAddress(s_sysmonAsleep, 1, limit))
+            {
+                continue;
+            }
+            CoarseNow = Os.NowNs();
+            TraceIfDue();
+            if (DetectsDeadlocks && CoarseNow >= checkAt)
+            {
+                ReportDeadlock();
+                delay = Math.Min(2 * delay, LastDeadlockCheckNs);
+                checkAt = CoarseNow + delay;
+            }
         }
         return true;
     }
@@ -86,6 +109,7 @@ internal static unsafe partial class Scheduler
         if (*s_sysmonAsleep != 0)
         {
             *s_sysmonAsleep = 0;
+            CoarseNow = Os.NowNs();
             Os.WakeAddress(s_sysmonAsleep, 1);
         }
     }

@@ -1,9 +1,22 @@
 // Machines: starting, waking and stopping them, and who holds which processor.
+//
+// As many sleep as there are processors, and a handful; one more than that ends when it has slept for two
+// seconds. Its struct is kept for a later thread whose Thread lies at the same address: then what it left
+// on the stacks of goroutines is right for that thread too. Others get a new one, of 256 bytes.
+//
+// Rejected: a struct for any thread (Migrate could not tell the threads apart), keeping all threads.
 
 namespace Weft.Runtime;
 
 internal static unsafe partial class Scheduler
 {
+    private const int SpareMachines = 4;
+    private const long SpareLifeNs = 2_000_000_000;
+
+    private static Machine* s_freeMachines; // Of threads that ended; guarded by s_lock, as all of these.
+    private static Machine* s_newMachines;  // Linked by Link too; never run.
+    private static int s_idleMachineCount;
+
     /// <summary>How many machines there may be. Go: debug.SetMaxThreads.</summary>
     internal static int MaxMachines { get; set; } = Layout.MaxMachinesDefault;
 
@@ -40,6 +53,8 @@ internal static unsafe partial class Scheduler
         if (m != null)
         {
             s_idleMachines = m->Link;
+            m->IsIdle = false;
+            s_idleMachineCount--;
         }
         return m;
     }
@@ -70,13 +85,12 @@ internal static unsafe partial class Scheduler
             Fatal.Write(" threads are blocked in native code or run goroutines: "u8);
             Fatal.Throw("the limit is reached; raise Go.MaxThreads, or block in fewer goroutines"u8);
         }
-        nint memory = Os.Reserve(Os.PageSize);
-        Check.Always(memory > 0, "machine: no memory"u8);
-        Machine* m = (Machine*)memory;
-        m->Id = Interlocked.Increment(ref s_machineCount);
+        Machine* m = TakeNewMachine();
+        Interlocked.Increment(ref s_machineCount);
+        m->Id = ++s_machinesStarted;
         m->NextProcessor = (Processor*)processor;
         m->IsSpinning = spinning != 0;
-        nint error = Os.StartThread(&MachineMain, memory);
+        nint error = Os.StartThread(&MachineMain, (nint)m);
         if (error < 0)
         {
             Fatal.Write("weft: the system refuses another thread, error "u8);
@@ -86,25 +100,125 @@ internal static unsafe partial class Scheduler
         return 0;
     }
 
-    /// <summary>m, which holds no processor, sleeps until somebody hands it one.</summary>
-    private static void Sleep(Machine* m)
+    /// <summary>m, which holds no processor, sleeps until somebody hands it one. False when it has slept long
+    /// enough to end.</summary>
+    private static bool Sleep(Machine* m)
     {
         Check.Always(m->Processor == null, "machine: goes to sleep with a processor"u8);
         Check.Always(!m->IsSpinning, "machine: goes to sleep spinning"u8);
-        Volatile.Write(ref m->Wake, 0);
         s_lock.Enter();
         m->Link = s_idleMachines;
         s_idleMachines = m;
+        m->IsIdle = true;
+        s_idleMachineCount++;
+        bool spare = s_idleMachineCount > s_maxProcessors + SpareMachines;
         s_lock.Exit();
         while (Volatile.Read(ref m->Wake) == 0)
         {
-            Os.WaitOnAddress(&m->Wake, 0);
+            bool woken = Os.WaitOnAddress(&m->Wake, 0, spare ? SpareLifeNs : Os.NoLimit);
+            if (!woken && spare && RemoveIdle(m))
+            {
+                return false;
+            }
         }
         AcquireNext(m);
+        return true;
+    }
+
+    /// <summary>Takes m off the list of idle machines; false if somebody has, or is about to wake it.</summary>
+    private static bool RemoveIdle(Machine* m)
+    {
+        s_lock.Enter();
+        bool found = m->IsIdle;
+        if (found)
+        {
+            fixed (Machine** first = &s_idleMachines)
+            {
+                Machine** link = first;
+                while (*link != m)
+                {
+                    link = &(*link)->Link;
+                }
+                *link = m->Link;
+            }
+            m->IsIdle = false;
+            s_idleMachineCount--;
+        }
+        s_lock.Exit();
+        return found;
+    }
+
+    /// <summary>A struct for a thread to be made. A later thread may find a better one: ReuseMachine. Raw
+    /// code.</summary>
+    private static Machine* TakeNewMachine()
+    {
+        s_lock.Enter();
+        Machine* m = s_newMachines;
+        if (m == null)
+        {
+            nint memory = Os.Reserve(Os.PageSize);
+            Check.Always(memory > 0, "machine: no memory"u8);
+            for (nint at = memory; at < memory + Os.PageSize; at += Machine.Spacing)
+            {
+                m = (Machine*)at;
+                m->Link = s_newMachines;
+                s_newMachines = m;
+            }
+        }
+        s_newMachines = m->Link;
+        s_lock.Exit();
+        return m;
+    }
+
+    /// <summary>The struct that a thread with this Thread had, with what was prepared in m; m itself if there
+    /// was none. On the new thread.</summary>
+    private static Machine* ReuseMachine(Machine* m, nint thread)
+    {
+        s_lock.Enter();
+        Machine* old;
+        fixed (Machine** first = &s_freeMachines)
+        {
+            Machine** link = first;
+            while (*link != null && (*link)->Thread != thread)
+            {
+                link = &(*link)->Link;
+            }
+            old = *link;
+            *link = old == null ? null : old->Link;
+        }
+        if (old != null)
+        {
+            old->Id = m->Id;
+            old->NextProcessor = m->NextProcessor;
+            old->IsSpinning = m->IsSpinning;
+            *m = default;
+            m->Link = s_newMachines;
+            s_newMachines = m;
+            m = old;
+        }
+        s_lock.Exit();
+        return m;
+    }
+
+    /// <summary>The thread is about to end: it runs no goroutine and holds no processor.</summary>
+    private static void EndMachine(Machine* m)
+    {
+        Check.Always(m->Processor == null && m->RunNext == null, "machine: ends with work"u8);
+        Current.SetMachine(null);
+        Os.ForgetSignalStack();
+        _ = Os.Release(m->SignalStack, m->SignalStackBytes);
+        m->Ends = false;
+        m->ThreadId = 0;
+        Interlocked.Decrement(ref s_machineCount);
+        s_lock.Enter();
+        m->Link = s_freeMachines;
+        s_freeMachines = m; // From here on it may be another thread's.
+        s_lock.Exit();
     }
 
     private static void AcquireNext(Machine* m)
     {
+        m->Wake = 0;
         Processor* p = m->NextProcessor;
         m->NextProcessor = null;
         Hold(m, p);

@@ -38,6 +38,7 @@ internal static unsafe partial class Scheduler
     private static Machine* s_idleMachines;
     private static int s_spinning;
     private static int s_machineCount;
+    private static int s_machinesStarted;
     private static Processor** s_processors;
     private static int s_processorCount;
     private static int s_maxProcessors;
@@ -219,6 +220,7 @@ internal static unsafe partial class Scheduler
         {
             s_idleProcessors = p->Link;
             p->State = ProcessorState.Held;
+            s_processorsTaken++;
             WakeSysmon();
             Volatile.Write(ref s_idleProcessorCount, s_idleProcessorCount - 1);
         }

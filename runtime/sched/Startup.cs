@@ -14,6 +14,7 @@ internal static unsafe class Startup
     private const string MaxProcsVariable = "WEFT_MAXPROCS";
     private const string GuardVariable = "WEFT_GUARD";
     private const string PreemptVariable = "WEFT_ASYNCPREEMPT";
+    private const string DebugVariable = "WEFTDEBUG";
 
     private static readonly Lock s_startLock = new();
     private static bool s_done;
@@ -38,6 +39,7 @@ internal static unsafe class Startup
                 throw new PlatformNotSupportedException(
                     $"Weft supports .NET 10.0.12; this program has {Environment.Version}: {mismatch}.");
             }
+            Scheduler.InitializeTrace(Environment.GetEnvironmentVariable(DebugVariable));
             Os.GuardByProtection = Environment.GetEnvironmentVariable(GuardVariable) == "mprotect";
             GoroutinePages.Initialize(MappingLimit());
             FixedStacks.Initialize();

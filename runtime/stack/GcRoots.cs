@@ -20,9 +20,13 @@ internal static unsafe class GcRoots
     private const nint Conservative = 3; // GC_CALL_INTERIOR | GC_CALL_PINNED
     private const nint Precise = 0;
 
+    private static delegate*<void> s_atNextMarking;
     private static nint* s_heapLow;
     private static nint* s_heapHigh;
     private static volatile nint s_machines; // Machine*, pushed by exchange.
+
+    /// <summary>All machines there ever were, linked by AllLink.</summary>
+    internal static Machine* Machines => (Machine*)s_machines;
 
     internal static void Initialize()
     {
@@ -43,6 +47,9 @@ internal static unsafe class GcRoots
         while (Interlocked.CompareExchange(ref s_machines, (nint)m, old) != old);
     }
 
+    /// <summary>What to call, once, when a collection has stopped the world next: a raw function.</summary>
+    internal static void AtNextMarking(delegate*<void> function) => s_atNextMarking = function;
+
     internal static void Report(nint report, byte* scan)
     {
         bool promotion = scan[ScanPromotion] != 0;
@@ -53,6 +60,11 @@ internal static unsafe class GcRoots
 
         if (number == 0)
         {
+            if (promotion && s_atNextMarking != null)
+            {
+                s_atNextMarking();
+                s_atNextMarking = null;
+            }
             for (Machine* m = (Machine*)s_machines; m != null; m = m->AllLink)
             {
                 ReportContext(&m->Context, m->StackHigh, promotion, report, (nint)scan, low, high);

@@ -13,6 +13,7 @@
 //   0x98    thread statics, inlined      the cell's base is saved, loaded
 //   0xa0    registered GC frames         saved, loaded
 //   0xa8    stack bounds low, 0xb0 high  set so that a goroutine always has enough stack
+//   0xc8    interrupted context          of a thread that a signal stopped for a collection; only read
 //
 // The offsets belong to one runtime version. The check compares them with facts found independently: the
 // machine code of runtime functions that use the fields, and the thread's own stack bounds.
@@ -33,7 +34,11 @@ internal static unsafe class RuntimeThread
     internal const int GcFrames = 0xa0;
     internal const int BoundsLow = 0xa8;
     internal const int BoundsHigh = 0xb0;
+    internal const int Interrupted = 0xc8;
     internal const int NoCollection = 0x10;
+
+    /// <summary>The transition frame of a thread whose registers are in Interrupted.</summary>
+    internal const nint InterruptedFrame = -2;
 
     /// <summary>At least.</summary>
     internal const int Size = 0x100;
@@ -53,6 +58,7 @@ internal static unsafe class RuntimeThread
     internal const int ManagedCodeEnd = 9;
     internal const int PreemptCode = 10;
     internal const int VectorSize = 11;
+    private const int InlineSuspend = 12;
 
     internal static nint Field(nint thread, int offset) => *(nint*)(thread + offset);
 
@@ -86,7 +92,7 @@ internal static unsafe class RuntimeThread
         ReadOnlySpan<int> own =
         [
             0x00, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38, 0x40,
-            0x50, 0x54, 0xb8, (int)ParkReason.NativeReturn, (int)ParkReason.Preempted,
+            0x48, 0x4c, 0xb8, (int)ParkReason.NativeReturn, (int)ParkReason.Preempted,
         ];
         ReadOnlySpan<int> theirs =
         [
@@ -126,6 +132,7 @@ internal static unsafe class RuntimeThread
             && CodeHas(code[2], [0xf7, 0x40, Flags, NoCollection]) // test dword [rax+0x40], 0x10
             && CodeHas(code[3], [0x48, 0x05, Statics, 0, 0, 0]) // add rax, 0x90
             && CodeHas(code[4], [0x48, 0x8b, 0x88, InlinedList, 0, 0, 0]) // mov rcx, [rax+0x98]
+            && CodeHas(code[InlineSuspend], [0x48, 0x89, 0xb3, Interrupted, 0, 0, 0]) // mov [rbx+0xc8], rsi
             ? null
             : "the code of the runtime uses other offsets";
     }

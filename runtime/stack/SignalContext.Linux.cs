@@ -29,6 +29,9 @@ internal unsafe struct SignalContext
     [FieldOffset(64)]
     internal nint ProbeTarget;
 
+    [FieldOffset(120)]
+    internal nint FramePointer;
+
     [FieldOffset(160)]
     internal nint Sp;
 

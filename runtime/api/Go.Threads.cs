@@ -1,0 +1,185 @@
+// Goroutines beside threads and tasks, and what they are all doing.
+
+using System.Runtime.CompilerServices;
+using Weft.Runtime;
+
+namespace Weft;
+
+public static unsafe partial class Go
+{
+    /// <summary>
+    /// Whether the process ends, with exit code 2 and the stacks of all goroutines on standard error, when
+    /// every goroutine waits and nothing is left that could wake one: no timer, no native call, and no
+    /// thread besides those that wait in Weft too. On if not set. A program that calls Weft from threads
+    /// made by native code, or a library in a host, should turn it off. Go: "all goroutines are asleep".
+    /// </summary>
+    public static bool DetectDeadlocks
+    {
+        get => Scheduler.DetectsDeadlocks;
+        set => Scheduler.DetectsDeadlocks = value;
+    }
+
+    /// <summary>
+    /// Keeps the calling goroutine on the thread that it is on, and everybody else off it, until
+    /// <see cref="UnlockOSThread"/> has been called as often. For native code with state of its own for
+    /// each thread. Each of the goroutine's stops costs two thread switches then. If the goroutine ends
+    /// locked, the thread ends too. Does nothing on an ordinary thread. Go: runtime.LockOSThread.
+    /// </summary>
+    public static void LockOSThread()
+    {
+        Goroutine* g = Current.GoroutineOrNull();
+        if (g != null)
+        {
+            Scheduler.LockThread(g);
+        }
+    }
+
+    /// <summary>Undoes one <see cref="LockOSThread"/>. Does nothing on an ordinary thread. Go:
+    /// runtime.UnlockOSThread.</summary>
+    /// <exception cref="InvalidOperationException">The goroutine is not locked.</exception>
+    public static void UnlockOSThread()
+    {
+        Goroutine* g = Current.GoroutineOrNull();
+        if (g != null && !Scheduler.UnlockThread(g))
+        {
+            throw new InvalidOperationException(
+                "Go.UnlockOSThread: the goroutine is not locked to a thread.");
+        }
+    }
+
+    /// <summary>
+    /// Runs a function on the stack of the thread that the goroutine is on, as an ordinary thread: with a
+    /// thread's full stack, and that thread's own identity. Locks held by the goroutine are another
+    /// owner's there; ThreadStatic fields and AsyncLocal values are the thread's. It is not interrupted;
+    /// while it blocks or computes, other goroutines run on other threads. Called on an ordinary thread it
+    /// just runs the function. Go: runtime.systemstack, which Go keeps to itself.
+    /// </summary>
+    /// <param name="function">What to run. An exception it throws is thrown here.</param>
+    /// <exception cref="ArgumentNullException">The function is null.</exception>
+    public static void OnSystemStack(Action function)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        Goroutine* g = Current.GoroutineOrNull();
+        if (g == null)
+        {
+            function();
+            return;
+        }
+        Scheduler.CallOnSystemStack(g, function);
+    }
+
+    /// <summary>The same for a function with a result.</summary>
+    /// <typeparam name="TResult">The result.</typeparam>
+    /// <param name="function">What to run.</param>
+    /// <returns>What it returns.</returns>
+    /// <exception cref="ArgumentNullException">The function is null.</exception>
+    public static TResult OnSystemStack<TResult>(Func<TResult> function)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        TResult result = default!;
+        OnSystemStack(() =>
+        {
+            result = function();
+        });
+        return result;
+    }
+
+    /// <summary>
+    /// Waits for a task. A goroutine parks, where <see cref="Task.Wait()"/> would block its thread; an
+    /// ordinary thread blocks.
+    /// </summary>
+    /// <param name="task">What to wait for.</param>
+    /// <exception cref="ArgumentNullException">The task is null.</exception>
+    /// <exception cref="OperationCanceledException">The task was cancelled. What a failed task threw is
+    /// thrown as it is, not in an AggregateException.</exception>
+    public static void Await(Task task)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        ConfiguredTaskAwaitable.ConfiguredTaskAwaiter awaiter = task.ConfigureAwait(false).GetAwaiter();
+        if (!awaiter.IsCompleted)
+        {
+            WaitGroup done = new();
+            done.Add();
+            awaiter.UnsafeOnCompleted(done.Done);
+            done.Wait();
+        }
+        awaiter.GetResult();
+    }
+
+    /// <summary>The same for a task with a result.</summary>
+    /// <typeparam name="TResult">The result.</typeparam>
+    /// <param name="task">What to wait for.</param>
+    /// <returns>The task's result.</returns>
+    /// <exception cref="ArgumentNullException">The task is null.</exception>
+    /// <exception cref="OperationCanceledException">The task was cancelled.</exception>
+    public static TResult Await<TResult>(Task<TResult> task)
+    {
+        Await((Task)task);
+        return task.GetAwaiter().GetResult();
+    }
+
+    /// <summary>
+    /// Runs a function in a new goroutine, for asynchronous code to await. Continuations of the task run on
+    /// the thread pool.
+    /// </summary>
+    /// <param name="function">What to run.</param>
+    /// <returns>A task that ends as the function does: with its exception if it throws, cancelled if that
+    /// is an OperationCanceledException or the function calls <see cref="Exit"/>.</returns>
+    /// <exception cref="ArgumentNullException">The function is null.</exception>
+    public static Task RunAsync(Action function)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        return RunAsync(() =>
+        {
+            function();
+            return true;
+        });
+    }
+
+    /// <summary>The same for a function with a result.</summary>
+    /// <typeparam name="TResult">The result.</typeparam>
+    /// <param name="function">What to run.</param>
+    /// <returns>A task that ends as the function does, with its result.</returns>
+    /// <exception cref="ArgumentNullException">The function is null.</exception>
+    public static Task<TResult> RunAsync<TResult>(Func<TResult> function)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        TaskCompletionSource<TResult> completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Run(() =>
+        {
+            try
+            {
+                completion.SetResult(function());
+            }
+            catch (OperationCanceledException e)
+            {
+                completion.SetCanceled(e.CancellationToken);
+            }
+            catch (GoroutineExit)
+            {
+                completion.SetCanceled();
+                throw;
+            }
+            catch (Exception e)
+            {
+                completion.SetException(e);
+            }
+        });
+        return completion.Task;
+    }
+
+    /// <summary>
+    /// Writes what every goroutine does: its number, its state, what it waits for and how long, and the
+    /// methods on its stack, innermost first. Stops the world for a moment, as a collection does. A program
+    /// under <see cref="WeftHost"/> writes the same to standard error on SIGQUIT, and ends with exit
+    /// code 2. Go: runtime.Stack(buffer, true).
+    /// </summary>
+    /// <param name="writer">Where to.</param>
+    /// <exception cref="ArgumentNullException">The writer is null.</exception>
+    public static void Dump(TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        Scheduler.EnsureStarted();
+        StackDump.Write(writer);
+    }
+}

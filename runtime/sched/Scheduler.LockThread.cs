@@ -1,0 +1,95 @@
+// A goroutine that must stay on its thread, and a thread that runs nothing else meanwhile. Go:
+// runtime.LockOSThread.
+//
+//   its machine   g stops: hands its processor on, sleeps until it is handed one with g
+//   any other     finds g: hands its processor to g's machine, and sleeps as an idle one
+//
+// So each of its stops costs two thread switches. A locked goroutine goes through the machines' loops only
+// (Goroutine.NeedsLoop). If it ends locked its thread ends too: whatever it did to the thread, nobody else
+// meets it.
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private static int s_lockedAsleep;
+
+    /// <summary>g, which is running, stays on this machine. Nests.</summary>
+    internal static void LockThread(Goroutine* g)
+    {
+        g->NoPreempt = 1;
+        if (g->Locked == 0)
+        {
+            g->LockedMachine = g->Machine;
+            g->Machine->Locked = g;
+        }
+        g->Locked++;
+        g->NoPreempt = 0;
+    }
+
+    /// <summary>False when it is not locked.</summary>
+    internal static bool UnlockThread(Goroutine* g)
+    {
+        if (g->Locked == 0)
+        {
+            return false;
+        }
+        g->NoPreempt = 1;
+        if (--g->Locked == 0)
+        {
+            Unlock(g);
+        }
+        g->NoPreempt = 0;
+        return true;
+    }
+
+    private static void Unlock(Goroutine* g)
+    {
+        g->LockedMachine->Locked = null;
+        g->LockedMachine = null;
+    }
+
+    /// <summary>m, with a processor, has found g, which is locked to another.</summary>
+    private static void HandToLocked(Machine* m, Goroutine* g)
+    {
+        Processor* p = m->Processor;
+        m->Processor = null;
+        p->Machine = null;
+        Machine* locked = g->LockedMachine;
+        locked->RunNext = g; // Pairs, as NextProcessor, with the store of Wake.
+        HandTo(locked, p, spinning: false);
+    }
+
+    /// <summary>m's goroutine has stopped: m runs nothing else until it may go on.</summary>
+    private static void WaitForLocked(Machine* m)
+    {
+        LeaveProcessor(m);
+        Interlocked.Increment(ref s_lockedAsleep);
+        while (Volatile.Read(ref m->Wake) == 0)
+        {
+            Os.WaitOnAddress(&m->Wake, 0);
+        }
+        Interlocked.Decrement(ref s_lockedAsleep);
+        AcquireNext(m);
+    }
+
+    /// <summary>Gives the processor to somebody else, if m holds one.</summary>
+    private static void LeaveProcessor(Machine* m)
+    {
+        Processor* p = m->Processor;
+        if (p != null)
+        {
+            m->Processor = null;
+            p->Machine = null;
+            HandOn(p);
+        }
+    }
+
+    /// <summary>g ends on m, to which it is locked.</summary>
+    private static void EndLocked(Machine* m, Goroutine* g)
+    {
+        g->Locked = 0;
+        Unlock(g);
+        m->Ends = true;
+    }
+}

@@ -1,0 +1,121 @@
+// WEFTDEBUG=schedtrace=MS[,scheddetail=1]: a line about the scheduler on standard error, every so many
+// milliseconds. Go: GODEBUG, with the same names.
+//
+//   SCHED 1004ms: gomaxprocs=2 idleprocs=1 threads=5 spinningthreads=0 idlethreads=3 runqueue=0 [4 0]
+//
+// threads counts sysmon too. In brackets the length of each processor's queue; with scheddetail a line for
+// each processor, machine and goroutine instead. Written by sysmon, piece by piece, without stopping
+// anybody: what is printed may not fit together.
+
+using System.Globalization;
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private static long s_tracePeriodNs;
+    private static bool s_traceDetail;
+    private static long s_traceStart;
+    private static long s_traceNext;
+
+    /// <summary>Reads the value of WEFTDEBUG. Throws ArgumentException if it cannot be understood.</summary>
+    internal static void InitializeTrace(string? settings)
+    {
+        long period = 0;
+        bool detail = false;
+        foreach (string setting in (settings ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries))
+        {
+            string[] parts = setting.Split('=', 2);
+            bool understood = parts.Length == 2
+                && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int value)
+                && (parts[0], value) switch
+                {
+                    ("schedtrace", _) => (period = value) >= 0,
+                    ("scheddetail", 0 or 1) => (detail = value == 1) || true,
+                    _ => false,
+                };
+            if (!understood)
+            {
+                throw new ArgumentException(
+                    $"WEFTDEBUG has '{setting}': it takes schedtrace=MILLISECONDS and scheddetail=1, "
+                    + "with a comma between them.");
+            }
+        }
+        s_tracePeriodNs = period * 1_000_000;
+        s_traceDetail = detail;
+        s_traceStart = Os.NowNs();
+        s_traceNext = s_traceStart + s_tracePeriodNs;
+    }
+
+    /// <summary>When the next line is due.</summary>
+    private static long NextTrace() => s_tracePeriodNs == 0 ? long.MaxValue : s_traceNext;
+
+    private static void TraceIfDue()
+    {
+        if (s_tracePeriodNs == 0 || CoarseNow < s_traceNext)
+        {
+            return;
+        }
+        s_traceNext += s_tracePeriodNs;
+        using StringWriter text = new(CultureInfo.InvariantCulture);
+        Trace(text);
+        Fatal.Write(text.ToString());
+    }
+
+    private static void Trace(StringWriter text)
+    {
+        int machines = Volatile.Read(ref s_machineCount);
+        text.Write($"SCHED {(CoarseNow - s_traceStart) / 1_000_000}ms: gomaxprocs={MaxProcessors}");
+        text.Write($" idleprocs={Volatile.Read(ref s_idleProcessorCount)} threads={machines + 1}");
+        text.Write($" spinningthreads={Volatile.Read(ref s_spinning)}");
+        text.Write($" idlethreads={Volatile.Read(ref s_idleMachineCount)}");
+        text.Write($" runqueue={Volatile.Read(ref s_globalCount)}");
+        if (s_traceDetail)
+        {
+            text.Write('\n');
+            TraceDetail(text);
+            return;
+        }
+        text.Write(" [");
+        for (int i = 0; i < MaxProcessors; i++)
+        {
+            text.Write($"{(i == 0 ? "" : " ")}{s_processors[i]->Queue.Count}");
+        }
+        text.Write("]\n");
+    }
+
+    private static void TraceDetail(StringWriter text)
+    {
+        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        {
+            Processor* p = s_processors[i];
+            Machine* m = p->Machine;
+            text.Write($"  P{i}: status={p->State} m={(m == null ? "nil" : m->Id)}");
+            text.Write($" runqsize={p->Queue.Count} gfreecnt={p->FreeCount}\n");
+        }
+        for (Machine* m = GcRoots.Machines; m != null; m = m->AllLink)
+        {
+            if (m->ThreadId == 0)
+            {
+                continue; // Its thread has ended.
+            }
+            Processor* p = m->Processor;
+            Goroutine* locked = m->Locked;
+            text.Write($"  M{m->Id}: p={(p == null ? "nil" : p->Id)} thread={m->ThreadId}");
+            text.Write($" spinning={m->IsSpinning} native={(m->NativeCount & 1) != 0}");
+            text.Write($" lockedg={(locked == null ? "nil" : locked->Id)}\n");
+        }
+        for (nint slot = 0; slot < GoroutinePages.Carved; slot++)
+        {
+            Goroutine* g = GoroutinePages.IsPresent(slot) ? GoroutinePages.At(slot) : null;
+            if (g == null || g->State == GoroutineState.Dead || g->Kind == GoroutineKind.Thread)
+            {
+                continue;
+            }
+            Machine* m = g->State == GoroutineState.Running ? g->Machine : null;
+            Machine* locked = g->LockedMachine;
+            text.Write($"  G{g->Id}: status={g->State}({g->Reason}) m={(m == null ? "nil" : m->Id)}");
+            text.Write($" lockedm={(locked == null ? "nil" : locked->Id)}\n");
+        }
+    }
+}

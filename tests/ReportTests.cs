@@ -1,0 +1,226 @@
+// What Weft says about a program: deadlocks, dumps, the scheduler's trace.
+
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Weft.Tests;
+
+internal sealed partial class ReportTests
+{
+    private const int Alive = 7;
+
+    [Test]
+    [Arguments("receive", "chan receive", "ReportTests+<>c__DisplayClass")]
+    [Arguments("locked", "chan send", "ReportTests+<>c__DisplayClass")]
+    [Arguments("group", "wait group", "Weft.WaitGroup.Wait")]
+    [Arguments("many", "chan receive", "ReportTests.WaitForEver")]
+    public async Task ADeadlockIsReported(string kind, string state, string method)
+    {
+        ChildResult child = ChildProcess.Run("deadlock", [kind]);
+
+        await Assert.That(child.ExitCode).IsEqualTo(2);
+        await Assert.That(child.Error).Contains("all goroutines are asleep");
+        await Assert.That(child.Error).Contains($"[{state}");
+        await Assert.That(child.Error).Contains(method);
+    }
+
+    [Test]
+    [Arguments("off")]
+    [Arguments("thread")]
+    [Arguments("sleeper")]
+    [Arguments("pool")]
+    [Arguments("timer")]
+    public async Task WhatMayYetBeWokenIsNoDeadlock(string kind)
+    {
+        ChildResult child = ChildProcess.Run("deadlock", [kind]);
+
+        await Assert.That(child.ToString()).StartsWith($"exit code {Alive}\n");
+    }
+
+    /// <summary>Waits for ever in some way, or seems to.</summary>
+    internal static int Deadlock(string[] args) => WeftHost.Run(() =>
+    {
+        Chan<int> channel = new();
+        switch (args[0])
+        {
+            case "receive":
+                _ = channel.Receive();
+                break;
+            case "locked":
+                Go.LockOSThread();
+                channel.Send(1);
+                break;
+            case "group":
+                WaitGroup group = new();
+                group.Add();
+                group.Wait();
+                break;
+            case "many":
+                for (int i = 0; i < 100; i++)
+                {
+                    Go.Run(WaitForEver, channel);
+                }
+                WaitForEver(channel);
+                break;
+            case "off":
+                Go.DetectDeadlocks = false;
+                Thread thread = new(() =>
+                {
+                    Thread.Sleep(1500);
+                    Environment.Exit(Alive);
+                });
+                thread.IsBackground = true;
+                thread.Start();
+                _ = channel.Receive();
+                break;
+            case "thread":
+                new Thread(() =>
+                {
+                    Thread.Sleep(1500);
+                    channel.Send(Alive);
+                }).Start();
+                return channel.Receive();
+            case "sleeper":
+                Go.Run(() =>
+                {
+                    Thread.Sleep(1500);
+                    channel.Send(Alive);
+                });
+                return channel.Receive();
+            case "pool":
+                _ = Task.Delay(1500).ContinueWith(_ => channel.Send(Alive), TaskScheduler.Default);
+                return channel.Receive();
+            case "timer":
+                using (Timer timer = new(_ => channel.Send(Alive), null, 1500, Timeout.Infinite))
+                {
+                    return channel.Receive();
+                }
+            default:
+                break;
+        }
+        return 1;
+    });
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void WaitForEver(Chan<int> channel) => _ = channel.Receive();
+
+    [Test]
+    public async Task ADumpHasWhatIsParkedRunningAndInNativeCode()
+    {
+        ChildResult child = ChildProcess.Run("dump");
+
+        await Assert.That(child.ToString()).StartsWith("exit code 0\n");
+        foreach (string expected in (string[])
+            ["[chan receive", "ReportTests.WaitForEver", "ReportTests.Spin", "[in native code", "Thread.Sleep",
+             "ReportTests.DumpHere"])
+        {
+            await Assert.That(child.Output).Contains(expected);
+        }
+    }
+
+    internal static int Dump(string[] args)
+    {
+        Go.MaxProcs = 3;
+        return WeftHost.Run(() =>
+        {
+            StartAll();
+            for (int i = 0; i < 20; i++)
+            {
+                using StringWriter text = new();
+                DumpHere(text);
+                int entries = text.ToString().Split("\ngoroutine ").Length;
+                if (entries != Go.Count)
+                {
+                    Console.WriteLine($"{entries} entries for {Go.Count} goroutines\n{text}");
+                    return 1;
+                }
+                if (i == 19)
+                {
+                    Console.WriteLine(text);
+                }
+                Thread.Sleep(5);
+            }
+            return 0;
+        });
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void DumpHere(TextWriter writer) => Go.Dump(writer);
+
+    private static void StartAll()
+    {
+        Chan<int> channel = new();
+        Go.Run(WaitForEver, channel);
+        Go.Run(Spin);
+        Go.Run(() => Thread.Sleep(60_000));
+        Thread.Sleep(100);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Spin()
+    {
+        long spins = 1;
+        while (spins != 0)
+        {
+            spins += 2;
+        }
+    }
+
+    [Test]
+    public async Task OnSigquitAProgramSaysWhatItDoesAndEnds()
+    {
+        ChildResult child = ChildProcess.Run("quit");
+
+        await Assert.That(child.ExitCode).IsEqualTo(2);
+        await Assert.That(child.Error).Contains("SIGQUIT");
+        await Assert.That(child.Error).Contains("ReportTests.WaitForEver");
+        await Assert.That(child.Error).Contains("ReportTests.Spin");
+    }
+
+    internal static int Quit(string[] args) => WeftHost.Run(() =>
+    {
+        StartAll();
+        _ = Kill(Environment.ProcessId, 3);
+        Thread.Sleep(30_000);
+    });
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
+
+    [Test]
+    [Arguments("schedtrace=50", "SCHED ")]
+    [Arguments("schedtrace=50,scheddetail=1", "  G1: status=")]
+    public async Task TheSchedulerIsTracedAsOftenAsWanted(string setting, string line)
+    {
+        Dictionary<string, string> environment = new() { ["WEFTDEBUG"] = setting };
+        ChildResult child = ChildProcess.Run("traced", environment: environment);
+
+        await Assert.That(child.ExitCode).IsEqualTo(0);
+        await Assert.That(child.Error).Contains(line);
+        // A second of work and a second of idleness.
+        int lines = child.Error.Split("SCHED ").Length - 1;
+        await Assert.That(lines).IsGreaterThan(15);
+        await Assert.That(lines).IsLessThan(60);
+    }
+
+    [Test]
+    public async Task ADebugSettingThatMeansNothingIsRefused()
+    {
+        Dictionary<string, string> environment = new() { ["WEFTDEBUG"] = "schedtrace=often" };
+        ChildResult child = ChildProcess.Run("traced", environment: environment);
+
+        await Assert.That(child.ExitCode).IsNotEqualTo(0);
+        await Assert.That(child.Error).Contains("schedtrace=MILLISECONDS");
+    }
+
+    internal static int Traced(string[] args) => WeftHost.Run(() =>
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(1))
+        {
+            Go.Yield();
+        }
+        Go.Await(Task.Delay(1000));
+    });
+}

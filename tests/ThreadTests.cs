@@ -1,0 +1,273 @@
+// Goroutines that need their thread, threads' stacks, tasks; and threads that are too many.
+
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Weft.Runtime;
+
+namespace Weft.Tests;
+
+internal sealed partial class ThreadTests
+{
+    [LibraryImport("libc", EntryPoint = "gettid")]
+    private static partial int ThreadId();
+
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    [Arguments(4)]
+    public async Task ALockedGoroutineHasItsThreadForItself(int procs)
+    {
+        string? failure = Crew.Run(procs, crew =>
+        {
+            Chan<int> channel = new();
+            List<int> lockedThreads = [];
+            int ready = 0;
+            for (int i = 0; i < 3; i++)
+            {
+                crew.Go(() =>
+                {
+                    Go.LockOSThread();
+                    int thread = ThreadId();
+                    lock (lockedThreads)
+                    {
+                        lockedThreads.Add(thread);
+                    }
+                    Interlocked.Increment(ref ready);
+                    for (int round = 0; round < 100; round++)
+                    {
+                        _ = channel.Receive();
+                        crew.Equal(ThreadId(), thread, "the thread after a receive");
+                        Go.Yield();
+                        crew.Equal(ThreadId(), thread, "the thread after a yield");
+                        if (round % 25 == 0)
+                        {
+                            Thread.Sleep(1);
+                            crew.Equal(ThreadId(), thread, "the thread after native code");
+                        }
+                    }
+                    Go.UnlockOSThread();
+                    _ = channel.Receive();
+                });
+            }
+            crew.Until(() => Volatile.Read(ref ready) == 3, "three locked goroutines");
+            for (int i = 0; i < 303; i++)
+            {
+                channel.Send(i);
+                if (i < 100) // Later one may be unlocked.
+                {
+                    crew.Expect(!lockedThreads.Contains(ThreadId()), "a thread of somebody else's");
+                }
+            }
+        });
+
+        await Assert.That(failure).IsNull();
+    }
+
+    [Test]
+    public async Task LocksNestAndAnUnlockTooManyIsRefused()
+    {
+        string? failure = Crew.Run(2, crew =>
+        {
+            Go.LockOSThread();
+            Go.LockOSThread();
+            int thread = ThreadId();
+            Go.UnlockOSThread();
+            for (int i = 0; i < 100; i++)
+            {
+                Go.Yield();
+                crew.Equal(ThreadId(), thread, "the thread");
+            }
+            Go.UnlockOSThread();
+            crew.Throws<InvalidOperationException>(Go.UnlockOSThread, "one unlock too many");
+        });
+
+        Go.LockOSThread(); // On an ordinary thread: nothing.
+        Go.UnlockOSThread();
+
+        await Assert.That(failure).IsNull();
+    }
+
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    public async Task ALockedGoroutineThatEndsTakesItsThreadWithIt(int procs)
+    {
+        string? failure = Crew.Run(procs, crew =>
+        {
+            int thread = 0;
+            WaitGroup done = new();
+            done.Go(() =>
+            {
+                Go.LockOSThread();
+                thread = ThreadId();
+            });
+            done.Wait();
+            crew.Until(() => !Directory.Exists($"/proc/self/task/{thread}"), "the thread to end");
+        });
+
+        await Assert.That(failure).IsNull();
+    }
+
+    // Hundreds of starts and ends of threads with goroutines that go on elsewhere.
+    [Test]
+    [Arguments(1)]
+    [Arguments(4)]
+    public async Task ThreadsMayComeAndGo(int procs)
+    {
+        int right = 0;
+        string? failure = Crew.Run(procs, crew =>
+        {
+            for (int i = 0; i < 8; i++)
+            {
+                crew.Go(() =>
+                {
+                    for (int round = 0; round < 50; round++)
+                    {
+                        WaitGroup done = new();
+                        done.Go(() =>
+                        {
+                            Go.LockOSThread();
+                            try
+                            {
+                                Go.Yield();
+                                throw new InvalidDataException($"{round}");
+                            }
+                            catch (InvalidDataException e)
+                            {
+                                Go.Yield();
+                                Interlocked.Add(ref right, e.Message == $"{round}" ? 1 : 0);
+                            }
+                        });
+                        done.Wait();
+                    }
+                });
+            }
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(right).IsEqualTo(400);
+    }
+
+    [Test]
+    public async Task ThreadsThatAreTooManyEnd()
+    {
+        int most = 0;
+        int least = 0;
+        string? failure = Crew.Run(1, crew =>
+        {
+            WaitGroup done = new();
+            for (int i = 0; i < 100; i++)
+            {
+                done.Go(() => Thread.Sleep(100));
+            }
+            done.Wait();
+            most = Scheduler.MachineCount;
+        });
+        long start = Stopwatch.GetTimestamp();
+        do
+        {
+            await Task.Delay(100);
+            least = Scheduler.MachineCount;
+        }
+        while (least > Go.MaxProcs + 6 && Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(20));
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(most).IsGreaterThan(50);
+        await Assert.That(least).IsLessThanOrEqualTo(Go.MaxProcs + 6);
+    }
+
+    [Test]
+    [Arguments(1)]
+    [Arguments(4)]
+    public async Task AFunctionMayRunOnTheSystemStack(int procs)
+    {
+        string? failure = Crew.Run(procs, crew =>
+        {
+            WaitGroup done = new();
+            long steps = 0;
+            bool stop = false;
+            crew.Go(() =>
+            {
+                while (!Volatile.Read(ref stop))
+                {
+                    steps++;
+                    Go.Yield();
+                }
+            });
+            Go.OnSystemStack(() =>
+            {
+                crew.Expect(!Go.IsGoroutine, "an ordinary thread");
+                Span<byte> large = stackalloc byte[500_000];
+                large.Fill(1);
+                crew.Equal(large[499_999], (byte)1, "a large buffer");
+                done.Go(Go.Yield);
+                done.Wait();
+                Thread.Sleep(50);
+            });
+            Volatile.Write(ref stop, true);
+            crew.Expect(steps > 10, "others run meanwhile");
+            crew.Equal(Go.OnSystemStack(() => 6 * 7), 42, "the result");
+            crew.Throws<InvalidDataException>(
+                () => Go.OnSystemStack(() => throw new InvalidDataException()), "an exception");
+            crew.Throws<ArgumentNullException>(() => Go.OnSystemStack(null!), "no function");
+            for (int i = 0; i < 1000; i++)
+            {
+                Go.OnSystemStack(() => steps++);
+            }
+        });
+
+        await Assert.That(Go.OnSystemStack(() => Go.IsGoroutine)).IsFalse();
+        await Assert.That(failure).IsNull();
+    }
+
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    public async Task AGoroutineMayAwaitATask(int procs)
+    {
+        string? failure = Crew.Run(procs, crew =>
+        {
+            Go.Await(Task.CompletedTask);
+            crew.Equal(Go.Await(Task.FromResult(5)), 5, "a result");
+            crew.Throws<InvalidDataException>(
+                () => Go.Await(Task.FromException(new InvalidDataException())), "a failure");
+            crew.Throws<TaskCanceledException>(
+                () => Go.Await(Task.FromCanceled(new CancellationToken(true))), "a cancelled one");
+            crew.Throws<ArgumentNullException>(() => Go.Await(null!), "no task");
+
+            // A hundred wait on threads of nobody's.
+            int machines = Scheduler.MachineCount;
+            WaitGroup done = new();
+            for (int i = 0; i < 100; i++)
+            {
+                int number = i;
+                done.Go(() => crew.Equal(Go.Await(Later(number)), number, "a later result"));
+            }
+            done.Wait();
+            crew.Expect(Scheduler.MachineCount < machines + 50, "no thread for each");
+        });
+
+        await Assert.That(failure).IsNull();
+    }
+
+    private static async Task<int> Later(int value)
+    {
+        await Task.Delay(20);
+        return value;
+    }
+
+    [Test]
+    public async Task AsynchronousCodeMayAwaitAGoroutine()
+    {
+        CancellationToken token = new(true);
+
+        await Assert.That(await Go.RunAsync(() => Go.IsGoroutine)).IsTrue();
+        await Go.RunAsync(Go.Yield);
+        await Assert.That(async () => await Go.RunAsync(() => throw new InvalidDataException()))
+            .Throws<InvalidDataException>();
+        await Assert.That(async () => await Go.RunAsync(token.ThrowIfCancellationRequested))
+            .Throws<TaskCanceledException>();
+        await Assert.That(async () => await Go.RunAsync(Go.Exit)).Throws<TaskCanceledException>();
+        await Assert.That(() => Go.RunAsync(null!)).Throws<ArgumentNullException>();
+    }
+}
