@@ -612,9 +612,40 @@ END SCAN_ROOTS(__wrap_)
 
 // int sigaction(signal, action*, old*): every handler runs on the alternate stack, because the frame
 // the kernel pushes does not fit on a goroutine's. glibc's struct: 152 bytes, flags at 136.
+// SIGURG stays Weft's once it is: what the program installs is kept, and called for signals that are not
+// ours (sched/Scheduler.Preempt.cs).
 #define SA_ONSTACK 0x08000000
+#define SIGURG 23
+#define ACTION_SIZE 152
+        .bss
+        .p2align 3
+host_urgent_action:
+        .zero   ACTION_SIZE
+        .zero   8                       // Not 0 from when it takes the place of the kernel's.
+        .text
 FUNCTION __wrap_sigaction
+        cmp     $SIGURG, %edi
+        jne     2f
+        lea     host_urgent_action(%rip), %r8
+        cmpq    $0, ACTION_SIZE(%r8)
+        je      2f
+        mov     $(ACTION_SIZE / 8), %ecx
+        test    %rdx, %rdx
+        jz      3f
+4:      mov     -8(%r8,%rcx,8), %rax
+        mov     %rax, -8(%rdx,%rcx,8)
+        dec     %ecx
+        jnz     4b
+3:      xor     %eax, %eax
         test    %rsi, %rsi
+        jz      6f
+        mov     $(ACTION_SIZE / 8), %ecx
+5:      mov     -8(%rsi,%rcx,8), %r9    // The handler comes last: it is the first word.
+        mov     %r9, -8(%r8,%rcx,8)
+        dec     %ecx
+        jnz     5b
+6:      ret
+2:      test    %rsi, %rsi
         jz      __real_sigaction
         sub     $168, %rsp
         .cfi_adjust_cfa_offset 168
@@ -622,7 +653,7 @@ FUNCTION __wrap_sigaction
 1:      mov     (%rsi,%rcx), %rax
         mov     %rax, (%rsp,%rcx)
         add     $8, %ecx
-        cmp     $152, %ecx
+        cmp     $ACTION_SIZE, %ecx
         jb      1b
         orl     $SA_ONSTACK, 136(%rsp)
         mov     %rsp, %rsi
@@ -650,6 +681,7 @@ weft_layout_table:
         .quad   __start___managedcode, __stop___managedcode
         .quad   weft_preempt, weft_vector_size
         .quad   _ZN6Thread13InlineSuspendEP14NATIVE_CONTEXT
+        .quad   host_urgent_action
 
 FUNCTION weft_layout
         lea     weft_layout_table(%rip), %rax

@@ -29,13 +29,20 @@ internal sealed partial class GcStorm
     private volatile bool _stop;
     private string? _failure;
 
-    private GcStorm(int collections) => _collections = collections;
+    private readonly bool _blocks;
 
-    /// <summary>Runs until the collections are done. Returns what was wrong, or null.</summary>
-    internal static string? Run(int procs, int collections, out long steps, out int done)
+    private GcStorm(int collections, bool blocks)
+    {
+        _collections = collections;
+        _blocks = blocks;
+    }
+
+    /// <summary>Runs until the collections are done, with native code that blocks among the steps if so
+    /// wanted. Returns what was wrong, or null.</summary>
+    internal static string? Run(int procs, int collections, bool blocks, out long steps, out int done)
     {
         Go.MaxProcs = procs;
-        GcStorm storm = new(collections);
+        GcStorm storm = new(collections, blocks);
         WaitGroup group = new();
         int before = GC.CollectionCount(0);
         Thread collector = new(storm.Collect) { IsBackground = true };
@@ -97,10 +104,39 @@ internal sealed partial class GcStorm
             Locks(id);
             Statics(id);
             Library(id, round);
+            if (_blocks)
+            {
+                Blocks(id, round);
+            }
             if (round % 7 == id % 7)
             {
                 Deep(id, round % 3 == 0 ? 1000 * 1000 : 100 * 1000);
             }
+        }
+    }
+
+    private void Blocks(int id, int round)
+    {
+        switch ((id + round) % 4)
+        {
+            case 0:
+                Thread.Sleep(1);
+                break;
+            case 1:
+                Expect(
+                    File.ReadAllText("/proc/self/status").StartsWith("Name:", StringComparison.Ordinal),
+                    id,
+                    "the status of the process");
+                break;
+            case 2:
+                lock (_monitor)
+                {
+                    Thread.Sleep(0);
+                }
+                break;
+            default:
+                Expect(Task.Delay(1).Wait(60_000), id, "a delay of a minute");
+                break;
         }
     }
 

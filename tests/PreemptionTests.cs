@@ -1,14 +1,16 @@
 // Loops that call nothing: they are interrupted, so that others run, and go on as if nothing had been.
 
 using System.Diagnostics;
+using System.Globalization;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Weft.Runtime;
 
 namespace Weft.Tests;
 
-internal sealed class PreemptionTests
+internal sealed partial class PreemptionTests
 {
     private static readonly TimeSpan s_enough = TimeSpan.FromMilliseconds(300);
 
@@ -177,6 +179,37 @@ internal sealed class PreemptionTests
         return true;
     }
 
+    /// <summary>Arguments: the kind of loop, seconds. Prints how late a goroutine wakes that sleeps a
+    /// millisecond at a time beside the loop, on one processor.</summary>
+    internal static int Sleeper(string[] args)
+    {
+        Go.MaxProcs = 1;
+        double seconds = double.Parse(args[1], CultureInfo.InvariantCulture);
+        return WeftHost.Run(() =>
+        {
+            Flag stop = new();
+            bool right = false;
+            WaitGroup done = new();
+            done.Go(() => right = Loop(args[0], stop));
+            List<double> late = [];
+            long start = Stopwatch.GetTimestamp();
+            while (Stopwatch.GetElapsedTime(start).TotalSeconds < seconds)
+            {
+                long before = Stopwatch.GetTimestamp();
+                Thread.Sleep(1);
+                late.Add(Stopwatch.GetElapsedTime(before).TotalMilliseconds - 1);
+            }
+            stop.Set = true;
+            done.Wait();
+            late.Sort();
+            Console.WriteLine(
+                $"{args[0]}: {late.Count} sleeps, late by p50 {late[late.Count / 2]:F2} ms,"
+                + $" p99 {late[late.Count * 99 / 100]:F2} ms, most {late[^1]:F2} ms;"
+                + $" the loop's result is {(right ? "right" : "wrong")}");
+            return right ? 0 : 1;
+        });
+    }
+
     [Test]
     public async Task ASleeperIsNotLateBesideALoop()
     {
@@ -237,35 +270,199 @@ internal sealed class PreemptionTests
 
     // Signals as fast as they go, at goroutines that allocate, lock, throw, format and grow their stacks.
     [Test]
-    [Arguments(2)]
-    [Arguments(4)]
-    public async Task TheStormPassesUnderSignals(int procs)
+    [Arguments(2, "computing")]
+    [Arguments(4, "computing")]
+    [Arguments(2, "blocking")]
+    [Arguments(4, "blocking")]
+    public async Task TheStormPassesUnderSignals(int procs, string kind)
     {
-        ChildResult child = ChildProcess.Run("signal-storm", [$"{procs}", "200", "3"]);
+        ChildResult child = ChildProcess.Run(
+            "signal-storm", [$"{procs}", "200", kind == "blocking" ? "1" : "3", kind]);
 
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.Output + child.Error);
     }
 
-    /// <summary>Arguments: processors, collections, runs. Prints the number of preemptions.</summary>
+    /// <summary>Arguments: processors, collections, runs, computing or blocking, and, for a storm that goes on
+    /// that long, seconds. Prints how many preemptions there were and how long they took.</summary>
     internal static int SignalStorm(string[] args)
     {
-        bool stop = false;
-        Thread sender = new(() =>
+        double seconds = args.Length > 4 ? double.Parse(args[4], CultureInfo.InvariantCulture) : 0;
+        using SignalSender sender = new();
+        long start = Stopwatch.GetTimestamp();
+        int result;
+        do
         {
-            while (!Volatile.Read(ref stop))
+            result = StormTests.Storm(args);
+        }
+        while (result == 0 && Stopwatch.GetElapsedTime(start).TotalSeconds < seconds);
+
+        long[] delays = Scheduler.PreemptionDelays();
+        Array.Sort(delays);
+        long median = delays.Length == 0 ? 0 : delays[delays.Length / 2];
+        Console.WriteLine($"preemptions: {Scheduler.Preemptions}, p50 from signal to switch {median} ns");
+        return result;
+    }
+
+    /// <summary>Sends the signal to all machines as fast as it goes, until disposed.</summary>
+    private sealed class SignalSender : IDisposable
+    {
+        private readonly Thread _thread;
+        private bool _stop;
+
+        internal SignalSender()
+        {
+            _ = Go.MaxProcs; // The runtime is up.
+            _thread = new Thread(Send) { IsBackground = true };
+            _thread.Start();
+        }
+
+        private void Send()
+        {
+            while (!Volatile.Read(ref _stop))
             {
                 Scheduler.PreemptAll();
                 Thread.SpinWait(200);
             }
-        })
+        }
+
+        public void Dispose()
         {
-            IsBackground = true,
-        };
-        _ = Go.MaxProcs;
-        sender.Start();
-        int result = StormTests.Storm(args);
-        Volatile.Write(ref stop, true);
-        Console.WriteLine($"preemptions: {Scheduler.Preemptions}");
-        return result;
+            Volatile.Write(ref _stop, true);
+            _thread.Join();
+        }
+    }
+
+    // Native code that calls back: the callback is interrupted, and goes on in another thread.
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    [Arguments(4)]
+    public async Task CallbacksFromNativeCodeMayBeInterrupted(int procs)
+    {
+        long before = Scheduler.Preemptions;
+        s_moves = 0;
+        string? failure = Crew.Run(procs, crew =>
+        {
+            using SignalSender sender = new();
+            WaitGroup done = new();
+            for (int i = 0; i < 8; i++)
+            {
+                int seed = i;
+                done.Go(() => crew.Expect(SortsRight(seed), "the numbers are sorted"));
+            }
+            done.Wait();
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(Scheduler.Preemptions - before).IsGreaterThan(10);
+        await Assert.That(s_moves > 0 || procs == 1).IsTrue();
+    }
+
+    private static int s_moves;
+
+    private static unsafe bool SortsRight(int seed)
+    {
+        int[] numbers = [.. Enumerable.Range(0, 200).Select(n => ((n * 7919) + seed) % 1009)];
+        fixed (int* first = numbers)
+        {
+            QuickSort(first, (nuint)numbers.Length, sizeof(int), &Compare);
+        }
+        return numbers.Zip(numbers.Skip(1)).All(pair => pair.First <= pair.Second);
+    }
+
+    [DllImport("libc", EntryPoint = "qsort")]
+    private static extern unsafe void QuickSort(
+        void* first, nuint count, nuint size, delegate* unmanaged<int*, int*, int> compare);
+
+    [UnmanagedCallersOnly]
+    private static unsafe int Compare(int* a, int* b)
+    {
+        Machine* before = Current.Machine();
+        int x = *a;
+        for (int i = 0; i < 20_000; i++)
+        {
+            x = (x * 31) + i;
+        }
+        s_moves += Current.Machine() == before ? 0 : 1;
+        return x == int.MinValue ? 0 : a->CompareTo(*b);
+    }
+
+    // A program may have its own use for the signal, also when it starts after Weft.
+    [Test]
+    public async Task AHandlerOfTheProgramGetsTheSignalsThatAreNotOurs()
+    {
+        int got = 0;
+        string? failure = Crew.Run(2, crew =>
+        {
+            using PosixSignalRegistration own = PosixSignalRegistration.Create(
+                (PosixSignal)Os.SignalUrgent, _ => Interlocked.Increment(ref got));
+            for (int i = 0; i < 3; i++)
+            {
+                int seen = Volatile.Read(ref got);
+                _ = Kill(Environment.ProcessId, Os.SignalUrgent);
+                crew.Until(() => Volatile.Read(ref got) > seen, "the program's handler");
+            }
+        });
+        long before = Scheduler.Preemptions;
+        await ALoopLetsOthersRunOnTheOnlyProcessor("counting");
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(Scheduler.Preemptions).IsGreaterThan(before);
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
+
+    // Spawned all by one: the other processor takes its half.
+    [Test]
+    public async Task TenThousandThatComputeAreSharedEvenly()
+    {
+        double difference = 0;
+        string? failure = Crew.Run(2, _ => difference = Balance());
+
+        await Assert.That(failure).IsNull();
+        // 0.05 where the processors are free; generous, because the machine may be busy.
+        await Assert.That(difference).IsLessThan(0.4);
+    }
+
+    /// <summary>By what part of the whole time one processor was done before the other.</summary>
+    private static double Balance()
+    {
+        const int count = 10_000;
+        long[] last = new long[2];
+        long start = Stopwatch.GetTimestamp();
+        WaitGroup done = new();
+        for (int i = 0; i < count; i++)
+        {
+            done.Go(() =>
+            {
+                long x = 1;
+                for (int step = 0; step < 50_000; step++)
+                {
+                    x = (x * 31) + step;
+                }
+                if (x != 0)
+                {
+                    last[ProcessorId()] = Stopwatch.GetTimestamp();
+                }
+            });
+        }
+        done.Wait();
+        return Math.Abs(last[0] - last[1]) / (double)(Math.Max(last[0], last[1]) - start);
+    }
+
+    private static unsafe int ProcessorId() => Current.Machine()->Processor->Id;
+
+    /// <summary>Prints it for several runs.</summary>
+    internal static int BalanceRuns(string[] args)
+    {
+        Go.MaxProcs = 2;
+        return WeftHost.Run(() =>
+        {
+            for (int run = 0; run < 5; run++)
+            {
+                Console.WriteLine($"one processor was done {Balance():P2} of the time before the other");
+            }
+        });
     }
 }

@@ -32,6 +32,8 @@ internal static class Programs
         Register("too-many-threads", BlockingTests.TooManyThreads);
         Register("signal-storm", PreemptionTests.SignalStorm);
         Register("million", SchedulerTests.Million);
+        Register("sleeper", PreemptionTests.Sleeper);
+        Register("balance", PreemptionTests.BalanceRuns);
         Register("deadlock", ReportTests.Deadlock);
         Register("dump", ReportTests.Dump);
         Register("quit", ReportTests.Quit);

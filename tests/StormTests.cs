@@ -1,7 +1,9 @@
 // The storm of GcStorm.cs at several numbers of processors and modes of the collector, each in a child
-// process, because the mode is fixed at start. The argument of a child: processors, collections, runs.
+// process, because the mode is fixed at start. Arguments of a child: processors, collections, runs, and
+// "blocking" for native code that blocks in between.
 
 using System.Globalization;
+
 namespace Weft.Tests;
 
 internal sealed class StormTests
@@ -13,9 +15,10 @@ internal sealed class StormTests
         int procs = int.Parse(args[0], CultureInfo.InvariantCulture);
         int collections = int.Parse(args[1], CultureInfo.InvariantCulture);
         int runs = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 1;
+        bool blocks = args.Length > 3 && args[3] == "blocking";
         for (int run = 1; run <= runs; run++)
         {
-            string? failure = GcStorm.Run(procs, collections, out long steps, out int done);
+            string? failure = GcStorm.Run(procs, collections, blocks, out long steps, out int done);
             Console.WriteLine($"run {run}: {failure ?? "right"}, {steps} steps, {done} collections");
             if (failure is not null)
             {

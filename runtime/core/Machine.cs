@@ -73,6 +73,9 @@ internal unsafe struct Machine
     /// <summary>1 when sysmon has sent a signal that asks for preemption. Cleared by the handler.</summary>
     internal int PreemptAsked;
 
+    /// <summary>When that was, in ns.</summary>
+    internal long PreemptAskedAt;
+
     /// <summary>Its signal stack, guard included.</summary>
     internal nint SignalStack;
 

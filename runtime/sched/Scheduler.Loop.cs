@@ -159,6 +159,7 @@ internal static unsafe partial class Scheduler
                 break;
 
             case ParkReason.Preempted:
+                CountPreemption(Current.Machine());
                 g->Transition(GoroutineState.Running, GoroutineState.Runnable);
                 SubmitGlobal(g);
                 break;

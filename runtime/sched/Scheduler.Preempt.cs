@@ -25,16 +25,25 @@ internal static unsafe partial class Scheduler
     // Of a preempted goroutine's stack: what weft_preempt saved, and where spilled registers may be.
     private const nint PreemptedPart = 8 * 1024;
 
+    private const int DelaysKept = 4096;
+    private const int ActionSize = 152;
+
     private static nint s_managedStart;
     private static nint s_managedEnd;
     private static nint s_preemptCode;
     private static nint s_preemptRoom;
-    private static nint s_previousUrg;
+    private static nint* s_hostHandler;
+    private static long* s_delays;
     private static bool s_preempts;
     private static long s_preemptions;
 
-    /// <summary>Goroutines that were interrupted. For tests and the bench.</summary>
+    /// <summary>How often a goroutine was interrupted. For tests and the bench.</summary>
     internal static long Preemptions => Volatile.Read(ref s_preemptions);
+
+    /// <summary>From asking to the goroutine's having left its stack, in ns: the last ones, in no order. For
+    /// tests and the bench.</summary>
+    internal static long[] PreemptionDelays() =>
+        new Span<long>(s_delays, (int)Math.Min(Preemptions, DelaysKept)).ToArray();
 
     /// <summary>Installs the handler. Startup calls it once.</summary>
     internal static void InitializePreemption(bool enabled)
@@ -46,20 +55,28 @@ internal static unsafe partial class Scheduler
         nint vector = Os.VectorStateSize();
         *(nint*)addresses[RuntimeThread.VectorSize] = vector;
         s_preemptRoom = vector + 1024; // The registers, what aligns them, and the switch.
+        s_hostHandler = (nint*)addresses[RuntimeThread.HostUrgentAction];
+        s_delays = (long*)Os.Reserve(DelaysKept * sizeof(long));
+        Check.Always((nint)s_delays > 0, "preemption: no memory"u8);
         s_preempts = enabled;
         if (enabled)
         {
             nint result = Os.SetHandler(
                 Os.SignalUrgent,
                 (nint)(delegate*<int, nint, SignalContext*, void>)&OnUrgent,
-                out s_previousUrg);
+                out *s_hostHandler);
             Check.Always(result == 0, "signals: cannot install the SIGURG handler"u8);
+            s_hostHandler[ActionSize / sizeof(nint)] = 1; // Later handlers are put there, not installed.
         }
     }
 
     /// <summary>Asks the goroutine that m runs to stop. Any thread.</summary>
     internal static void Preempt(Machine* m)
     {
+        if (m->PreemptAsked == 0)
+        {
+            m->PreemptAskedAt = Os.NowNs();
+        }
         Volatile.Write(ref m->PreemptAsked, 1);
         Os.SignalThread(m->ThreadId, Os.SignalUrgent);
     }
@@ -90,7 +107,6 @@ internal static unsafe partial class Scheduler
                 StackGrowth.ReserveBelow(g, context, room);
                 if (context->Sp - room >= g->StackLow)
                 {
-                    s_preemptions++; // Not exact when two are interrupted at once.
                     context->Sp -= SignalContext.RedZone + sizeof(nint);
                     *(nint*)context->Sp = context->Ip;
                     context->Ip = s_preemptCode;
@@ -98,10 +114,18 @@ internal static unsafe partial class Scheduler
             }
             return;
         }
-        if (s_previousUrg is not (0 or 1))
+        nint host = *s_hostHandler;
+        if (host is not (0 or 1))
         {
-            _ = Switch.Call(s_previousUrg, signal, info, (nint)context);
+            _ = Switch.Call(host, signal, info, (nint)context);
         }
+    }
+
+    /// <summary>A goroutine that was interrupted has left its stack on m.</summary>
+    private static void CountPreemption(Machine* m)
+    {
+        long number = Interlocked.Increment(ref s_preemptions) - 1;
+        s_delays[number % DelaysKept] = Os.NowNs() - m->PreemptAskedAt;
     }
 
     private static bool MayPreempt(Goroutine* g, Machine* m, SignalContext* context)

@@ -1,6 +1,7 @@
 // Sysmon: a thread without a processor that looks after the others'. Go: sysmon.
 //
-//   20 us, and after a millisecond without anything to do twice as long each time, up to 10 ms
+//   20 us, and after a millisecond without anything to do twice as long each time, up to 10 ms, but not past
+//   the end of a time slice
 //   all processors idle: asleep until one is taken. An idle program uses no CPU.
 //
 // It takes processors from machines that have been in one native call since the last look. Where nobody
@@ -20,6 +21,7 @@ internal static unsafe partial class Scheduler
     private const long AskAgainNs = 1_000_000;
 
     private static int* s_sysmonAsleep;
+    private static long s_nextSliceEnd;
 
     /// <summary>The time as of sysmon's last look, in ns: at most a look's distance old while anything runs.
     /// </summary>
@@ -47,7 +49,7 @@ internal static unsafe partial class Scheduler
             {
                 nap = Math.Min(nap * 2, LongestNapNs);
             }
-            Os.Sleep(nap);
+            Os.Sleep(Math.Min(nap, Math.Max(ShortestNapNs, s_nextSliceEnd - CoarseNow)));
             CoarseNow = Os.NowNs();
             TraceIfDue();
             if (SleepWhileAllAreIdle())
@@ -118,6 +120,7 @@ internal static unsafe partial class Scheduler
     private static bool LookAtProcessors(long now)
     {
         bool acted = false;
+        s_nextSliceEnd = long.MaxValue;
         for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
         {
             Processor* p = s_processors[i];
@@ -161,12 +164,17 @@ internal static unsafe partial class Scheduler
             return false;
         }
         bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0 || p->Id >= MaxProcessors;
-        if (!s_preempts || !wanted || now - p->RoundsSince < SliceNs)
+        long end = p->RoundsSince + SliceNs;
+        bool ask = s_preempts && wanted && now >= end;
+        if (ask)
         {
-            return false;
+            p->RoundsSince = now - SliceNs + AskAgainNs;
+            Preempt(m);
         }
-        p->RoundsSince += AskAgainNs;
-        Preempt(m);
-        return true;
+        if (now < end || ask)
+        {
+            s_nextSliceEnd = Math.Min(s_nextSliceEnd, p->RoundsSince + SliceNs);
+        }
+        return ask;
     }
 }

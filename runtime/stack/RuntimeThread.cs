@@ -59,6 +59,7 @@ internal static unsafe class RuntimeThread
     internal const int PreemptCode = 10;
     internal const int VectorSize = 11;
     private const int InlineSuspend = 12;
+    internal const int HostUrgentAction = 13;
 
     internal static nint Field(nint thread, int offset) => *(nint*)(thread + offset);
 
