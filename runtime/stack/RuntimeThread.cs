@@ -66,6 +66,21 @@ internal static unsafe class RuntimeThread
     internal static void SetField(nint thread, int offset, nint value) =>
         *(nint*)(thread + offset) = value;
 
+    /// <summary>How many exceptions are in flight in the calling goroutine or thread. In a finally block that
+    /// one of them runs, and in a catch block, it is one more than where the try block began. Each is a
+    /// record on the stack whose first word is the next one's address.</summary>
+    internal static int ExceptionsInFlight()
+    {
+        Switch.EnterCritical(); // The thread stays the same one.
+        int count = 0;
+        for (nint info = Field(Current.Thread(), ExInfo); info != 0; info = *(nint*)info)
+        {
+            count++;
+        }
+        Switch.LeaveCritical();
+        return count;
+    }
+
     /// <summary>Moves the fields that point into [low, high) by <paramref name="distance"/>.</summary>
     internal static void Relocate(nint thread, nint low, nint high, nint distance)
     {

@@ -1,0 +1,36 @@
+// Spinning for a lock that users hold: only where the holder can make progress meanwhile, and where nobody
+// loses by it. The conditions are Go's.
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private const int SpinPauses = 30;
+
+    /// <summary>Whether the caller may spin a little for what another holds: another processor runs
+    /// goroutines, and none waits for this one. A thread that is no machine needs only a second core.</summary>
+    internal static bool MaySpin()
+    {
+        if (Environment.ProcessorCount == 1)
+        {
+            return false;
+        }
+        Switch.EnterCritical();
+        Machine* m = Current.Machine();
+        bool may = m == null || m->Processor == null
+            || (MaxProcessors > Volatile.Read(ref s_idleProcessorCount) + Volatile.Read(ref s_spinning) + 1
+                && m->Processor->Queue.IsEmpty);
+        Switch.LeaveCritical();
+        return may;
+    }
+
+    /// <summary>One turn, about a microsecond.</summary>
+    internal static void Spin()
+    {
+        for (int i = 0; i < SpinPauses; i++)
+        {
+            Switch.Pause();
+        }
+        Switch.PollForCollection();
+    }
+}

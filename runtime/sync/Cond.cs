@@ -1,0 +1,124 @@
+// Waiting for a condition under a mutex. Who waits is in the queue before the mutex is unlocked, so a signal
+// given after that is not missed; but it is parked only afterwards, since Unlock is not for the commit of a
+// park. So a waiter is in the queue in one of two states: Entering, and then a signal only says Woken; or
+// Waiting, and then a signal also makes it ready.
+//
+// Rejected: Go's tickets, taken before the unlock and looked up in the queue by number; the same thing with
+// a search.
+// Locks: _lock, a leaf but for the scheduler's. Never while the mutex is locked or unlocked.
+
+using Weft.Runtime;
+
+namespace Weft;
+
+/// <summary>
+/// A condition that goroutines and threads wait for, and that is announced by others. Go: sync.Cond. The
+/// state that the condition is about is guarded by <see cref="Mutex"/>.
+/// </summary>
+/// <example><code>
+/// using (cond.Mutex.EnterScope())
+/// {
+///     while (!condition)
+///     {
+///         cond.Wait();
+///     }
+/// }
+/// </code></example>
+public sealed unsafe class Cond : IParkLock
+{
+    private ShortLock _lock;
+    private WaitQueue _waiters;
+
+    /// <summary>Makes one.</summary>
+    /// <param name="mutex">Held by whoever calls <see cref="Wait"/>. Several may share it.</param>
+    /// <exception cref="ArgumentNullException">The mutex is null.</exception>
+    public Cond(Mutex mutex)
+    {
+        ArgumentNullException.ThrowIfNull(mutex);
+        Mutex = mutex;
+    }
+
+    /// <summary>What guards the condition. Go: Cond.L.</summary>
+    public Mutex Mutex { get; }
+
+    /// <summary>Unlocks the mutex, waits for a signal, and locks the mutex again. The condition may be false
+    /// by then: call it in a loop. Those who wait are served in order of arrival.</summary>
+    /// <exception cref="InvalidOperationException">The mutex is not locked.</exception>
+    public void Wait()
+    {
+        Goroutine* g = Scheduler.EnterWait();
+        Waiter* waiter = Goroutine.WaiterAt(g, 0);
+        waiter->Goroutine = g;
+        waiter->Result = WaitResult.Entering;
+        _lock.Enter();
+        _waiters.Enqueue(waiter);
+        _lock.Exit();
+        try
+        {
+            Mutex.Unlock();
+        }
+        catch (InvalidOperationException)
+        {
+            Leave(waiter);
+            Scheduler.LeaveWait(g);
+            throw;
+        }
+        _lock.Enter();
+        if (waiter->Result == WaitResult.Woken)
+        {
+            _lock.Exit();
+        }
+        else
+        {
+            waiter->Result = WaitResult.Waiting;
+            Goroutine.ParkObject(g) = this;
+            Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Cond);
+            Goroutine.ParkObject(g) = null;
+        }
+        Scheduler.LeaveWait(g);
+        Mutex.Lock();
+    }
+
+    /// <summary>Wakes the one that has waited longest, if any waits. The caller may hold the mutex, but need
+    /// not.</summary>
+    public void Signal() => Wake(1);
+
+    /// <summary>Wakes all who wait. The caller may hold the mutex, but need not.</summary>
+    public void Broadcast() => Wake(int.MaxValue);
+
+    void IParkLock.Unlock() => _lock.Exit();
+
+    private void Wake(int most)
+    {
+        ReadyList list = default;
+        _lock.Enter();
+        for (; most > 0 && !_waiters.IsEmpty; most--)
+        {
+            Waiter* waiter = _waiters.Dequeue();
+            bool parked = waiter->Result == WaitResult.Waiting;
+            waiter->Result = WaitResult.Woken;
+            if (parked)
+            {
+                list.Add(waiter->Goroutine);
+            }
+        }
+        _lock.Exit();
+        list.Ready();
+    }
+
+    /// <summary>The waiter will not wait after all; a signal that it was given goes to the next.</summary>
+    private void Leave(Waiter* waiter)
+    {
+        _lock.Enter();
+        bool signalled = waiter->Result == WaitResult.Woken;
+        if (!signalled)
+        {
+            _waiters.Remove(waiter);
+        }
+        _lock.Exit();
+        if (signalled)
+        {
+            Signal();
+        }
+    }
+}

@@ -1,0 +1,377 @@
+// Go's mutex. In the normal mode whoever comes first takes it: a goroutine that runs already beats one that
+// was woken and has yet to get a processor, which is fast and unfair. A waiter that was woken, lost, and has
+// waited for more than 1 ms puts the mutex into starvation mode: then Unlock hands it to the longest waiting,
+// newcomers queue up behind, and nobody spins. The mode ends with an owner that waited less, or was the last.
+//
+// The state, one word:
+//   Locked     somebody owns it
+//   Woken      somebody who wants it is awake (spins, or was woken): Unlock need not wake another. Whoever
+//              that is clears it when it takes the mutex or waits again.
+//   Starving   set and cleared only while Locked; a hand-off leaves both set
+//   Waiting    the queue is not empty. Changed only under _lock, together with the queue.
+//
+// Go counts the waiters in the word and keeps them in a semaphore apart from it. Here the queue and what the
+// word says of it change together, so that a waiter may leave it early: for one that is counted but not yet
+// queued, or the other way round, nobody could tell whose wake-up it takes along.
+//
+// Rejected: hand-off always (each Unlock of a contended mutex would be a switch). Starving implies Locked,
+// unlike in Go, so a free mutex is free for anybody who sees it.
+// Locks: _lock, a leaf but for the scheduler's.
+
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using Weft.Runtime;
+
+namespace Weft;
+
+/// <summary>
+/// Mutual exclusion. Go: sync.Mutex. A goroutine that waits parks, any other thread blocks. Not reentrant:
+/// who locks twice waits for ever. It belongs to nobody in particular: another goroutine or thread may
+/// unlock it. What was written before Unlock is seen after the next Lock.
+/// </summary>
+/// <remarks>
+/// Where both <c>using System.Threading</c> (an implicit one) and <c>using Weft</c> are in force, the name
+/// needs <c>using Mutex = Weft.Mutex;</c>. System.Threading.Mutex is for threads: it belongs to the one that
+/// took it, and a goroutine may go on in another.
+/// </remarks>
+public sealed unsafe class Mutex : IParkLock, ITokenQueue
+{
+    private const int Locked = 1;
+    private const int Woken = 2;
+    private const int Starving = 4;
+    private const int Waiting = 8;
+
+    private const int SpinsAtMost = 4;
+    private const long StarvesAfterNs = 1_000_000;
+
+    private int _state;
+    private ShortLock _lock;
+    private WaitQueue _waiters;
+
+    /// <summary>Locks it; waits while it is locked.</summary>
+    public void Lock()
+    {
+        if (Interlocked.CompareExchange(ref _state, Locked, 0) != 0)
+        {
+            _ = LockSlow(default);
+        }
+    }
+
+    /// <summary>Locks it; waits while it is locked, and the token is not cancelled.</summary>
+    /// <param name="token">Ends the wait.</param>
+    /// <exception cref="OperationCanceledException">The token was cancelled: the caller does not have the
+    /// mutex.</exception>
+    public void Lock(CancellationToken token)
+    {
+        token.ThrowIfCancellationRequested();
+        if (Interlocked.CompareExchange(ref _state, Locked, 0) != 0 && !LockSlow(token))
+        {
+            throw new OperationCanceledException(token);
+        }
+    }
+
+    /// <summary>Locks it if it is free. Never waits.</summary>
+    /// <returns>Whether the caller has it now.</returns>
+    public bool TryLock()
+    {
+        int old = Volatile.Read(ref _state);
+        while ((old & Locked) == 0)
+        {
+            int seen = Interlocked.CompareExchange(ref _state, old | Locked, old);
+            if (seen == old)
+            {
+                return true;
+            }
+            old = seen;
+        }
+        return false;
+    }
+
+    /// <summary>Unlocks it; wakes one who waits. Any goroutine or thread may.</summary>
+    /// <exception cref="InvalidOperationException">It is not locked.</exception>
+    public void Unlock()
+    {
+        if (Interlocked.CompareExchange(ref _state, 0, Locked) != Locked)
+        {
+            UnlockSlow();
+        }
+    }
+
+    /// <summary>Locks it until the scope is disposed: <c>using (mutex.EnterScope()) { … }</c>.</summary>
+    /// <returns>What unlocks it.</returns>
+    public Scope EnterScope()
+    {
+        Lock();
+        return new Scope(this);
+    }
+
+    void IParkLock.Unlock() => _lock.Exit();
+
+    void ITokenQueue.CancelWait(TokenWait wait)
+    {
+        _lock.Enter();
+        bool queued = wait.Cancel();
+        if (queued)
+        {
+            _waiters.Remove(wait.Waiter);
+            ClearWaitingIfNone();
+        }
+        _lock.Exit();
+        if (queued)
+        {
+            Scheduler.Ready(wait.Waiter->Goroutine);
+        }
+    }
+
+    /// <summary>False when the token was cancelled first.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool LockSlow(CancellationToken token)
+    {
+        Goroutine* g = Scheduler.EnterWait();
+        TokenWait? wait = null;
+        try
+        {
+            wait = TokenWait.Register(this, Goroutine.WaiterAt(g, 0), token);
+            return LockAs(g, wait);
+        }
+        finally
+        {
+            wait?.End();
+            Scheduler.LeaveWait(g);
+        }
+    }
+
+    private bool LockAs(Goroutine* g, TokenWait? wait)
+    {
+        bool awake = false; // Woken is set, and stands for the caller.
+        bool starving = false;
+        long since = 0;
+        int spins = 0;
+        while (true)
+        {
+            int old = Volatile.Read(ref _state);
+            if ((old & Locked) == 0)
+            {
+                if (Change(old, Locked, awake ? Woken : 0))
+                {
+                    return true;
+                }
+            }
+            else if ((old & Starving) == 0 && spins < SpinsAtMost && Scheduler.MaySpin())
+            {
+                awake = awake || ((old & (Waiting | Woken)) == Waiting && Change(old, Woken, 0));
+                spins++;
+                Scheduler.Spin();
+            }
+            else
+            {
+                switch (Wait(g, wait, awake, starving, ref since))
+                {
+                    case WaitResult.Given:
+                        LeaveStarvation(since);
+                        return true;
+
+                    case WaitResult.Cancelled:
+                        return false;
+
+                    case WaitResult.Woken:
+                        awake = true;
+                        starving = starving || IsLong(since);
+                        spins = 0;
+                        break;
+                }
+            }
+        }
+    }
+
+    /// <summary>Waits in the queue; in front, if the caller has waited before. Entering: the mutex was free
+    /// by then, nothing was done.</summary>
+    private WaitResult Wait(Goroutine* g, TokenWait? wait, bool awake, bool starving, ref long since)
+    {
+        bool again = since != 0;
+        since = again ? since : Os.NowNs();
+        _lock.Enter();
+        bool cancelled = wait is { IsCancelled: true };
+        int set = cancelled ? 0 : Waiting | (starving ? Starving : 0);
+        // The owner finds Woken cleared when it unlocks, and wakes the next one.
+        if (!ChangeWhileLocked(set, awake ? Woken : 0))
+        {
+            since = again ? since : 0;
+            _lock.Exit();
+            return WaitResult.Entering;
+        }
+        if (cancelled)
+        {
+            _lock.Exit();
+            return WaitResult.Cancelled;
+        }
+        Waiter* waiter = Goroutine.WaiterAt(g, 0);
+        waiter->Goroutine = g;
+        waiter->Result = WaitResult.Waiting;
+        if (wait is not null)
+        {
+            wait.IsQueued = true;
+        }
+        Goroutine.ParkObject(g) = this;
+        if (again)
+        {
+            _waiters.EnqueueFirst(waiter);
+        }
+        else
+        {
+            _waiters.Enqueue(waiter);
+        }
+        Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Mutex);
+        Goroutine.ParkObject(g) = null;
+        return waiter->Result;
+    }
+
+    /// <summary>The caller was handed the mutex.</summary>
+    private void LeaveStarvation(long since)
+    {
+        int old = Volatile.Read(ref _state);
+        while ((!IsLong(since) || (old & Waiting) == 0) && !Change(old, 0, Starving))
+        {
+            old = Volatile.Read(ref _state);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void UnlockSlow()
+    {
+        while (true)
+        {
+            int old = Volatile.Read(ref _state);
+            if ((old & Locked) == 0)
+            {
+                ThrowNotLocked();
+            }
+            if ((old & Starving) != 0)
+            {
+                HandOff();
+                return;
+            }
+            if (Change(old, 0, Locked))
+            {
+                if ((old & (Waiting | Woken)) == Waiting)
+                {
+                    WakeOne();
+                }
+                return;
+            }
+        }
+    }
+
+    /// <summary>The mutex was free a moment ago. If it still is, and nobody who wants it is awake, wakes the
+    /// first.</summary>
+    private void WakeOne()
+    {
+        _lock.Enter();
+        int old = Volatile.Read(ref _state);
+        while ((old & (Locked | Woken | Waiting)) == Waiting && !Change(old, Woken, 0))
+        {
+            old = Volatile.Read(ref _state);
+        }
+        Goroutine* g = null;
+        if ((old & (Locked | Woken | Waiting)) == Waiting)
+        {
+            g = Dequeue(WaitResult.Woken);
+        }
+        _lock.Exit();
+        if (g != null)
+        {
+            Scheduler.Ready(g);
+        }
+    }
+
+    /// <summary>Makes the first its owner, and lets it run at once: else its share would be the rest of our
+    /// time slice, or what comes after it.</summary>
+    private void HandOff()
+    {
+        _lock.Enter();
+        Goroutine* next = Dequeue(WaitResult.Given);
+        if (next == null)
+        {
+            Interlocked.And(ref _state, ~(Locked | Starving)); // Their tokens have taken them all.
+        }
+        _lock.Exit();
+        if (next == null)
+        {
+            return;
+        }
+        Scheduler.Ready(next);
+        Goroutine* g = Current.Goroutine();
+        if (g != null)
+        {
+            Scheduler.Yield(g);
+        }
+    }
+
+    /// <summary>Under _lock. Null when none waits.</summary>
+    private Goroutine* Dequeue(WaitResult result)
+    {
+        Waiter* waiter = _waiters.Dequeue();
+        if (waiter == null)
+        {
+            return null;
+        }
+        waiter->Result = result;
+        ClearWaitingIfNone();
+        return waiter->Goroutine;
+    }
+
+    /// <summary>Under _lock.</summary>
+    private void ClearWaitingIfNone()
+    {
+        if (_waiters.IsEmpty)
+        {
+            Interlocked.And(ref _state, ~Waiting);
+        }
+    }
+
+    /// <summary>False when it was free instead.</summary>
+    private bool ChangeWhileLocked(int set, int clear)
+    {
+        while (true)
+        {
+            int old = Volatile.Read(ref _state);
+            if ((old & Locked) == 0)
+            {
+                return false;
+            }
+            if (Change(old, set, clear))
+            {
+                return true;
+            }
+        }
+    }
+
+    private bool Change(int old, int set, int clear)
+    {
+        Check.Debug((old & clear) == clear, "mutex: clears what is not set"u8);
+        return Interlocked.CompareExchange(ref _state, (old | set) & ~clear, old) == old;
+    }
+
+    private static bool IsLong(long since) => Os.NowNs() - since > StarvesAfterNs;
+
+    [DoesNotReturn]
+    private static void ThrowNotLocked() =>
+        throw new InvalidOperationException("Unlock of a Mutex that is not locked.");
+
+    /// <summary>Unlocks a mutex when it is disposed.</summary>
+    public ref struct Scope
+    {
+        private Mutex? _mutex;
+
+        internal Scope(Mutex mutex) => _mutex = mutex;
+
+        /// <summary>Unlocks it. A second call does nothing.</summary>
+        /// <exception cref="InvalidOperationException">It is not locked any more.</exception>
+        public void Dispose()
+        {
+            Mutex? mutex = _mutex;
+            _mutex = null;
+            mutex?.Unlock();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// A weighted semaphore. All of it happens under the lock; whoever frees something gives it to those who wait,
+// in their order, and stops at the first that does not fit. So a big request is not starved by small
+// ones: what is free stays free until there is enough for it.
+//
+// One that gives up may have been what the others waited behind: then they are looked at again.
+// Locks: _lock, a leaf but for the scheduler's.
+
+using Weft.Runtime;
+
+namespace Weft;
+
+/// <summary>
+/// A number of units that many share, each taking as many as it needs. Go: golang.org/x/sync/semaphore. Those
+/// who wait are served in order of arrival, whatever they ask for. Goroutines park, other threads block.
+/// </summary>
+/// <remarks>
+/// Where both <c>using System.Threading</c> (an implicit one) and <c>using Weft</c> are in force, the name
+/// needs <c>using Semaphore = Weft.Semaphore;</c>.
+/// </remarks>
+public sealed unsafe class Semaphore : IParkLock, ITokenQueue
+{
+    private ShortLock _lock;
+    private WaitQueue _waiters;
+    private long _held;
+
+    /// <summary>Makes one, all of it free.</summary>
+    /// <param name="size">How many units there are; 0 or more.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The size is negative.</exception>
+    public Semaphore(long size)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(size);
+        Size = size;
+    }
+
+    /// <summary>How many units there are.</summary>
+    public long Size { get; }
+
+    /// <summary>Takes units; waits until there are as many, and those who came before have theirs.</summary>
+    /// <param name="count">How many; 0 to <see cref="Size"/>. 0 waits for its turn too.</param>
+    /// <param name="token">Ends the wait.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The count is negative, or more than there will ever be
+    /// (in Go the caller waits for its context then).</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled: the caller has taken
+    /// nothing.</exception>
+    public void Acquire(long count = 1, CancellationToken token = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Size);
+        token.ThrowIfCancellationRequested();
+        if (!TryAcquire(count) && !AcquireSlow(count, token))
+        {
+            throw new OperationCanceledException(token);
+        }
+    }
+
+    /// <summary>Takes units if there are as many, and nobody waits. Never waits.</summary>
+    /// <param name="count">How many; 0 or more.</param>
+    /// <returns>Whether the caller has them now.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The count is negative.</exception>
+    public bool TryAcquire(long count = 1)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        _lock.Enter();
+        bool taken = TryTake(count);
+        _lock.Exit();
+        return taken;
+    }
+
+    /// <summary>Gives units back.</summary>
+    /// <param name="count">How many; 0 or more.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The count is negative.</exception>
+    /// <exception cref="InvalidOperationException">More than are taken; nothing was given back.</exception>
+    public void Release(long count = 1)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        _lock.Enter();
+        if (count > _held)
+        {
+            _lock.Exit();
+            throw new InvalidOperationException("Release of more than was taken from the Semaphore.");
+        }
+        _held -= count;
+        ReadyList list = Serve();
+        _lock.Exit();
+        list.Ready();
+    }
+
+    void IParkLock.Unlock() => _lock.Exit();
+
+    void ITokenQueue.CancelWait(TokenWait wait)
+    {
+        ReadyList list = default;
+        _lock.Enter();
+        if (wait.Cancel())
+        {
+            bool wasFirst = _waiters.First == wait.Waiter;
+            _waiters.Remove(wait.Waiter);
+            list = wasFirst ? Serve() : default;
+            list.Add(wait.Waiter->Goroutine);
+        }
+        _lock.Exit();
+        list.Ready();
+    }
+
+    /// <summary>False when the token was cancelled first.</summary>
+    private bool AcquireSlow(long count, CancellationToken token)
+    {
+        Goroutine* g = Scheduler.EnterWait();
+        TokenWait? wait = null;
+        try
+        {
+            Waiter* waiter = Goroutine.WaiterAt(g, 0);
+            wait = TokenWait.Register(this, waiter, token);
+            _lock.Enter();
+            bool cancelled = wait is { IsCancelled: true };
+            if (cancelled || TryTake(count))
+            {
+                _lock.Exit();
+                return !cancelled;
+            }
+            waiter->Goroutine = g;
+            waiter->Amount = count;
+            waiter->Result = WaitResult.Waiting;
+            if (wait is not null)
+            {
+                wait.IsQueued = true;
+            }
+            Goroutine.ParkObject(g) = this;
+            _waiters.Enqueue(waiter);
+            Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Semaphore);
+            Goroutine.ParkObject(g) = null;
+            return waiter->Result == WaitResult.Given;
+        }
+        finally
+        {
+            wait?.End();
+            Scheduler.LeaveWait(g);
+        }
+    }
+
+    /// <summary>Under the lock.</summary>
+    private bool TryTake(long count)
+    {
+        if (!_waiters.IsEmpty || count > Size - _held)
+        {
+            return false;
+        }
+        _held += count;
+        return true;
+    }
+
+    /// <summary>Under the lock: gives the first ones what they wait for, as far as it goes.</summary>
+    private ReadyList Serve()
+    {
+        ReadyList list = default;
+        while (!_waiters.IsEmpty && _waiters.First->Amount <= Size - _held)
+        {
+            Waiter* waiter = _waiters.Dequeue();
+            _held += waiter->Amount;
+            waiter->Result = WaitResult.Given;
+            list.Add(waiter->Goroutine);
+        }
+        return list;
+    }
+}

@@ -1,0 +1,75 @@
+// A wait that a CancellationToken may end. The race between the wake-up and the token has one judge, the
+// lock of what is waited on:
+//
+//   waiter     Register, then lock: not cancelled yet? IsQueued, enqueue, park
+//   waker      lock: dequeue, Result = Woken or Given, unlock, Ready
+//   token      lock: IsCancelled; if still queued: remove, Result = Cancelled, unlock, Ready
+//
+// So exactly one takes the waiter out of the queue, and only that one readies it. What was given before the
+// token fired is the waiter's: it is not told of the token. Register comes before the enqueueing because
+// it calls back at once when the token was cancelled already.
+//
+// The registration is ended before the waiter is used for anything else; that waits for a callback that is
+// running. Rejected: a callback that only sets a flag, and readies: the waiter would have to look for
+// itself in the queue, and a wake-up meant for the next one could go to one that leaves.
+
+using Weft.Runtime;
+
+namespace Weft;
+
+/// <summary>What has waiters that a token may take out of its queue.</summary>
+internal interface ITokenQueue
+{
+    /// <summary>The token of this wait is cancelled: takes the lock, calls wait.Cancel, and if that is true
+    /// removes the waiter, makes it ready, and sees that others lose nothing.</summary>
+    public void CancelWait(TokenWait wait);
+}
+
+/// <summary>One wait. Fields are guarded by the queue's lock.</summary>
+internal sealed unsafe class TokenWait
+{
+    private readonly ITokenQueue _queue;
+    private CancellationTokenRegistration _registration;
+
+    private TokenWait(ITokenQueue queue, Waiter* waiter)
+    {
+        _queue = queue;
+        Waiter = waiter;
+    }
+
+    internal Waiter* Waiter { get; }
+
+    internal bool IsCancelled { get; private set; }
+
+    /// <summary>Set by the waiter when it enqueues itself.</summary>
+    internal bool IsQueued { get; set; }
+
+    /// <summary>Not under the lock. Null when the token can never be cancelled.</summary>
+    internal static TokenWait? Register(ITokenQueue queue, Waiter* waiter, CancellationToken token)
+    {
+        if (!token.CanBeCanceled)
+        {
+            return null;
+        }
+        TokenWait wait = new(queue, waiter);
+        wait._registration = token.UnsafeRegister(
+            static state => ((TokenWait)state!)._queue.CancelWait((TokenWait)state), wait);
+        return wait;
+    }
+
+    /// <summary>Under the lock, by CancelWait. True when the waiter is still queued: the caller has to take
+    /// it out.</summary>
+    internal bool Cancel()
+    {
+        IsCancelled = true;
+        if (!IsQueued || Waiter->Result != WaitResult.Waiting)
+        {
+            return false;
+        }
+        Waiter->Result = WaitResult.Cancelled;
+        return true;
+    }
+
+    /// <summary>Not under the lock. After it the callback neither runs nor will.</summary>
+    internal void End() => _registration.Dispose();
+}
