@@ -8,7 +8,8 @@ internal static unsafe partial class Scheduler
     private const int SpinPauses = 30;
 
     /// <summary>Whether the caller may spin a little for what another holds: another processor runs
-    /// goroutines, and none waits for this one. A thread that is no machine needs only a second core.</summary>
+    /// goroutines, and none waits for this one. A thread that is no machine needs only a second
+    /// core.</summary>
     internal static bool MaySpin()
     {
         if (Environment.ProcessorCount == 1)

@@ -35,7 +35,8 @@ public sealed class ErrGroup
         _parent = parent.UnsafeRegister(static group => ((ErrGroup)group!)._source.Cancel(), this);
     }
 
-    /// <summary>Cancelled when the first goroutine fails, when the parent is, and when Wait returns.</summary>
+    /// <summary>Cancelled when the first goroutine fails, when the parent is, and by Wait when all have
+    /// ended.</summary>
     public CancellationToken Token { get; }
 
     internal bool HasFailed => Volatile.Read(ref _failure) is not null;

@@ -14,8 +14,8 @@ namespace Weft;
 
 /// <summary>
 /// A block that waits for the goroutines started in it:
-/// <c>using (GoScope scope = new()) { scope.Go(…); scope.Go(…); }</c>. The first failure, of a goroutine or
-/// of the block itself, cancels <see cref="Token"/>, and comes out of the block when all have ended.
+/// <c>using (GoScope scope = new()) { scope.Go(…); scope.Go(…); }</c>. The first failure, of a goroutine
+/// or of the block itself, cancels <see cref="Token"/>, and comes out of the block when all have ended.
 /// </summary>
 /// <remarks>
 /// Starting may be done by any goroutine or thread; Dispose is for the one that made the scope.
@@ -39,8 +39,8 @@ public sealed class GoScope : IDisposable
         _exceptionsBefore = RuntimeThread.ExceptionsInFlight();
     }
 
-    /// <summary>Cancelled when a goroutine or the block fails, by <see cref="Cancel"/>, when the parent is, and
-    /// after Dispose.</summary>
+    /// <summary>Cancelled when a goroutine or the block fails, by <see cref="Cancel"/>, when the parent is,
+    /// and after Dispose.</summary>
     public CancellationToken Token => _group.Token;
 
     /// <summary>Runs the action in a goroutine that the scope waits for. An OperationCanceledException of the
@@ -69,9 +69,9 @@ public sealed class GoScope : IDisposable
     public void Cancel() => _group.Cancel();
 
     /// <summary>
-    /// Waits until all goroutines of the scope have ended, and throws the first exception of theirs, as it was
-    /// thrown. If the block is left by an exception, cancels the token first, and throws only what a goroutine
-    /// threw before that. A second call does nothing.
+    /// Waits until all goroutines of the scope have ended, and throws the first exception of theirs, as it
+    /// was thrown. If the block is left by an exception, cancels the token first, and throws only what a
+    /// goroutine threw before that. A second call does nothing.
     /// </summary>
     /// <exception cref="OperationCanceledException">The parent was cancelled, and a goroutine ended for
     /// that.</exception>
@@ -108,7 +108,8 @@ public sealed class GoScope : IDisposable
         {
             action();
         }
-        catch (OperationCanceledException e) when (e.CancellationToken == Token && Token.IsCancellationRequested)
+        catch (OperationCanceledException e)
+            when (e.CancellationToken == Token && Token.IsCancellationRequested)
         {
             Volatile.Write(ref _cancelled, true);
         }

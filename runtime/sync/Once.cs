@@ -7,8 +7,8 @@ using Weft.Runtime;
 
 namespace Weft;
 
-/// <summary>Runs an action once, whoever asks, however often. Go: sync.Once. Safe for any number of goroutines
-/// and threads at once.</summary>
+/// <summary>Runs an action once, whoever asks, however often. Go: sync.Once. Safe for any number of
+/// goroutines and threads at once.</summary>
 public sealed class Once
 {
     private readonly Mutex _mutex = new();
@@ -53,8 +53,8 @@ public sealed class Once
     }
 }
 
-/// <summary>A value that is computed when it is first asked for, once. Go: sync.OnceValue. Safe for any number
-/// of goroutines and threads at once.</summary>
+/// <summary>A value that is computed when it is first asked for, once. Go: sync.OnceValue. Safe for any
+/// number of goroutines and threads at once.</summary>
 /// <typeparam name="T">The value.</typeparam>
 public sealed class OnceValue<T>
 {
