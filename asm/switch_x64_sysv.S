@@ -174,9 +174,6 @@ FUNCTION weft_entry
         .cfi_undefined %rip
         THREAD  %rcx
         movq    $-1, THREAD_FRAME(%rcx)
-        mov     weft_tls@gottpoff(%rip), %rcx
-        mov     %fs:TLS_MACHINE(%rcx), %rcx
-        incl    M_NATIVE_COUNT(%rcx)    // What main enters through is made for calls from native code.
         mov     %r12, %rdi
         mov     %rax, %rsi              // The message of the switch that started us.
         call    *%rbx
@@ -550,6 +547,7 @@ FUNCTION __wrap_RhpReversePInvoke
         test    %rax, %rax
         jz      __real_RhpReversePInvoke
         incq    CTX_NATIVE_DEPTH(%rax)
+        jz      weft_reverse_pinvoke    // weft_entry: it holds a message, and may not lose its processor.
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_MACHINE(%rax), %rax
         incl    M_NATIVE_COUNT(%rax)    // As in RhpPInvokeReturn.

@@ -16,6 +16,7 @@ internal static class Programs
         Register("hang", HarnessTests.Hang);
         Register("crash", HarnessTests.Crash);
         Register("failed-start", InputTests.FailedStart);
+        Register("failed-start-locks", LockStartTests.FailedStart);
         Register("threads-only", ChanMemoryTests.ThreadsOnly);
         Register("max-procs", InputTests.PrintMaxProcs);
         Register("storm", StormTests.Storm);

@@ -71,7 +71,8 @@ public sealed class GoScope : IDisposable
     /// <summary>
     /// Waits until all goroutines of the scope have ended, and throws the first exception of theirs, as it
     /// was thrown. If the block is left by an exception, cancels the token first, and throws only what a
-    /// goroutine threw before that. A second call does nothing.
+    /// goroutine threw before that; what callbacks of the token throw is lost then. A second call does
+    /// nothing.
     /// </summary>
     /// <exception cref="OperationCanceledException">The parent was cancelled, and a goroutine ended for
     /// that.</exception>

@@ -11,7 +11,8 @@
 // first, the two have changed places, and every count is as before.
 //
 // Announcing cannot be taken back (others have counted it), so a wait after it may not fail. A thread that
-// gets no stand-in, for lack of memory, looks again every millisecond instead.
+// gets no stand-in, for lack of memory or because the runtime does not start, looks again every millisecond
+// instead.
 //
 // Rejected: everything under the lock, as in WaitGroup: readers that only read would contend for it.
 // Locks: _lock, a leaf but for the scheduler's. Never while _writers is locked or unlocked.
@@ -237,14 +238,14 @@ public sealed unsafe class RWMutex : IParkLock
         Goroutine.ParkObject(g) = null;
     }
 
-    /// <summary>Null for a thread when there is no memory for a stand-in.</summary>
+    /// <summary>Null for a thread when there is no stand-in to be had.</summary>
     private static Goroutine* EnterWait()
     {
         try
         {
             return Scheduler.EnterWait();
         }
-        catch (InsufficientMemoryException)
+        catch (Exception)
         {
             return null;
         }
