@@ -21,6 +21,7 @@ internal static class Program
         .. GcBench.Questions,
         .. GrowthBench.Questions,
         .. NativeBench.Questions,
+        .. TimerBench.Questions,
     ];
 
     private static int Main(string[] args)

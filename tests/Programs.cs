@@ -30,6 +30,8 @@ internal static class Programs
         Register("unhandled", SchedulerTests.UnhandledChild);
         Register("host-42", SchedulerTests.Host42);
         Register("idle", BlockingTests.Idle);
+        Register("idle-timer", SleepTests.IdleTimer);
+        Register("sleepers", SleepTests.Sleepers);
         Register("too-many-threads", BlockingTests.TooManyThreads);
         Register("signal-storm", PreemptionTests.SignalStorm);
         Register("million", SchedulerTests.Million);

@@ -67,6 +67,7 @@ internal sealed partial class Tidy
             from line in file.AllLines
             from type in types
             where !MayUse(file.Folder, type.Folder)
+            where !types.Any(other => other.Name == type.Name && MayUse(file.Folder, other.Folder))
             where line.Code.Trim() != type.Name + "," // A member of an enum.
             where Regex.IsMatch(line.Code, $@"(?<![\w.]){type.Name}\b(?!\s*\()")
             select $"{line}: {file.Folder}/ uses {type.Name} of {type.Folder}/");

@@ -165,6 +165,41 @@ public static unsafe partial class Go
     }
 
     /// <summary>
+    /// Waits for at least that long. A goroutine parks, at no cost but its entry in a heap; any other thread
+    /// blocks, for whole milliseconds. Zero or less only lets others run, as <see cref="Yield"/> does. Go: time.Sleep.
+    /// </summary>
+    /// <param name="duration">The time, measured by the monotonic clock; more than 292 years is that
+    /// long.</param>
+    /// <exception cref="InsufficientMemoryException">No memory for the entry.</exception>
+    public static void Sleep(TimeSpan duration)
+    {
+        if (duration <= TimeSpan.Zero)
+        {
+            Yield();
+            return;
+        }
+        Goroutine* g = Current.GoroutineOrNull();
+        if (g == null)
+        {
+            SleepThread(duration);
+        }
+        else if (!Scheduler.SleepUntil(g, Scheduler.TimeAfter(Alarm.Nanoseconds(duration))))
+        {
+            throw new InsufficientMemoryException("No memory for another sleeping goroutine.");
+        }
+    }
+
+    private static void SleepThread(TimeSpan duration)
+    {
+        TimeSpan most = TimeSpan.FromDays(20); // What Thread.Sleep takes is limited.
+        for (; duration > most; duration -= most)
+        {
+            Thread.Sleep(most);
+        }
+        Thread.Sleep((int)Math.Ceiling(duration.TotalMilliseconds)); // It would cut off the fraction.
+    }
+
+    /// <summary>
     /// Ends the calling goroutine; its finally blocks run first. Works by an exception, so code above that
     /// catches every exception must throw it again. Go: Goexit.
     /// </summary>

@@ -42,6 +42,8 @@ internal static unsafe partial class Os
     private const int PidFdSelf = -10000;
     private const int FutexWaitPrivate = 128;
     private const int FutexWakePrivate = 129;
+    private const int FutexWaitUntilPrivate = 137; // FUTEX_WAIT_BITSET: the time is absolute, monotonic.
+    private const nint FutexMatchAny = -1;
     private const int ClockMonotonic = 1;
     private const int SaSigInfo = 4;
     private const int SaOnStack = 0x08000000;
@@ -208,6 +210,17 @@ internal static unsafe partial class Os
         time[1] = nanoseconds % 1_000_000_000;
         nint limit = nanoseconds == NoLimit ? 0 : (nint)time;
         return SyscallBlocking(SysFutex, (nint)word, FutexWaitPrivate, expected, limit, 0, 0) != -TimedOut;
+    }
+
+    /// <summary>The same until a time of NowNs at the latest. The kernel adds the thread's timer slack,
+    /// 50 us.</summary>
+    internal static void WaitOnAddressUntil(int* word, int expected, long untilNs)
+    {
+        long* time = stackalloc long[2];
+        time[0] = untilNs / 1_000_000_000;
+        time[1] = untilNs % 1_000_000_000;
+        _ = SyscallBlocking(
+            SysFutex, (nint)word, FutexWaitUntilPrivate, expected, (nint)time, 0, FutexMatchAny);
     }
 
     internal static void WakeAddress(int* word, int count) =>

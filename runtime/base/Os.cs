@@ -5,7 +5,7 @@
 //   memory    Reserve (address space, zero pages on first touch), Guard (no access, cheap when the kernel
 //             can), Discard (give pages back, keep the addresses)
 //   threads   StartThread, SchedYield, Nap (a short sleep that delays a collection: 100 us at most),
-//             WaitOnAddress (long: lets collections proceed), WakeAddress
+//             WaitOnAddress, WaitOnAddressUntil (long: let collections proceed), WakeAddress
 //   time      NowNs (monotonic)
 //   signals   SetHandler, UseSignalStack
 //   the rest  WriteError, Abort

@@ -26,7 +26,7 @@ namespace Weft;
 /// waits costs no OS thread; a thread that is not a goroutine may wait too, and blocks.
 /// </summary>
 /// <typeparam name="T">The element.</typeparam>
-public sealed unsafe class Chan<T> : IEnumerable<T>, IParkLock
+public sealed unsafe partial class Chan<T> : IEnumerable<T>, IParkLock
 {
     private readonly T[] _buffer;
     private ShortLock _lock;
@@ -109,6 +109,21 @@ public sealed unsafe class Chan<T> : IEnumerable<T>, IParkLock
     private bool ReceiveInto(ref T element)
     {
         _lock.Enter();
+        if (_count > 0 || !_senders.IsEmpty)
+        {
+            return TakeReady(ref element);
+        }
+        if (_closed)
+        {
+            _lock.Exit();
+            return false;
+        }
+        return Wait(ref _receivers, ref element, ParkReason.ChanReceive);
+    }
+
+    /// <summary>Called with the lock held, which it releases, when an element is there.</summary>
+    private bool TakeReady(ref T element)
+    {
         if (_count > 0)
         {
             element = RemoveFirst();
@@ -123,18 +138,9 @@ public sealed unsafe class Chan<T> : IEnumerable<T>, IParkLock
             return true;
         }
         Waiter* sender = _senders.Dequeue();
-        if (sender != null)
-        {
-            element = Unsafe.AsRef<T>(sender->Slot);
-            Finish(sender);
-            return true;
-        }
-        if (_closed)
-        {
-            _lock.Exit();
-            return false;
-        }
-        return Wait(ref _receivers, ref element, ParkReason.ChanReceive);
+        element = Unsafe.AsRef<T>(sender->Slot);
+        Finish(sender);
+        return true;
     }
 
     /// <summary>Closes the channel: receivers drain it and then find it closed; senders fail. Only a
@@ -148,6 +154,12 @@ public sealed unsafe class Chan<T> : IEnumerable<T>, IParkLock
             _lock.Exit();
             throw new ChannelClosedException("The channel is closed already.");
         }
+        FinishClose();
+    }
+
+    /// <summary>Called with the lock held, which it releases.</summary>
+    private void FinishClose()
+    {
         _closed = true;
         Goroutine* list = _receivers.IsEmpty ? _senders.DequeueAll() : _receivers.DequeueAll();
         _lock.Exit();

@@ -44,6 +44,10 @@ internal unsafe struct Processor
 
     internal long RoundsSince;
 
+    /// <summary>When the earliest timer of its heap is due, in ns; long.MaxValue if it has none. Written
+    /// under the heap's lock, read by anybody: see time/TimerHeap.cs.</summary>
+    internal long NextTimer;
+
     /// <summary>The next idle one. Guarded by the scheduler's lock.</summary>
     internal Processor* Link;
 

@@ -1,5 +1,6 @@
-// Where the next goroutine comes from, in order: every 61st time the global queue; the local queue; the
-// global queue; half of another processor's. Else the machine gives its processor up and sleeps.
+// Where the next goroutine comes from, in order: timers of this processor that are due; every 61st time the
+// global queue; the local queue; the global queue; half of another processor's; timers of others. Else the
+// machine gives its processor up and sleeps.
 
 namespace Weft.Runtime;
 
@@ -37,6 +38,7 @@ internal static unsafe partial class Scheduler
                 Retire(m, p);
                 return null;
             }
+            RunTimers(p);
             Goroutine* g = FindLocal(p);
             g = g == null ? TakeGlobal(p, Layout.RunQueueSize / 2) : g;
             g = g == null ? StealWork(m, p) : g;
@@ -44,7 +46,7 @@ internal static unsafe partial class Scheduler
             {
                 return g;
             }
-            if (!GiveUpProcessor(m, p) && !CheckOnceMore(m))
+            if (!RunAllTimers(p) && !GiveUpProcessor(m, p) && !CheckOnceMore(m))
             {
                 return null;
             }

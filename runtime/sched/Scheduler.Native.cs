@@ -48,8 +48,9 @@ internal static unsafe partial class Scheduler
             Retire(null, p);
             return;
         }
+        long now = Os.NowNs();
         s_lock.Enter();
-        bool work = !p->Queue.IsEmpty || s_globalCount > 0;
+        bool work = !p->Queue.IsEmpty || s_globalCount > 0 || p->NextTimer <= now;
         Machine* m = null;
         if (work)
         {
@@ -65,8 +66,8 @@ internal static unsafe partial class Scheduler
             HandTo(m, p, spinning: false);
             return;
         }
-        Interlocked.MemoryBarrier(); // Pairs with the one in Submit, as in CheckOnceMore.
-        if (AnyWork())
+        Interlocked.MemoryBarrier(); // Pairs with those in Submit and TimerAdded, as in CheckOnceMore.
+        if (AnyWork() || TimersNeedKeeper())
         {
             WakeProcessor();
         }

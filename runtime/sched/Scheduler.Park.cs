@@ -88,7 +88,8 @@ internal static unsafe partial class Scheduler
     private static void YieldShared(Goroutine* g)
     {
         Processor* p = g->Machine->Processor;
-        if (p->Queue.IsEmpty && Volatile.Read(ref s_globalCount) == 0 && p->Id < MaxProcessors)
+        if (p->Queue.IsEmpty && Volatile.Read(ref s_globalCount) == 0 && p->Id < MaxProcessors
+            && !TimersDue(p))
         {
             g->NoPreempt = 0;
             return; // Nobody to yield to.
@@ -107,7 +108,8 @@ internal static unsafe partial class Scheduler
         Processor* p = m->Processor;
         Goroutine* next = null;
         bool fromLoop = g->Locked != 0 || g->Reason == ParkReason.SystemStack || p->Id >= MaxProcessors
-            || (p->IsGlobalDue && Volatile.Read(ref s_globalCount) > 0);
+            || (p->IsGlobalDue && Volatile.Read(ref s_globalCount) > 0)
+            || ((p->RoundsToGlobal % TimerRounds) == 0 && TimersDue(p));
         if (!fromLoop)
         {
             next = FindLocal(p);

@@ -130,7 +130,13 @@ internal static unsafe partial class Scheduler
                 continue;
             }
             uint count = Volatile.Read(ref m->NativeCount);
-            acted |= PreemptIfLong(p, m, now);
+            bool timerDue = Volatile.Read(ref p->NextTimer) <= now;
+            if (timerDue)
+            {
+                p->RoundsToGlobal = 0; // The next switch goes to the loop, which runs timers.
+                acted = true;
+            }
+            acted |= PreemptIfLong(p, m, now, timerDue);
             if (count != p->SeenNative)
             {
                 p->SeenNative = count;
@@ -143,7 +149,7 @@ internal static unsafe partial class Scheduler
             }
             bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0
                 || Volatile.Read(ref s_idleProcessorCount) + Volatile.Read(ref s_spinning) == 0
-                || p->Id >= MaxProcessors;
+                || p->Id >= MaxProcessors || timerDue;
             if (wanted || now - p->SeenSince >= SliceNs)
             {
                 acted |= TakeFromNative(p, m, count);
@@ -152,9 +158,9 @@ internal static unsafe partial class Scheduler
         return acted;
     }
 
-    /// <summary>Asks for preemption when the same goroutine has run on p for a time slice and others wait;
-    /// once a millisecond from then on.</summary>
-    private static bool PreemptIfLong(Processor* p, Machine* m, long now)
+    /// <summary>Asks for preemption when the same goroutine has run on p for a time slice and others wait, or
+    /// a timer does; once a millisecond from then on.</summary>
+    private static bool PreemptIfLong(Processor* p, Machine* m, long now, bool timerDue)
     {
         int rounds = Volatile.Read(ref p->RoundsToGlobal);
         if (rounds != p->SeenRounds)
@@ -163,7 +169,8 @@ internal static unsafe partial class Scheduler
             p->RoundsSince = now;
             return false;
         }
-        bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0 || p->Id >= MaxProcessors;
+        bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0 || p->Id >= MaxProcessors
+            || timerDue;
         long end = p->RoundsSince + SliceNs;
         bool ask = s_preempts && wanted && now >= end;
         if (ask)

@@ -100,12 +100,23 @@ internal static unsafe partial class Scheduler
         return 0;
     }
 
-    /// <summary>m, which holds no processor, sleeps until somebody hands it one. False when it has slept long
-    /// enough to end.</summary>
+    /// <summary>m, which holds no processor, sleeps until somebody hands it one, or it takes one for a timer
+    /// that is due. False when it has slept long enough to end.</summary>
     private static bool Sleep(Machine* m)
     {
         Check.Always(m->Processor == null, "machine: goes to sleep with a processor"u8);
         Check.Always(!m->IsSpinning, "machine: goes to sleep spinning"u8);
+        while (TimersNeedKeeper())
+        {
+            if (KeepTime(m))
+            {
+                return true;
+            }
+            if (Volatile.Read(ref s_idleProcessorCount) == 0)
+            {
+                break; // Busy machines run timers; whoever makes a processor idle looks afterwards.
+            }
+        }
         s_lock.Enter();
         m->Link = s_idleMachines;
         s_idleMachines = m;

@@ -84,6 +84,8 @@ internal static unsafe partial class Scheduler
         Check.Always(table > 0, "scheduler: no memory for the processors"u8);
         s_processors = (Processor**)table;
         s_maxProcessors = processors;
+        InitializeTimers();
+        MakeProcessors(processors);
         AddProcessors();
         s_processors[0]->Queue.Exclusive = processors == 1;
         StartSysmon();
@@ -101,6 +103,7 @@ internal static unsafe partial class Scheduler
         {
             Yield(g); // One change at a time: each waits for processors that another might hand out.
         }
+        MakeProcessors(count);
         s_lock.Enter();
         if (count > 1)
         {
@@ -115,10 +118,23 @@ internal static unsafe partial class Scheduler
         {
             Yield(g);
         }
+        MoveTimersOfRetired();
         Volatile.Write(ref s_changing, 0);
         if (count > 1)
         {
             WakeProcessor();
+        }
+    }
+
+    /// <summary>Makes processors up to that number, retired. By one caller at a time, without s_lock: their
+    /// timer heaps are objects.</summary>
+    private static void MakeProcessors(int count)
+    {
+        for (int i = s_processorCount; i < count; i++)
+        {
+            s_processors[i] = NewProcessor(i);
+            TimerHeap.Create(s_processors[i]);
+            Volatile.Write(ref s_processorCount, i + 1);
         }
     }
 
@@ -127,11 +143,6 @@ internal static unsafe partial class Scheduler
     {
         for (int i = 0; i < s_maxProcessors; i++)
         {
-            if (i == s_processorCount)
-            {
-                s_processors[i] = NewProcessor(i);
-                Volatile.Write(ref s_processorCount, i + 1);
-            }
             if (s_processors[i]->State == ProcessorState.Retired)
             {
                 PushIdle(s_processors[i]);

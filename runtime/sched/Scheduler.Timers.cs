@@ -1,0 +1,305 @@
+// Timers: who runs those that are due, and who sleeps until the next one is.
+//
+//   a busy processor    its own, whenever its machine looks for work; a switch straight to the next goroutine
+//                       reads the clock every eighth time, and none where the heap is empty
+//   sysmon              where a processor does not look: it makes the next switch go to the loop, and asks a
+//                       goroutine to stop that has run for a time slice
+//   an idle machine     those of all processors before it gives its own up; then one of the idle machines is
+//                       the keeper: it sleeps until the earliest timer, all others without a limit
+//
+// The keeper is in no list: others are woken for work. There is one whenever a processor is idle and a timer
+// is set, or a machine is on its way to become it. The race is that of Scheduler.cs:
+//
+//   who adds     put the timer in the heap (NextTimer), full barrier, read s_keptUntil: later than the timer?
+//                Then break the keeper's sleep. Nobody keeps time? Then WakeProcessor: the machine that it
+//                wakes finds nothing to do and becomes the keeper. It stays quiet if no processor is idle or
+//                somebody spins: whoever makes one idle, or stops spinning, looks afterwards.
+//   the keeper   write s_keptUntil, full barrier, read all NextTimer again
+//   who sleeps   make the processor idle, stop spinning, full barrier (CheckOnceMore), read all NextTimer
+//
+// A keeper that wakes takes an idle processor and is a spinning machine then, which wakes the next one when
+// it finds work. If there is none, all are busy, and it goes to sleep like any other.
+//
+// Fire runs on the machine's system stack, between two goroutines. It starts goroutines and sends to channels
+// with room; it never waits, and no code of a user runs in it.
+//
+// Rejected: a thread for timers (two switches of threads for each); clock reads at every switch (more than
+// the switch costs).
+// Locks: none here; a heap's is a leaf. s_keeping is under s_lock.
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private const int TimerRounds = 8;
+
+    private static int* s_kicks;
+    private static long s_keptUntil;
+    private static bool s_keeping;
+
+    /// <summary>Whether any timer is set or any goroutine sleeps: something will happen by itself. Stale as
+    /// soon as it is read; one that is just being moved or fired may be missed, but then whoever does
+    /// that runs.</summary>
+    internal static bool HasTimers => EarliestTimer() != TimerNode.Never;
+
+    /// <summary>Timers set and goroutines asleep. For tests.</summary>
+    internal static long TimerCount
+    {
+        get
+        {
+            long sum = 0;
+            for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+            {
+                sum += TimerHeap.Of(i).Count;
+            }
+            return sum;
+        }
+    }
+
+    /// <summary>The time that many ns from now, at least 0.</summary>
+    internal static long TimeAfter(long ns)
+    {
+        long now = Os.NowNs();
+        return ns < TimerNode.Never - 1 - now ? now + ns : TimerNode.Never - 1; // In some 292 years.
+    }
+
+    /// <summary>Parks the calling goroutine, not a thread's stand-in, until then. False when there is no
+    /// memory. Go: time.Sleep.</summary>
+    internal static bool SleepUntil(Goroutine* g, long when)
+    {
+        Park(g, &CommitSleep, (void*)when, ParkReason.Sleep);
+        return g->ParkArgument != null;
+    }
+
+    /// <summary>Brings the heaps in line with the node's When, which the caller has changed. It holds no
+    /// lock. Throws InsufficientMemoryException.</summary>
+    internal static void UpdateTimer(TimerNode node)
+    {
+        TimerHeap? heap = HomeHeap().Update(node);
+        if (heap != null)
+        {
+            TimerAdded(heap);
+        }
+    }
+
+    /// <summary>Fails when a heap is not one. For tests.</summary>
+    internal static void CheckTimers()
+    {
+        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        {
+            TimerHeap.Of(i).CheckInvariants();
+        }
+    }
+
+    private static void InitializeTimers()
+    {
+        s_kicks = (int*)Os.Reserve(Os.PageSize);
+        Check.Always((nint)s_kicks > 0, "timers: no memory"u8);
+        s_keptUntil = TimerNode.Never;
+        TimerHeap.Initialize(Layout.MaxProcessors);
+    }
+
+    /// <summary>The heap of this machine's processor; on other threads, and where that is being retired, any.
+    /// A stale answer is as good: every heap is somebody's to look after.</summary>
+    private static TimerHeap HomeHeap()
+    {
+        Machine* m = Current.Machine();
+        Processor* p = m == null ? null : m->Processor;
+        return TimerHeap.Of(
+            p != null && p->Id < MaxProcessors ? p->Id : (int)((uint)Os.ThreadId() % (uint)MaxProcessors));
+    }
+
+    private static bool CommitSleep(Goroutine* g, void* when)
+    {
+        TimerHeap heap = HomeHeap();
+        if (!heap.TryAdd(g, (long)when, out bool earlier))
+        {
+            g->ParkArgument = null;
+            return false;
+        }
+        // g may have run on by now.
+        if (earlier)
+        {
+            TimerAdded(heap);
+        }
+        return true;
+    }
+
+    /// <summary>The heap's earliest time has become earlier.</summary>
+    private static void TimerAdded(TimerHeap heap)
+    {
+        Interlocked.MemoryBarrier(); // Pairs with KeepTime, CheckOnceMore, HandOn, and SetMaxProcessors.
+        if (heap.Id >= MaxProcessors)
+        {
+            heap.MoveTo(TimerHeap.Of(0));
+            heap = TimerHeap.Of(0);
+            Interlocked.MemoryBarrier(); // The same.
+        }
+        long kept = Volatile.Read(ref s_keptUntil);
+        if (Volatile.Read(ref s_processors[heap.Id]->NextTimer) >= kept)
+        {
+            return;
+        }
+        if (kept == TimerNode.Never)
+        {
+            WakeProcessor();
+            return;
+        }
+        Interlocked.Increment(ref *s_kicks);
+        Os.WakeAddress(s_kicks, 1);
+    }
+
+    /// <summary>Timers of processors beyond the wanted number, all of which are retired, go to those that
+    /// are not. Who adds to such a heap afterwards sees the number, after TimerAdded's barrier.</summary>
+    private static void MoveTimersOfRetired()
+    {
+        Interlocked.MemoryBarrier(); // MaxProcessors was written. Pairs with TimerAdded.
+        for (int i = MaxProcessors; i < s_processorCount; i++)
+        {
+            TimerHeap target = TimerHeap.Of(i % MaxProcessors);
+            if (TimerHeap.Of(i).MoveTo(target))
+            {
+                TimerAdded(target);
+            }
+        }
+    }
+
+    /// <summary>Whether a timer of p is due.</summary>
+    private static bool TimersDue(Processor* p)
+    {
+        long next = Volatile.Read(ref p->NextTimer);
+        return next != TimerNode.Never && next <= Os.NowNs();
+    }
+
+    /// <summary>Runs what is due on p, on the machine that holds it, on its system stack.</summary>
+    private static void RunTimers(Processor* p)
+    {
+        long next = Volatile.Read(ref p->NextTimer);
+        if (next == TimerNode.Never)
+        {
+            return;
+        }
+        long now = Os.NowNs();
+        if (next <= now)
+        {
+            RunDue(p, TimerHeap.Of(p->Id), now);
+        }
+    }
+
+    /// <summary>The same for the timers of all processors; what becomes ready is p's. True when there was
+    /// something.</summary>
+    private static bool RunAllTimers(Processor* p)
+    {
+        if (EarliestTimer() == TimerNode.Never)
+        {
+            return false;
+        }
+        bool ran = false;
+        long now = Os.NowNs();
+        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        {
+            if (Volatile.Read(ref s_processors[i]->NextTimer) <= now)
+            {
+                ran |= RunDue(p, TimerHeap.Of(i), now);
+            }
+        }
+        return ran;
+    }
+
+    private static bool RunDue(Processor* p, TimerHeap heap, long now)
+    {
+        bool ran = false;
+        while (heap.TakeDue(now, out Goroutine* sleepers, out TimerNode? node))
+        {
+            ran = true;
+            node?.Fire(now);
+            ReadyInOrder(p, sleepers);
+        }
+        return ran;
+    }
+
+    /// <summary>Ready for each of a list, to the end of p's queue.</summary>
+    private static void ReadyInOrder(Processor* p, Goroutine* list)
+    {
+        if (list == null)
+        {
+            return;
+        }
+        while (list != null)
+        {
+            Goroutine* next = list->Link; // Before Push: its queue may link it anew.
+            list->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+            Push(p, list, next: false);
+            list = next;
+        }
+        Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+        WakeProcessor();
+    }
+
+    /// <summary>The earliest time in any heap, or Never.</summary>
+    private static long EarliestTimer()
+    {
+        long earliest = TimerNode.Never;
+        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        {
+            earliest = Math.Min(earliest, Volatile.Read(ref s_processors[i]->NextTimer));
+        }
+        return earliest;
+    }
+
+    /// <summary>Whether a timer is set and nobody keeps time. After a full barrier.</summary>
+    private static bool TimersNeedKeeper() => !Volatile.Read(ref s_keeping) && HasTimers;
+
+    /// <summary>m, which holds no processor, is the keeper, if nobody else is and a processor is idle: it
+    /// sleeps until a timer is due, and takes a processor for it. False when it has none; the caller looks
+    /// again whether a keeper is needed.</summary>
+    private static bool KeepTime(Machine* m)
+    {
+        s_lock.Enter();
+        bool keep = !s_keeping && s_idleProcessorCount > 0;
+        s_keeping |= keep;
+        s_lock.Exit();
+        if (!keep)
+        {
+            return false;
+        }
+        bool due = SleepUntilTimer();
+        s_lock.Enter();
+        Volatile.Write(ref s_keeping, false);
+        Processor* p = due ? PopIdle() : null;
+        s_lock.Exit();
+        if (p == null)
+        {
+            // Somebody may have gone to sleep because of us, with a timer that we have not seen.
+            Interlocked.MemoryBarrier(); // Pairs with the ones in CheckOnceMore and HandOn.
+            return false;
+        }
+        Hold(m, p);
+        m->IsSpinning = true;
+        Interlocked.Increment(ref s_spinning);
+        return true;
+    }
+
+    /// <summary>The keeper's sleep, the one place where a machine waits for the time. True when a timer is
+    /// due; false when there is none any more.</summary>
+    private static bool SleepUntilTimer()
+    {
+        while (true)
+        {
+            int seen = Volatile.Read(ref *s_kicks);
+            long until = EarliestTimer();
+            Volatile.Write(ref s_keptUntil, until);
+            Interlocked.MemoryBarrier(); // Pairs with the one in TimerAdded.
+            if (EarliestTimer() < until)
+            {
+                continue;
+            }
+            if (until == TimerNode.Never || until <= Os.NowNs())
+            {
+                Volatile.Write(ref s_keptUntil, TimerNode.Never);
+                return until != TimerNode.Never;
+            }
+            Os.WaitOnAddressUntil(s_kicks, seen, until);
+        }
+    }
+}

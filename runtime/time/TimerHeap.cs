@@ -1,0 +1,496 @@
+// The timers of one processor: a heap in which each entry has four children, ordered by time.
+//
+//   chunks    [ - - - root ][ 1 2 3 4 ][ 5 6 7 8 ] ...      native memory; an entry is a time and an item
+//   item      a sleeping goroutine: its address; a TimerNode: its slot's number, with the lowest bit set
+//   slots     node, place of its entry                       managed, so that the collector sees the nodes
+//
+// Three places before the root are left free, so that four siblings fill one cache line and are never in two
+// chunks. The heap grows a chunk at a time and nothing is copied: it holds a million sleepers as it holds
+// ten. It does not shrink.
+//
+// Entries are native because a sleeper needs nothing else: its goroutine is a root already. A node could be
+// removed from any place, so it has to know its own: the slot does, and moving an entry costs a store.
+//
+// Every heap may be used by any thread; a processor's is only where its own goroutines' timers go, and the
+// one that it looks at first. The scheduler reads Processor.NextTimer, which follows the root, without the
+// lock.
+//
+// Rejected: entries that refer to the node (each move through the heap would be a write barrier, and growing
+// a large object for the collector); removing stopped timers later, as Go does (a lock of some 100 ns is
+// cheaper than the state machine); a wheel (its ticks wake an idle program).
+// Locks: _lock, a leaf. Nothing is allocated under it.
+
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+internal sealed unsafe class TimerHeap
+{
+    private const int Arity = 4;
+    private const int Offset = 3;
+    private const int EntriesPerChunk = 4096;
+    private const int MaxChunks = 8192;
+    private const int SlotsPerChunk = 256;
+    private const int SleepersAtOnce = 64;
+
+    private static TimerHeap[] s_heaps = null!; // TimerHeap.Initialize
+
+    private readonly Processor* _processor;
+    private readonly Entry** _chunks;
+    private ShortLock _lock;
+    private int _chunkCount;
+    private int _count;
+    private NodeSlot[][] _slots = [];
+    private int _slotChunks;
+    private int _usedSlots;
+    private int _freeSlot = -1;
+
+    private TimerHeap(Processor* processor)
+    {
+        _processor = processor;
+        nint directory = Os.Reserve(MaxChunks * sizeof(nint));
+        Check.Always(directory > 0, "timers: no memory for a heap"u8);
+        _chunks = (Entry**)directory;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Entry
+    {
+        internal long When;
+        internal nint Item;
+    }
+
+    private struct NodeSlot
+    {
+        internal TimerNode? Node;
+
+        /// <summary>Where its entry is; of a free slot, the next free one.</summary>
+        internal int Place;
+    }
+
+    /// <summary>How many entries there are now.</summary>
+    internal int Count => Volatile.Read(ref _count);
+
+    /// <summary>The number of its processor.</summary>
+    internal int Id => _processor->Id;
+
+    private int Capacity => (_chunkCount * EntriesPerChunk) - Offset;
+
+    internal static void Initialize(int most) => s_heaps = new TimerHeap[most];
+
+    /// <summary>Makes the heap of a processor that is new. Not under a ShortLock.</summary>
+    internal static void Create(Processor* p)
+    {
+        p->NextTimer = TimerNode.Never;
+        s_heaps[p->Id] = new TimerHeap(p);
+    }
+
+    internal static TimerHeap Of(int processor) => s_heaps[processor];
+
+    /// <summary>Adds a goroutine that waits, or is about to, with nobody else to wake it. It may run before
+    /// this returns. False when there is no memory. Earlier: the heap's earliest time has changed to this
+    /// one.</summary>
+    internal bool TryAdd(Goroutine* g, long when, out bool earlier)
+    {
+        earlier = false;
+        while (true)
+        {
+            _lock.Enter();
+            if (_count < Capacity)
+            {
+                Insert(when, (nint)g);
+                earlier = Publish();
+                _lock.Exit();
+                return true;
+            }
+            _lock.Exit();
+            if (!Grow())
+            {
+                return false;
+            }
+        }
+    }
+
+    /// <summary>Brings the node's entry in line with its When: whoever changed that calls it, holding no
+    /// lock. A node that is in no heap goes to this one. Returns the heap whose earliest time has become
+    /// earlier, or null. Throws InsufficientMemoryException.</summary>
+    internal TimerHeap? Update(TimerNode node)
+    {
+        // When was written, Heap is read; Claim writes Heap and then reads When. One of the two sees the
+        // other.
+        Interlocked.MemoryBarrier();
+        while (true)
+        {
+            TimerHeap? heap = Volatile.Read(ref node.Heap);
+            if (heap == null)
+            {
+                if (node.When == TimerNode.Never)
+                {
+                    return null;
+                }
+                heap = this;
+            }
+            switch (heap.Align(node))
+            {
+                case Aligned.Earlier:
+                    return heap;
+
+                case Aligned.Done:
+                    return null;
+
+                case Aligned.NoRoom:
+                    if (!heap.Grow())
+                    {
+                        throw new InsufficientMemoryException("No memory for another timer.");
+                    }
+                    heap.GrowSlots();
+                    break;
+
+                default:
+                    break; // It has gone to another heap.
+            }
+        }
+    }
+
+    private enum Aligned
+    {
+        Done,
+        Earlier,
+        NoRoom,
+        Elsewhere,
+    }
+
+    private Aligned Align(TimerNode node)
+    {
+        _lock.Enter();
+        TimerHeap? owner = Interlocked.CompareExchange(ref node.Heap, this, null); // Pairs with Update.
+        Aligned result = Aligned.Done;
+        if (owner != null && owner != this)
+        {
+            result = Aligned.Elsewhere;
+        }
+        else
+        {
+            long when = node.When;
+            if (owner == null)
+            {
+                bool room = _count < Capacity && (_freeSlot >= 0 || _usedSlots < _slotChunks * SlotsPerChunk);
+                if (when == TimerNode.Never || !room)
+                {
+                    Volatile.Write(ref node.Heap, null);
+                    result = when == TimerNode.Never ? Aligned.Done : Aligned.NoRoom;
+                }
+                else
+                {
+                    Insert(when, TakeSlot(node));
+                }
+            }
+            else if (when == TimerNode.Never)
+            {
+                Release(node);
+            }
+            else
+            {
+                Move(SlotAt(node.Slot).Place, when);
+            }
+            if (Publish())
+            {
+                result = Aligned.Earlier;
+            }
+        }
+        _lock.Exit();
+        return result;
+    }
+
+    /// <summary>Takes what is due: a list of goroutines, or one node; not all of it. False when there is
+    /// nothing.</summary>
+    internal bool TakeDue(long now, out Goroutine* sleepers, out TimerNode? node)
+    {
+        sleepers = null;
+        node = null;
+        Goroutine* last = null;
+        _lock.Enter();
+        for (int taken = 0; taken < SleepersAtOnce && _count > 0 && At(0)->When <= now; taken++)
+        {
+            nint item = At(0)->Item;
+            if (IsNode(item))
+            {
+                if (taken == 0)
+                {
+                    node = SlotAt(SlotOf(item)).Node!;
+                    Release(node);
+                }
+                break;
+            }
+            RemoveAt(0);
+            Append(ref sleepers, ref last, (Goroutine*)item);
+        }
+        Publish();
+        _lock.Exit();
+        return sleepers != null || node != null;
+    }
+
+    /// <summary>Moves all to another heap. True when that one's earliest time has become earlier.</summary>
+    internal bool MoveTo(TimerHeap other)
+    {
+        bool earlier = false;
+        while (true)
+        {
+            _lock.Enter();
+            if (_count == 0)
+            {
+                _lock.Exit();
+                return earlier;
+            }
+            Entry entry = *At(_count - 1); // The last: taking it moves nothing.
+            TimerNode? node = null;
+            if (IsNode(entry.Item))
+            {
+                node = SlotAt(SlotOf(entry.Item)).Node!;
+                Release(node);
+            }
+            else
+            {
+                RemoveAt(_count - 1);
+            }
+            Publish();
+            _lock.Exit();
+            if (node != null)
+            {
+                earlier |= other.Update(node) == other;
+                continue;
+            }
+            bool added = other.TryAdd((Goroutine*)entry.Item, entry.When, out bool first);
+            Check.Always(added, "timers: no memory to move a sleeper"u8);
+            earlier |= first;
+        }
+    }
+
+    /// <summary>Fails when the heap is not one. For tests.</summary>
+    internal void CheckInvariants()
+    {
+        _lock.Enter();
+        for (int i = 0; i < _count; i++)
+        {
+            Check.Always(i == 0 || At((i - 1) / Arity)->When <= At(i)->When, "timers: out of order"u8);
+            nint item = At(i)->Item;
+            if (IsNode(item))
+            {
+                NodeSlot slot = SlotAt(SlotOf(item));
+                Check.Always(slot.Place == i, "timers: a slot with the wrong place"u8);
+                Check.Always(slot.Node!.Heap == this, "timers: a node of another heap"u8);
+            }
+        }
+        long first = _count == 0 ? TimerNode.Never : At(0)->When;
+        Check.Always(_processor->NextTimer == first, "timers: the earliest time is wrong"u8);
+        _lock.Exit();
+    }
+
+    private static bool IsNode(nint item) => (item & 1) != 0;
+
+    private static int SlotOf(nint item) => (int)(item >> 1);
+
+    private static void Append(ref Goroutine* first, ref Goroutine* last, Goroutine* g)
+    {
+        g->Link = null;
+        if (last == null)
+        {
+            first = g;
+        }
+        else
+        {
+            last->Link = g;
+        }
+        last = g;
+    }
+
+    // What follows is under the lock, except Grow and GrowSlots.
+
+    private Entry* At(int place)
+    {
+        int at = place + Offset;
+        return _chunks[at / EntriesPerChunk] + (at % EntriesPerChunk);
+    }
+
+    private ref NodeSlot SlotAt(int slot) => ref _slots[slot / SlotsPerChunk][slot % SlotsPerChunk];
+
+    /// <summary>True when the earliest time has become earlier.</summary>
+    private bool Publish()
+    {
+        long first = _count == 0 ? TimerNode.Never : At(0)->When;
+        long before = _processor->NextTimer;
+        if (first != before)
+        {
+            Volatile.Write(ref _processor->NextTimer, first);
+        }
+        return first < before;
+    }
+
+    private void Insert(long when, nint item)
+    {
+        Volatile.Write(ref _count, _count + 1);
+        Rise(_count - 1, when, item);
+    }
+
+    private void RemoveAt(int place)
+    {
+        Check.Debug(place < _count, "timers: no such place"u8);
+        Volatile.Write(ref _count, _count - 1);
+        if (place == _count)
+        {
+            return;
+        }
+        Entry last = *At(_count);
+        Put(place, last.When, last.Item);
+        Move(place, last.When);
+    }
+
+    /// <summary>Gives the entry at this place another time.</summary>
+    private void Move(int place, long when)
+    {
+        nint item = At(place)->Item;
+        if (place > 0 && when < At((place - 1) / Arity)->When)
+        {
+            Rise(place, when, item);
+        }
+        else
+        {
+            Sink(place, when, item);
+        }
+    }
+
+    private void Rise(int place, long when, nint item)
+    {
+        while (place > 0)
+        {
+            int parent = (place - 1) / Arity;
+            Entry* above = At(parent);
+            if (above->When <= when)
+            {
+                break;
+            }
+            Put(place, above->When, above->Item);
+            place = parent;
+        }
+        Put(place, when, item);
+    }
+
+    private void Sink(int place, long when, nint item)
+    {
+        while (true)
+        {
+            int child = (place * Arity) + 1;
+            if (child >= _count)
+            {
+                break;
+            }
+            Entry* children = At(child); // All in one chunk.
+            int count = Math.Min(Arity, _count - child);
+            int least = 0;
+            for (int i = 1; i < count; i++)
+            {
+                if (children[i].When < children[least].When)
+                {
+                    least = i;
+                }
+            }
+            if (children[least].When >= when)
+            {
+                break;
+            }
+            Put(place, children[least].When, children[least].Item);
+            place = child + least;
+        }
+        Put(place, when, item);
+    }
+
+    private void Put(int place, long when, nint item)
+    {
+        Entry* entry = At(place);
+        entry->When = when;
+        entry->Item = item;
+        if (IsNode(item))
+        {
+            SlotAt(SlotOf(item)).Place = place;
+        }
+    }
+
+    private nint TakeSlot(TimerNode node)
+    {
+        int slot = _freeSlot;
+        if (slot >= 0)
+        {
+            _freeSlot = SlotAt(slot).Place;
+        }
+        else
+        {
+            slot = _usedSlots++;
+        }
+        SlotAt(slot).Node = node;
+        node.Slot = slot;
+        return ((nint)slot << 1) | 1;
+    }
+
+    /// <summary>Takes the node's entry out, and the node is in no heap.</summary>
+    private void Release(TimerNode node)
+    {
+        ref NodeSlot slot = ref SlotAt(node.Slot);
+        RemoveAt(slot.Place);
+        slot.Node = null;
+        slot.Place = _freeSlot;
+        _freeSlot = node.Slot;
+        Volatile.Write(ref node.Heap, null);
+    }
+
+    private bool Grow()
+    {
+        int chunks = Volatile.Read(ref _chunkCount);
+        if (Volatile.Read(ref _count) < (chunks * EntriesPerChunk) - Offset)
+        {
+            return true; // Only slots are missing, or another was faster.
+        }
+        nint bytes = EntriesPerChunk * (nint)sizeof(Entry);
+        nint chunk = chunks < MaxChunks ? Os.Reserve(bytes) : -1;
+        if (chunk <= 0)
+        {
+            return false;
+        }
+        _lock.Enter();
+        bool installed = _chunkCount == chunks;
+        if (installed)
+        {
+            _chunks[chunks] = (Entry*)chunk;
+            _chunkCount = chunks + 1;
+        }
+        _lock.Exit();
+        if (!installed)
+        {
+            _ = Os.Release(chunk, bytes);
+        }
+        return true;
+    }
+
+    private void GrowSlots()
+    {
+        int chunks = Volatile.Read(ref _slotChunks);
+        if (Volatile.Read(ref _freeSlot) >= 0 || Volatile.Read(ref _usedSlots) < chunks * SlotsPerChunk)
+        {
+            return;
+        }
+        NodeSlot[] chunk = new NodeSlot[SlotsPerChunk];
+        NodeSlot[][] table = Volatile.Read(ref _slots);
+        NodeSlot[][]? larger = chunks < table.Length ? null : new NodeSlot[Math.Max(4, chunks * 2)][];
+        _lock.Enter();
+        if (_slotChunks == chunks && _slots == table)
+        {
+            if (larger != null)
+            {
+                Array.Copy(table, larger, chunks);
+                _slots = larger;
+            }
+            _slots[chunks] = chunk;
+            _slotChunks = chunks + 1;
+        }
+        _lock.Exit();
+    }
+}
