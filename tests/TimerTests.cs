@@ -222,21 +222,6 @@ internal sealed class TimerTests(int procs)
     }
 
     [Test]
-    public async Task TimersFireInTheOrderOfTheirTimes()
-    {
-        string? failure = Crew.Run(procs, crew =>
-        {
-            int[] delays = [40, 10, 50, 20, 30];
-            Chan<DateTimeOffset>[] channels = [.. delays.Select(d => Time.After(Ms(10 + d)))];
-            DateTimeOffset[] times = [.. channels.Select(c => c.Receive())];
-            Array.Sort(delays, times);
-            crew.Expect(times.SequenceEqual(times.Order()), "out of order: " + string.Join(", ", times));
-        });
-
-        await Assert.That(failure).IsNull();
-    }
-
-    [Test]
     public async Task ManyTimersSetMovedAndStoppedLeaveAProperHeap()
     {
         long before = 0;

@@ -166,7 +166,8 @@ public static unsafe partial class Go
 
     /// <summary>
     /// Waits for at least that long. A goroutine parks, at no cost but its entry in a heap; any other thread
-    /// blocks, for whole milliseconds. Zero or less only lets others run, as <see cref="Yield"/> does. Go: time.Sleep.
+    /// blocks, for whole milliseconds. Zero or less only lets others run, as <see cref="Yield"/> does. Go:
+    /// time.Sleep.
     /// </summary>
     /// <param name="duration">The time, measured by the monotonic clock; more than 292 years is that
     /// long.</param>
@@ -196,7 +197,7 @@ public static unsafe partial class Go
         {
             Thread.Sleep(most);
         }
-        Thread.Sleep((int)Math.Ceiling(duration.TotalMilliseconds)); // It would cut off the fraction.
+        Thread.Sleep((int)Math.Ceiling(duration.TotalMilliseconds)); // Fractions would be cut off.
     }
 
     /// <summary>

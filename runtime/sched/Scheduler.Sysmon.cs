@@ -19,6 +19,7 @@ internal static unsafe partial class Scheduler
     private const int RoundsBeforeLonger = 50;
     private const long SliceNs = 10_000_000;
     private const long AskAgainNs = 1_000_000;
+    private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
 
     private static int* s_sysmonAsleep;
     private static long s_nextSliceEnd;
@@ -130,7 +131,7 @@ internal static unsafe partial class Scheduler
                 continue;
             }
             uint count = Volatile.Read(ref m->NativeCount);
-            bool timerDue = Volatile.Read(ref p->NextTimer) <= now;
+            bool timerDue = Volatile.Read(ref p->NextTimer) <= now - TimerGraceNs;
             if (timerDue)
             {
                 p->RoundsToGlobal = 0; // The next switch goes to the loop, which runs timers.
