@@ -4,7 +4,7 @@
 // Go knows all of a program's threads; here any thread of .NET's may be about to send on a channel. So sysmon,
 // asleep because all processors are idle, looks now and then, and reports only if
 //
-//   all machines sleep                       none is in native code
+//   all machines sleep                       none is in native code, and no timer is set
 //   every other thread waits in Weft         or is one of the runtime's own, known by its name
 //   no processor was taken meanwhile         the two looks belong together
 //
@@ -57,7 +57,7 @@ internal static unsafe partial class Scheduler
             && s_idleProcessorCount == s_maxProcessors && s_globalCount == 0
             && s_idleMachineCount + Volatile.Read(ref s_lockedAsleep) == Volatile.Read(ref s_machineCount);
         s_lock.Exit();
-        return asleep && LiveCount > 0;
+        return asleep && LiveCount > 0 && !HasTimers;
     }
 
     /// <summary>Threads that might wake a goroutine.</summary>

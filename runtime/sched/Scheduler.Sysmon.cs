@@ -1,7 +1,7 @@
 // Sysmon: a thread without a processor that looks after the others'. Go: sysmon.
 //
 //   20 us, and after a millisecond without anything to do twice as long each time, up to 10 ms, but not past
-//   the end of a time slice
+//   the end of a time slice, nor past a timer of a processor that does not switch
 //   all processors idle: asleep until one is taken. An idle program uses no CPU.
 //
 // It takes processors from machines that have been in one native call since the last look. Where nobody
@@ -22,7 +22,7 @@ internal static unsafe partial class Scheduler
     private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
 
     private static int* s_sysmonAsleep;
-    private static long s_nextSliceEnd;
+    private static long s_nextLook;
 
     /// <summary>The time as of sysmon's last look, in ns: at most a look's distance old while anything runs.
     /// </summary>
@@ -50,7 +50,7 @@ internal static unsafe partial class Scheduler
             {
                 nap = Math.Min(nap * 2, LongestNapNs);
             }
-            Os.Sleep(Math.Min(nap, Math.Max(ShortestNapNs, s_nextSliceEnd - CoarseNow)));
+            Os.Sleep(Math.Min(nap, Math.Max(ShortestNapNs, s_nextLook - CoarseNow)));
             CoarseNow = Os.NowNs();
             TraceIfDue();
             if (SleepWhileAllAreIdle())
@@ -121,7 +121,7 @@ internal static unsafe partial class Scheduler
     private static bool LookAtProcessors(long now)
     {
         bool acted = false;
-        s_nextSliceEnd = long.MaxValue;
+        s_nextLook = long.MaxValue;
         for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
         {
             Processor* p = s_processors[i];
@@ -132,8 +132,10 @@ internal static unsafe partial class Scheduler
             }
             uint count = Volatile.Read(ref m->NativeCount);
             bool timerDue = Volatile.Read(ref p->NextTimer) <= now - TimerGraceNs;
-            if (timerDue)
+            int rounds = Volatile.Read(ref p->RoundsToGlobal);
+            if (timerDue && rounds != 0)
             {
+                p->SeenRounds = p->SeenRounds == rounds ? 0 : p->SeenRounds; // It is not the slice's end.
                 p->RoundsToGlobal = 0; // The next switch goes to the loop, which runs timers.
                 acted = true;
             }
@@ -181,7 +183,11 @@ internal static unsafe partial class Scheduler
         }
         if (now < end || ask)
         {
-            s_nextSliceEnd = Math.Min(s_nextSliceEnd, p->RoundsSince + SliceNs);
+            s_nextLook = Math.Min(s_nextLook, p->RoundsSince + SliceNs);
+        }
+        else if (!wanted)
+        {
+            s_nextLook = Math.Min(s_nextLook, Volatile.Read(ref p->NextTimer) + TimerGraceNs);
         }
         return ask;
     }
