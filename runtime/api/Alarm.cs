@@ -167,7 +167,7 @@ internal sealed class ChanAlarm(TimeProvider? provider) : Alarm(provider)
 
     protected override DateTimeOffset Stamp(TimeProvider provider) => provider.GetUtcNow();
 
-    protected override void Deliver(DateTimeOffset stamp) => _ = C.TrySend(stamp);
+    protected override void Deliver(DateTimeOffset stamp) => _ = C.SendIfOpen(stamp);
 
     protected override bool Discard() => C.TryReceive(out _);
 }

@@ -1,16 +1,21 @@
 // A channel. Three invariants hold whenever the lock is free:
 //
-//   1. At least one of the two wait queues is empty.
+//   1. At least one of the two wait queues is empty, but for a goroutine that selects both ways.
 //   2. A receiver waits only on an empty buffer, a sender only on a full one.
 //   3. After close both queues are empty.
 //
 // An element passes straight between two goroutines when the other side waits: Waiter.Slot is the address
 // of a local of the parked one, whose stack does not move while it is parked. A reference written there
-// is seen by the collector, because parked stacks are roots.
+// is seen by the collector, because parked stacks are roots. The element of a select lies in its case, an
+// object (SelectCase.cs). The queues may hold waiters of selects that have gone on: WaitQueue skips them.
 //
 // The waiter is enqueued under the lock, and the lock is released only once the goroutine has left its
-// stack (Unlock as the commit of Park): nobody can ready it too early.
-// Locks: _lock, a leaf but for the scheduler's.
+// stack (Release as the commit of Park): nobody can ready it too early.
+//
+// TrySend and TryReceive look without the lock first. Closing cannot be undone, so two reads are enough:
+// what is seen empty, and after that not closed, was both at the first read; what is seen open, and after
+// that full, was both at the second, or just before the close: its receivers then get that.
+// Locks: see ChanState.cs.
 
 using System.Collections;
 using System.Runtime.CompilerServices;
@@ -24,33 +29,33 @@ namespace Weft;
 /// receiver while it is empty. Capacity 0 makes each send wait for its receive. Safe for any number of
 /// goroutines and threads at once; waiting goroutines are served in order of arrival. A goroutine that
 /// waits costs no OS thread; a thread that is not a goroutine may wait too, and blocks.
+/// <see cref="Select"/> waits on several.
 /// </summary>
 /// <typeparam name="T">The element.</typeparam>
-public sealed unsafe partial class Chan<T> : IEnumerable<T>, IParkLock
+public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
 {
     private readonly T[] _buffer;
-    private ShortLock _lock;
-    private WaitQueue _senders;
-    private WaitQueue _receivers;
     private int _first;
     private int _count;
-    private bool _closed;
 
     /// <summary>Makes a channel. Go: make(chan T, capacity).</summary>
     /// <param name="capacity">How many elements it holds before a send waits; 0 or more.</param>
     /// <exception cref="ArgumentOutOfRangeException">The capacity is negative.</exception>
     public Chan(int capacity = 0)
+        : base(capacity)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(capacity);
-        Capacity = capacity;
         _buffer = capacity == 0 ? [] : new T[capacity];
     }
 
-    /// <summary>How many elements the channel can hold without a receiver. Go: cap.</summary>
-    public int Capacity { get; }
-
     /// <summary>What ChanExtensions.Count shows.</summary>
     internal int BufferedCount => Volatile.Read(ref _count);
+
+    internal override bool CanSendNow => _closed || !_receivers.IsEmpty || _count < Capacity;
+
+    private bool LooksFull => Capacity == 0 ? _receivers.LooksEmpty : Volatile.Read(ref _count) == Capacity;
+
+    private bool LooksEmpty => Capacity == 0 ? _senders.LooksEmpty : Volatile.Read(ref _count) == 0;
 
     /// <summary>Sends a value; waits while the channel is full. Go: c &lt;- value.</summary>
     /// <param name="value">The element.</param>
@@ -59,30 +64,77 @@ public sealed unsafe partial class Chan<T> : IEnumerable<T>, IParkLock
     public void Send(T value)
     {
         _lock.Enter();
-        if (_closed)
+        Outcome outcome = SendNow(ref value, out Goroutine* receiver);
+        if (outcome == Outcome.Done)
+        {
+            _lock.Exit();
+            if (receiver != null)
+            {
+                Scheduler.Ready(receiver);
+            }
+            return;
+        }
+        if (outcome == Outcome.Closed)
         {
             _lock.Exit();
             ThrowClosed();
-        }
-        Waiter* receiver = _receivers.Dequeue();
-        if (receiver != null)
-        {
-            Unsafe.AsRef<T>(receiver->Slot) = value;
-            receiver->Success = true;
-            _lock.Exit();
-            Scheduler.Ready(receiver->Goroutine);
-            return;
-        }
-        if (_count < Capacity)
-        {
-            Append(value);
-            _lock.Exit();
-            return;
         }
         if (!Wait(ref _senders, ref value, ParkReason.ChanSend))
         {
             ThrowClosed();
         }
+    }
+
+    /// <summary>The same, but stops waiting when the token is cancelled.</summary>
+    /// <param name="value">The element.</param>
+    /// <param name="cancellationToken">Ends the wait. A wait with a token that can be cancelled
+    /// allocates.</param>
+    /// <exception cref="ChannelClosedException">As without a token.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, before the call or while it waited: the
+    /// value was not sent.</exception>
+    public void Send(T value, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (!cancellationToken.CanBeCanceled)
+        {
+            Send(value);
+        }
+        else if (!TrySend(value))
+        {
+            _ = Select.Wait(cancellationToken, new SendCase<T>(this, value));
+        }
+    }
+
+    /// <summary>Sends a value if that needs no waiting: a receiver waits, or the buffer has room. Go: a
+    /// select of one send and a default.</summary>
+    /// <param name="value">The element.</param>
+    /// <returns>False when it was not sent.</returns>
+    /// <exception cref="ChannelClosedException">The channel is closed.</exception>
+    public bool TrySend(T value)
+    {
+        Outcome outcome = SendIfOpen(value);
+        if (outcome == Outcome.Closed)
+        {
+            ThrowClosed();
+        }
+        return outcome == Outcome.Done;
+    }
+
+    /// <summary>TrySend without the exception.</summary>
+    internal Outcome SendIfOpen(T value)
+    {
+        if (!Volatile.Read(ref _closed) && LooksFull)
+        {
+            return Outcome.Waits;
+        }
+        _lock.Enter();
+        Outcome outcome = SendNow(ref value, out Goroutine* receiver);
+        _lock.Exit();
+        if (receiver != null)
+        {
+            Scheduler.Ready(receiver);
+        }
+        return outcome;
     }
 
     /// <summary>Receives a value; waits while the channel is empty. From a channel that is closed and
@@ -106,75 +158,162 @@ public sealed unsafe partial class Chan<T> : IEnumerable<T>, IParkLock
         return received;
     }
 
+    /// <summary>The same, but stops waiting when the token is cancelled.</summary>
+    /// <param name="value">The element, or the default when there is none.</param>
+    /// <param name="cancellationToken">Ends the wait. A wait with a token that can be cancelled
+    /// allocates.</param>
+    /// <returns>False when the channel is closed and drained.</returns>
+    /// <exception cref="OperationCanceledException">Cancelled, before the call or while it waited: nothing
+    /// was received.</exception>
+    public bool Receive(out T value, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (!cancellationToken.CanBeCanceled)
+        {
+            return Receive(out value);
+        }
+        if (TryReceive(out value, out bool isClosed) || isClosed)
+        {
+            return !isClosed;
+        }
+        ReceiveCase<T> receive = new(this);
+        _ = Select.Wait(cancellationToken, receive);
+        value = receive.Value;
+        return receive.Ok;
+    }
+
+    /// <summary>The same; from a channel that is closed and drained it returns the default value.</summary>
+    /// <param name="cancellationToken">Ends the wait. A wait with a token that can be cancelled
+    /// allocates.</param>
+    /// <returns>The element, or the default.</returns>
+    /// <exception cref="OperationCanceledException">Cancelled, before the call or while it waited: nothing
+    /// was received.</exception>
+    public T Receive(CancellationToken cancellationToken)
+    {
+        _ = Receive(out T value, cancellationToken);
+        return value;
+    }
+
+    /// <summary>Receives a value if one is there. Go: a select of one receive and a default.</summary>
+    /// <param name="value">The element, or the default when there is none.</param>
+    /// <returns>False when nothing was received: the channel is empty, or closed and drained.</returns>
+    public bool TryReceive(out T value) => TryReceive(out value, out _);
+
+    /// <summary>The same; says which of the two it is when there is nothing.</summary>
+    /// <param name="value">The element, or the default when there is none.</param>
+    /// <param name="isClosed">True when the channel is closed and drained: nothing will come any more. False
+    /// with an element, and when there is none now.</param>
+    /// <returns>False when nothing was received.</returns>
+    public bool TryReceive(out T value, out bool isClosed)
+    {
+        value = default!;
+        isClosed = false;
+        if (LooksEmpty && !Volatile.Read(ref _closed))
+        {
+            return false;
+        }
+        _lock.Enter();
+        Outcome outcome = ReceiveNow(ref value, out Goroutine* sender);
+        Unlock();
+        if (sender != null)
+        {
+            Scheduler.Ready(sender);
+        }
+        isClosed = outcome == Outcome.Closed;
+        return outcome == Outcome.Done;
+    }
+
     private bool ReceiveInto(ref T element)
     {
         _lock.Enter();
-        if (_count > 0 || !_senders.IsEmpty)
+        Outcome outcome = ReceiveNow(ref element, out Goroutine* sender);
+        if (outcome == Outcome.Waits)
         {
-            return TakeReady(ref element);
+            return Wait(ref _receivers, ref element, ParkReason.ChanReceive);
         }
-        if (_closed)
+        Unlock();
+        if (sender != null)
         {
-            _lock.Exit();
-            return false;
+            Scheduler.Ready(sender);
         }
-        return Wait(ref _receivers, ref element, ParkReason.ChanReceive);
+        return outcome == Outcome.Done;
     }
 
-    /// <summary>Called with the lock held, which it releases, when an element is there.</summary>
-    private bool TakeReady(ref T element)
+    /// <summary>With the lock held. The receiver that got the value, if one waited, is to be readied after
+    /// the lock is released.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal Outcome SendNow(ref T value, out Goroutine* receiver)
     {
+        receiver = null;
+        if (_closed)
+        {
+            return Outcome.Closed;
+        }
+        Waiter* waiter = _receivers.Dequeue();
+        if (waiter != null)
+        {
+            ElementOfReceiver(waiter) = value;
+            waiter->Success = true;
+            receiver = waiter->Goroutine;
+            return Outcome.Done;
+        }
+        if (_count < Capacity)
+        {
+            int at = _first + _count;
+            _buffer[at >= Capacity ? at - Capacity : at] = value;
+            Volatile.Write(ref _count, _count + 1);
+            return Outcome.Done;
+        }
+        return Outcome.Waits;
+    }
+
+    /// <summary>With the lock held. The sender whose value was taken, if one waited, is to be readied after
+    /// the lock is released.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal Outcome ReceiveNow(ref T element, out Goroutine* sender)
+    {
+        sender = null;
         if (_count > 0)
         {
-            element = RemoveFirst();
-            Waiter* refill = _senders.Dequeue();
+            ref T first = ref _buffer[_first];
+            element = first;
+            _first = _first + 1 == Capacity ? 0 : _first + 1;
+            Waiter* refill = DequeueSender();
             if (refill != null)
             {
-                Append(Unsafe.AsRef<T>(refill->Slot));
-                Finish(refill);
-                return true;
+                first = TakeFrom(refill, out sender); // The buffer was full: its end is where it began.
+                return Outcome.Done;
             }
-            _lock.Exit();
-            return true;
+            first = default!;
+            Volatile.Write(ref _count, _count - 1);
+            return Outcome.Done;
         }
-        Waiter* sender = _senders.Dequeue();
-        element = Unsafe.AsRef<T>(sender->Slot);
-        Finish(sender);
-        return true;
-    }
-
-    /// <summary>Closes the channel: receivers drain it and then find it closed; senders fail. Only a
-    /// sender should close. Go: close.</summary>
-    /// <exception cref="ChannelClosedException">It is closed already.</exception>
-    public void Close()
-    {
-        _lock.Enter();
-        if (_closed)
+        Waiter* waiter = DequeueSender();
+        if (waiter != null)
         {
-            _lock.Exit();
-            throw new ChannelClosedException("The channel is closed already.");
+            element = TakeFrom(waiter, out sender);
+            return Outcome.Done;
         }
-        FinishClose();
+        return _closed ? Outcome.Closed : Outcome.Waits;
     }
 
-    /// <summary>Called with the lock held, which it releases.</summary>
-    private void FinishClose()
+    private static T TakeFrom(Waiter* waiter, out Goroutine* sender)
     {
-        _closed = true;
-        Goroutine* list = _receivers.IsEmpty ? _senders.DequeueAll() : _receivers.DequeueAll();
-        _lock.Exit();
-        Scheduler.ReadyAll(list);
+        waiter->Success = true;
+        sender = waiter->Goroutine;
+        return waiter->IsSelect
+            ? Unsafe.As<SendCase<T>>(SelectCase.Of(waiter)).Element
+            : Unsafe.AsRef<T>(waiter->Slot);
     }
 
-    /// <summary>Receives until the channel is closed and drained. Go: for v := range c.</summary>
-    /// <returns>An enumerator; several goroutines may have one each, and share the elements.</returns>
-    public Enumerator GetEnumerator() => new(this);
-
-    IEnumerator<T> IEnumerable<T>.GetEnumerator() => GetEnumerator();
-
-    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
-
-    void IParkLock.Unlock() => _lock.Exit();
+    private static ref T ElementOfReceiver(Waiter* waiter)
+    {
+        if (waiter->IsSelect)
+        {
+            return ref Unsafe.As<ReceiveCase<T>>(SelectCase.Of(waiter)).Element;
+        }
+        return ref Unsafe.AsRef<T>(waiter->Slot);
+    }
 
     /// <summary>Called with the lock held, which it releases. True when a peer took or gave the element;
     /// false when the channel was closed first.</summary>
@@ -188,7 +327,7 @@ public sealed unsafe partial class Chan<T> : IEnumerable<T>, IParkLock
         waiter->Success = false;
         Goroutine.ParkObject(g) = this;
         queue.Enqueue(waiter);
-        Scheduler.Park(g, &ParkLock.Release, null, reason);
+        Scheduler.Park(g, &Release, null, reason);
         bool success = waiter->Success;
         waiter->Slot = null;
         Goroutine.ParkObject(g) = null;
@@ -197,56 +336,21 @@ public sealed unsafe partial class Chan<T> : IEnumerable<T>, IParkLock
         return success;
     }
 
-    /// <summary>Starting the runtime, or taking a stand-in for a thread, can fail: not with the lock
-    /// held.</summary>
-    private Goroutine* EnterWait()
-    {
-        try
-        {
-            return Scheduler.EnterWait();
-        }
-        catch
-        {
-            _lock.Exit();
-            throw;
-        }
-    }
+    /// <summary>Receives until the channel is closed and drained. Go: for v := range c.</summary>
+    /// <returns>An enumerator; several goroutines may have one each, and share the elements.</returns>
+    public Enumerator GetEnumerator() => new(this);
 
-    /// <summary>A sender's element was taken: releases the lock and readies it.</summary>
-    private void Finish(Waiter* sender)
-    {
-        sender->Success = true;
-        _lock.Exit();
-        Scheduler.Ready(sender->Goroutine);
-    }
+    IEnumerator<T> IEnumerable<T>.GetEnumerator() => GetEnumerator();
 
-    private void Append(T value)
-    {
-        int at = _first + _count;
-        at = at >= Capacity ? at - Capacity : at;
-        _buffer[at] = value;
-        Volatile.Write(ref _count, _count + 1);
-    }
-
-    private T RemoveFirst()
-    {
-        T value = _buffer[_first];
-        _buffer[_first] = default!;
-        _first = _first + 1 == Capacity ? 0 : _first + 1;
-        Volatile.Write(ref _count, _count - 1);
-        return value;
-    }
-
-    private static void ThrowClosed() =>
-        throw new ChannelClosedException("The channel is closed: the value was not sent.");
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
     /// <summary>Receives from a channel until it is closed and drained.</summary>
     public struct Enumerator : IEnumerator<T>
     {
-        private readonly Chan<T> _channel;
+        private readonly ReceiveChan<T> _channel;
         private T _current;
 
-        internal Enumerator(Chan<T> channel)
+        internal Enumerator(ReceiveChan<T> channel)
         {
             _channel = channel;
             _current = default!;

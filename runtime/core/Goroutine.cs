@@ -157,6 +157,20 @@ internal unsafe struct Goroutine
     [FieldOffset(0x300)]
     internal Machine* LockedMachine;
 
+    /// <summary>1 once a case of its select is chosen. Whoever changes it from 0, under the lock of the
+    /// queue that it took the waiter from, owns the waiting goroutine.</summary>
+    [FieldOffset(0x700)]
+    internal int SelectDone;
+
+    /// <summary>The waiter of the case that was chosen. Written by the one who set SelectDone.</summary>
+    [FieldOffset(0x708)]
+    internal Waiter* SelectWinner;
+
+    /// <summary>State of the generator for the order in which a select looks. Owner; any value will do,
+    /// also one left by the last goroutine here.</summary>
+    [FieldOffset(0x710)]
+    internal ulong SelectRandom;
+
     internal readonly GoroutineState State => _state;
 
     /// <summary>Only a machine's loop resumes it: it stopped in assembly, which cannot complete the stop of

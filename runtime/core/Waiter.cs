@@ -1,7 +1,11 @@
 // A goroutine's place in a wait queue (Go: sudog). The queue that links it owns it, under that queue's
 // lock. The first few live in the goroutine's control block, which never moves, so that waiting
 // allocates nothing. Slot may point into the goroutine's stack: growth moves it along.
+//
+// A goroutine that selects waits in several queues at once. Who takes one of its waiters off a queue owns
+// it only after winning Goroutine.SelectDone; the losers are dropped, as if they had never been there.
 
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Weft.Runtime;
@@ -32,8 +36,12 @@ internal unsafe struct Waiter
     internal Waiter* Next;
     internal Waiter* Previous;
 
-    /// <summary>Where the element is, or goes.</summary>
+    /// <summary>Where the element is, or goes. Not used by a select, whose elements lie in its
+    /// cases.</summary>
     internal void* Slot;
+
+    /// <summary>The place of its case among those of the select.</summary>
+    internal int Index;
 
     /// <summary>Whether a peer took or gave the element; false after a close.</summary>
     internal bool Success;
@@ -43,26 +51,41 @@ internal unsafe struct Waiter
 
     /// <summary>How much it waits for, where that is a number.</summary>
     internal long Amount;
+
+    /// <summary>One of several of a goroutine that selects. Reset by the select, before others use the
+    /// waiter.</summary>
+    internal bool IsSelect;
+
+    /// <summary>Only wants to know that it would be its turn: it neither gives nor takes. Reset by the
+    /// select.</summary>
+    internal bool IsProbe;
+
+    /// <summary>In a queue. Guarded by the queue's lock.</summary>
+    internal bool IsQueued;
 }
 
 /// <summary>First in, first out. Guarded by the lock of whoever holds it.</summary>
 internal unsafe struct WaitQueue
 {
-    private Waiter* _head;
+    private nint _head;
     private Waiter* _tail;
 
-    internal readonly bool IsEmpty => _head == null;
+    internal readonly bool IsEmpty => _head == 0;
+
+    /// <summary>The same for who does not hold the lock: true at some moment.</summary>
+    internal readonly bool LooksEmpty => Volatile.Read(in _head) == 0;
 
     /// <summary>The longest waiting, who stays in the queue; null when none waits.</summary>
-    internal readonly Waiter* First => _head;
+    internal readonly Waiter* First => (Waiter*)_head;
 
     internal void Enqueue(Waiter* waiter)
     {
         waiter->Next = null;
         waiter->Previous = _tail;
+        waiter->IsQueued = true;
         if (_tail == null)
         {
-            _head = waiter;
+            _head = (nint)waiter;
         }
         else
         {
@@ -74,62 +97,88 @@ internal unsafe struct WaitQueue
     /// <summary>Puts one that has waited before in front of all others.</summary>
     internal void EnqueueFirst(Waiter* waiter)
     {
-        waiter->Next = _head;
+        Waiter* first = (Waiter*)_head;
+        waiter->Next = first;
         waiter->Previous = null;
-        if (_head == null)
+        waiter->IsQueued = true;
+        if (first == null)
         {
             _tail = waiter;
         }
         else
         {
-            _head->Previous = waiter;
+            first->Previous = waiter;
         }
-        _head = waiter;
+        _head = (nint)waiter;
+    }
+
+    /// <summary>Takes the longest waiting; null when none waits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal Waiter* Dequeue()
+    {
+        Waiter* waiter = (Waiter*)_head;
+        if (waiter == null)
+        {
+            return null;
+        }
+        Remove(waiter);
+        return waiter->IsSelect ? FirstToWin(waiter) : waiter;
+    }
+
+    /// <summary>Takes it out, if nobody has.</summary>
+    internal void RemoveIfQueued(Waiter* waiter)
+    {
+        if (waiter->IsQueued)
+        {
+            Remove(waiter);
+        }
     }
 
     /// <summary>Takes one out of turn. It is in this queue.</summary>
     internal void Remove(Waiter* waiter)
     {
-        if (waiter->Previous == null)
+        Check.Debug(waiter->IsQueued, "queue: a waiter that is not in it"u8);
+        Waiter* next = waiter->Next;
+        Waiter* previous = waiter->Previous;
+        if (previous == null)
         {
-            Check.Debug(_head == waiter, "wait queue: removed from another queue"u8);
-            _head = waiter->Next;
+            _head = (nint)next;
         }
         else
         {
-            waiter->Previous->Next = waiter->Next;
+            previous->Next = next;
         }
-        if (waiter->Next == null)
+        if (next == null)
         {
-            Check.Debug(_tail == waiter, "wait queue: removed from another queue"u8);
-            _tail = waiter->Previous;
+            _tail = previous;
         }
         else
         {
-            waiter->Next->Previous = waiter->Previous;
+            next->Previous = previous;
         }
-        waiter->Next = null;
-        waiter->Previous = null;
+        waiter->IsQueued = false;
     }
 
-    /// <summary>Takes the longest waiting; null when none waits.</summary>
-    internal Waiter* Dequeue()
+    /// <summary>The waiter of a select, just taken, if no other case of it was chosen yet; else the first
+    /// behind it that still waits.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private Waiter* FirstToWin(Waiter* waiter)
     {
-        Waiter* waiter = _head;
-        if (waiter == null)
+        while (waiter->IsSelect)
         {
-            return null;
+            Goroutine* g = waiter->Goroutine;
+            if (Interlocked.CompareExchange(ref g->SelectDone, 1, 0) == 0)
+            {
+                g->SelectWinner = waiter;
+                return waiter;
+            }
+            waiter = (Waiter*)_head;
+            if (waiter == null)
+            {
+                return null;
+            }
+            Remove(waiter);
         }
-        _head = waiter->Next;
-        if (_head == null)
-        {
-            _tail = null;
-        }
-        else
-        {
-            _head->Previous = null;
-        }
-        waiter->Next = null;
         return waiter;
     }
 

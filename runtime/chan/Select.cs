@@ -1,0 +1,191 @@
+// The select statement. In passes, as Go's selectgo:
+//
+//   1. lock all channels; look at the cases in random order; do the first that is ready
+//   2. else enqueue a waiter on each channel, park, and release all locks once off the stack
+//   3. lock all again; take the waiters that nobody chose out of their queues
+//
+// One wins: whoever takes a waiter off a queue must change Goroutine.SelectDone from 0 (WaitQueue), or drop
+// it. Only the winner touches the case and readies the goroutine. Pass 3 needs all the locks, so it cannot
+// begin before the commit has released the last: until then nothing that the commit reads changes.
+//
+// A wait with a CancellationToken is one more case, on a channel of its own that cancelling closes. So it
+// takes part in the same race; a callback that comes late closes a channel that nobody knows any more.
+//
+// Rejected: locking the channels one by one. The choice would not be fair among what is ready at one time,
+// and a default could be taken although at every time some case was ready.
+// Rejected: cancelling through SelectDone itself. A late callback would end the goroutine's next select.
+// Locks: those of all channels, in the order of Chan.Id.
+
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
+using System.Threading.Channels;
+using Weft.Runtime;
+
+namespace Weft;
+
+/// <summary>
+/// Waits on several channels at once and does one operation: the select statement of Go. If several are
+/// ready one is chosen at random, each with the same probability. A case that is null, or whose channel
+/// is null, is never ready, but keeps its number. A timeout is a case on a channel that a timer sends to. A
+/// goroutine parks while it waits; any other thread blocks.
+/// <code>
+/// ReceiveCase&lt;Job&gt; job = jobs.ReceiveCase();
+/// SendCase&lt;int&gt; report = reports.SendCase();
+/// while (true)
+/// {
+///     report.Value = done;
+///     switch (Select.Wait(job, report))
+///     {
+///         case 0 when !job.Ok: return;
+///         case 0: Work(job.Value); done++; break;
+///         case 1: break; // Was sent.
+///     }
+/// }
+/// </code>
+/// </summary>
+/// <remarks>Cases are reusable. Up to eight of them allocate nothing, and more allocate for the time of the
+/// call. A goroutine may grow its stack in any call of this class: see <see cref="StackOptions"/>.
+/// </remarks>
+[SuppressMessage("Naming", "CA1716", Justification = "The word of Go; Visual Basic can write [Select].")]
+public static unsafe class Select
+{
+    /// <summary>Waits until one of the cases is ready and does it. Without any case that can become ready it
+    /// never returns.</summary>
+    /// <param name="cases">The cases. Each object at most once.</param>
+    /// <returns>The number of the case that was done: its place in the list, from 0.</returns>
+    /// <exception cref="ChannelClosedException">A case that sends was chosen, but its channel is
+    /// closed.</exception>
+    /// <exception cref="ArgumentException">A case is twice in the list.</exception>
+    /// <exception cref="InvalidOperationException">Another goroutine waits with one of the
+    /// cases.</exception>
+    public static int Wait(params ReadOnlySpan<SelectCase?> cases) => Choose(cases, wait: true);
+
+    /// <summary>The same, but stops waiting when the token is cancelled. A wait with a token that can be
+    /// cancelled allocates.</summary>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <param name="cases">The cases. Each object at most once.</param>
+    /// <returns>The number of the case that was done.</returns>
+    /// <exception cref="OperationCanceledException">Cancelled, before the call or while it waited: no case
+    /// was done.</exception>
+    /// <exception cref="ChannelClosedException">As without a token.</exception>
+    /// <exception cref="ArgumentException">A case is twice in the list.</exception>
+    /// <exception cref="InvalidOperationException">Another goroutine waits with one of the
+    /// cases.</exception>
+    public static int Wait(CancellationToken cancellationToken, params ReadOnlySpan<SelectCase?> cases)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        int index = WaitOrCancel(cases, cancellationToken);
+        return index >= 0 ? index : throw new OperationCanceledException(cancellationToken);
+    }
+
+    /// <summary>Does one of the cases that are ready; does not wait. Go: a select with a default.</summary>
+    /// <param name="cases">The cases. Each object at most once.</param>
+    /// <returns>The number of the case that was done; -1 when none is ready.</returns>
+    /// <exception cref="ChannelClosedException">A case that sends was chosen, but its channel is
+    /// closed.</exception>
+    /// <exception cref="ArgumentException">A case is twice in the list.</exception>
+    /// <exception cref="InvalidOperationException">Another goroutine waits with one of the
+    /// cases.</exception>
+    public static int TryWait(params ReadOnlySpan<SelectCase?> cases) => Choose(cases, wait: false);
+
+    /// <summary>As <see cref="Wait(ReadOnlySpan{SelectCase})"/>, and then calls what the case was made with:
+    /// <c>Select.Run(jobs.ReceiveCase((job, ok) => ...), quit.ReceiveCase((_, _) => ...))</c>.</summary>
+    /// <param name="cases">The cases. Each object at most once.</param>
+    /// <returns>The number of the case that was done.</returns>
+    public static int Run(params ReadOnlySpan<SelectCase?> cases)
+    {
+        int index = Wait(cases);
+        cases[index]!.Invoke();
+        return index;
+    }
+
+    /// <summary>As <see cref="TryWait"/>, and then calls what the case was made with.</summary>
+    /// <param name="cases">The cases. Each object at most once.</param>
+    /// <returns>The number of the case that was done; -1 when none is ready.</returns>
+    public static int TryRun(params ReadOnlySpan<SelectCase?> cases)
+    {
+        int index = TryWait(cases);
+        if (index >= 0)
+        {
+            cases[index]!.Invoke();
+        }
+        return index;
+    }
+
+    /// <summary>Wait, with -1 when the token is cancelled first. Not asked before the cases are.</summary>
+    internal static int WaitOrCancel(ReadOnlySpan<SelectCase?> cases, CancellationToken token)
+    {
+        if (!token.CanBeCanceled)
+        {
+            return Wait(cases);
+        }
+        int index = TryWait(cases);
+        if (index >= 0)
+        {
+            return index;
+        }
+        Chan<bool> cancelled = new();
+        SelectCase?[] all = [.. cases, new ReceiveCase<bool>(cancelled)];
+        CancellationTokenRegistration registration = token.UnsafeRegister(
+            static channel => ((Chan)channel!).Close(), cancelled);
+        try
+        {
+            index = Wait(all);
+        }
+        finally
+        {
+            _ = registration.Unregister(); // Does not wait for a callback that runs now.
+        }
+        return index == cases.Length ? -1 : index;
+    }
+
+    /// <summary>Waits for ever.</summary>
+    internal static void Never()
+    {
+        Goroutine* g = Scheduler.EnterWait();
+        Scheduler.Park(g, null, null, ParkReason.Select);
+        Fatal.Throw("select: a goroutine that waits for ever was readied"u8);
+    }
+
+    private static int Choose(ReadOnlySpan<SelectCase?> cases, bool wait)
+    {
+        const int Few = Goroutine.WaiterCount;
+        int length = cases.Length;
+        Span<int> order = length <= Few ? stackalloc int[2 * Few] : new int[2 * length];
+        Goroutine* g = wait ? Scheduler.EnterWait() : Current.GoroutineOrNull();
+        SelectRound round = new(cases, order[..length], order.Slice(length, length));
+        Outcome outcome = round.Prepare(g);
+        if (outcome == Outcome.Waits && round.Count == 0 && wait)
+        {
+            Never();
+        }
+        else if (outcome == Outcome.Waits && round.Count > 0)
+        {
+            outcome = wait && round.Count > Few ? WithMoreWaiters(ref round, g) : round.Run(g, wait, null);
+        }
+        if (wait)
+        {
+            Scheduler.LeaveWait(g);
+        }
+        switch (outcome)
+        {
+            case Outcome.Closed:
+                Chan.ThrowClosed();
+                break;
+
+            case Outcome.Misused:
+                throw round.IsTwice
+                    ? new ArgumentException("A case is twice in the list of a select.", nameof(cases))
+                    : new InvalidOperationException("Another goroutine waits with a case of this select.");
+        }
+        return round.Chosen;
+    }
+
+    private static Outcome WithMoreWaiters(ref SelectRound round, Goroutine* g)
+    {
+        Waiter* waiters = (Waiter*)NativeMemory.AllocZeroed((nuint)round.Count, (nuint)sizeof(Waiter));
+        Outcome outcome = round.Run(g, wait: true, waiters);
+        NativeMemory.Free(waiters);
+        return outcome;
+    }
+}

@@ -1,0 +1,254 @@
+// One select, while it lasts: the order in which it locks, the order in which it looks, and the passes
+// (Select.cs). It lies on the stack of who selects, which may move; nothing outside points to it.
+
+using System.Runtime.CompilerServices;
+
+namespace Weft.Runtime;
+
+internal unsafe ref struct SelectRound
+{
+    private const int FewToSort = 16;
+
+    private readonly ReadOnlySpan<SelectCase?> _cases;
+
+    /// <summary>Places of the cases that have a channel, shuffled.</summary>
+    private Span<int> _looks;
+
+    /// <summary>The same, by the id of the channel.</summary>
+    private Span<int> _locks;
+
+    internal SelectRound(ReadOnlySpan<SelectCase?> cases, Span<int> looks, Span<int> locks)
+    {
+        _cases = cases;
+        _looks = looks;
+        _locks = locks;
+    }
+
+    /// <summary>How many cases have a channel.</summary>
+    internal readonly int Count => _looks.Length;
+
+    /// <summary>The case that was done, or -1.</summary>
+    internal int Chosen { get; private set; } = -1;
+
+    internal bool IsTwice { get; private set; }
+
+    private readonly SelectCase LockedAs(int place) => _cases[_locks[place]]!;
+
+    /// <summary>Finds both orders. Misused when a case is twice in the list, else Waits. The goroutine may be
+    /// null.</summary>
+    internal Outcome Prepare(Goroutine* g)
+    {
+        Shuffle(g);
+        if (Count <= FewToSort)
+        {
+            SortFew();
+        }
+        else
+        {
+            SortMany();
+        }
+        for (int i = 1; i < Count; i++)
+        {
+            for (int j = i - 1; j >= 0 && LockedAs(j).Channel == LockedAs(i).Channel; j--)
+            {
+                if (LockedAs(j) == LockedAs(i))
+                {
+                    IsTwice = true;
+                    return Outcome.Misused;
+                }
+            }
+        }
+        return Outcome.Waits;
+    }
+
+    /// <summary>Does one of the cases. The waiters are g's own where none are given. Closed: the chosen
+    /// case sends, and its channel is closed.</summary>
+    internal Outcome Run(Goroutine* g, bool wait, Waiter* waiters)
+    {
+        LockAll();
+        Outcome outcome = AttemptEach(out Goroutine* peer);
+        if (outcome == Outcome.Waits && wait)
+        {
+            waiters = waiters != null ? waiters : Goroutine.WaiterAt(g, 0);
+            Goroutine.ParkObject(g) = EnqueueAll(g, waiters);
+            g->SelectDone = 0;
+            Scheduler.Park(g, &ReleaseAll, null, ParkReason.Select);
+            LockAll();
+            outcome = DequeueAll(g, waiters);
+            Goroutine.ParkObject(g) = null;
+        }
+        UnlockAll();
+        if (peer != null)
+        {
+            Scheduler.Ready(peer);
+        }
+        return outcome;
+    }
+
+    /// <summary>Pass 1.</summary>
+    private Outcome AttemptEach(out Goroutine* peer)
+    {
+        peer = null;
+        foreach (int place in _looks)
+        {
+            SelectCase each = _cases[place]!;
+            Outcome outcome = each.IsBusy ? Outcome.Misused : each.Attempt(out peer);
+            if (outcome != Outcome.Waits)
+            {
+                Chosen = outcome == Outcome.Done ? place : -1;
+                return outcome;
+            }
+        }
+        return Outcome.Waits;
+    }
+
+    /// <summary>Pass 2: a waiter on each channel. Returns the first of the cases, linked.</summary>
+    private readonly SelectCase EnqueueAll(Goroutine* g, Waiter* waiters)
+    {
+        SelectCase? next = null;
+        for (int i = Count - 1; i >= 0; i--)
+        {
+            SelectCase each = LockedAs(i);
+            each.Next = next;
+            each.IsBusy = true;
+            next = each;
+            Waiter* waiter = &waiters[i];
+            waiter->Goroutine = g;
+            waiter->Slot = null;
+            waiter->Index = i;
+            waiter->Success = false;
+            waiter->IsSelect = true;
+            each.Enqueue(waiter);
+        }
+        return next!;
+    }
+
+    /// <summary>The commit of pass 2. g may be chosen as soon as the first lock is released, but it then
+    /// waits for the last; g's stack, which it runs on meanwhile, is not touched.</summary>
+    private static bool ReleaseAll(Goroutine* g, void* argument)
+    {
+        SelectCase? each = Unsafe.As<SelectCase?>(Goroutine.ParkObject(g));
+        while (each != null)
+        {
+            SelectCase? next = each.Next; // Before the unlock: g may go on after the last one.
+            if (next == null || next.Channel != each.Channel)
+            {
+                each.Channel!.Unlock();
+            }
+            each = next;
+        }
+        return true;
+    }
+
+    /// <summary>Pass 3.</summary>
+    private Outcome DequeueAll(Goroutine* g, Waiter* waiters)
+    {
+        Outcome outcome = Outcome.Waits;
+        for (int i = 0; i < Count; i++)
+        {
+            SelectCase each = LockedAs(i);
+            Waiter* waiter = &waiters[i];
+            each.Remove(waiter);
+            waiter->IsSelect = false;
+            each.Next = null;
+            each.IsBusy = false;
+            if (waiter == g->SelectWinner)
+            {
+                Chosen = _locks[i];
+                outcome = each.Finish(waiter->Success);
+            }
+        }
+        Check.Always(outcome != Outcome.Waits, "select: readied, but no case was chosen"u8);
+        return outcome;
+    }
+
+    private readonly void LockAll()
+    {
+        Chan? last = null;
+        foreach (int place in _locks)
+        {
+            Chan channel = _cases[place]!.Channel!;
+            if (channel != last)
+            {
+                channel.Lock();
+                last = channel;
+            }
+        }
+    }
+
+    private readonly void UnlockAll()
+    {
+        Chan? last = null;
+        foreach (int place in _locks)
+        {
+            Chan channel = _cases[place]!.Channel!;
+            if (channel != last)
+            {
+                channel.Unlock();
+                last = channel;
+            }
+        }
+    }
+
+    private void Shuffle(Goroutine* g)
+    {
+        int count = 0;
+        for (int i = 0; i < _cases.Length; i++)
+        {
+            if (_cases[i]?.Channel is null)
+            {
+                continue;
+            }
+            int j = (int)Random(g, (uint)++count);
+            _looks[count - 1] = _looks[j];
+            _looks[j] = i;
+        }
+        _looks = _looks[..count];
+        _locks = _locks[..count];
+    }
+
+    private readonly void SortFew()
+    {
+        for (int i = 0; i < Count; i++)
+        {
+            int place = _looks[i];
+            long id = _cases[place]!.Channel!.Id;
+            int j = i;
+            while (j > 0 && LockedAs(j - 1).Channel!.Id > id)
+            {
+                _locks[j] = _locks[j - 1];
+                j--;
+            }
+            _locks[j] = place;
+        }
+    }
+
+    private readonly void SortMany()
+    {
+        long[] ids = new long[Count];
+        for (int i = 0; i < Count; i++)
+        {
+            _locks[i] = _looks[i];
+            ids[i] = LockedAs(i).Channel!.Id;
+        }
+        ids.AsSpan().Sort(_locks);
+    }
+
+    /// <summary>At least 0, below the bound. The generator is SplitMix64; each goroutine has its own, so
+    /// that nobody shares a word.</summary>
+    private static uint Random(Goroutine* g, uint bound)
+    {
+        if (g == null)
+        {
+            return (uint)System.Random.Shared.Next((int)bound);
+        }
+        if (g->SelectRandom == 0)
+        {
+            g->SelectRandom = (ulong)(nint)g;
+        }
+        ulong z = g->SelectRandom += 0x9e3779b97f4a7c15;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+        return (uint)(((z >> 32) * bound) >> 32);
+    }
+}
