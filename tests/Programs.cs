@@ -34,6 +34,7 @@ internal static class Programs
         Register("sleepers", SleepTests.Sleepers);
         Register("too-many-threads", BlockingTests.TooManyThreads);
         Register("signal-storm", PreemptionTests.SignalStorm);
+        Register("select-never", SelectTests.Never);
         Register("million", SchedulerTests.Million);
         Register("sleeper", PreemptionTests.Sleeper);
         Register("balance", PreemptionTests.BalanceRuns);
