@@ -27,11 +27,15 @@ public static class ChanExtensions
         /// <returns>A new case.</returns>
         public ReceiveCase<T> ReceiveCase(Action<T, bool>? then = null) => new(channel, then);
 
+        /// <summary>A case of a select that sends here; its Value is to be set.</summary>
+        /// <returns>A new case.</returns>
+        public SendCase<T> SendCase() => new(channel);
+
         /// <summary>A case of a select that sends here.</summary>
         /// <param name="value">The element.</param>
         /// <param name="then">For Select.Run.</param>
         /// <returns>A new case.</returns>
-        public SendCase<T> SendCase(T value = default!, Action? then = null) => new(channel, value, then);
+        public SendCase<T> SendCase(T value, Action? then = null) => new(channel, value, then);
     }
 
     /// <summary>Adds to a sending side.</summary>

@@ -69,11 +69,15 @@ public readonly record struct SendChan<T>
         Channel.Close();
     }
 
+    /// <summary>A case of a select that sends here; its Value is to be set.</summary>
+    /// <returns>A new case.</returns>
+    public SendCase<T> SendCase() => new(this);
+
     /// <summary>A case of a select that sends here.</summary>
     /// <param name="value">The element.</param>
     /// <param name="then">For Select.Run.</param>
     /// <returns>A new case.</returns>
-    public SendCase<T> SendCase(T value = default!, Action? then = null) => new(this, value, then);
+    public SendCase<T> SendCase(T value, Action? then = null) => new(this, value, then);
 }
 
 /// <summary>A channel that can only be received from. Go: &lt;-chan T. A channel converts to it. The default
