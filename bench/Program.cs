@@ -16,6 +16,7 @@ internal static class Program
         .. SwitchBench.Questions,
         .. SpawnBench.Questions,
         .. ChannelBench.Questions,
+        .. SelectBench.Questions,
         .. SkynetNode.Questions,
         .. MemoryBench.Questions,
         .. GcBench.Questions,
