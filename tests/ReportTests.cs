@@ -92,7 +92,7 @@ internal sealed partial class ReportTests
                 _ = Task.Delay(1500).ContinueWith(_ => channel.Send(Alive), TaskScheduler.Default);
                 return channel.Receive();
             case "timer":
-                using (Timer timer = new(_ => channel.Send(Alive), null, 1500, Timeout.Infinite))
+                using (System.Threading.Timer timer = new(_ => channel.Send(Alive), null, 1500, Timeout.Infinite))
                 {
                     return channel.Receive();
                 }

@@ -131,8 +131,8 @@ internal sealed class TimeProviderTests
             _ = Timer.AfterFunc(Ms(3), () => ran.Send(Go.IsGoroutine), time);
             time.Advance(Ms(3));
             crew.Expect(ran.Receive(), "a goroutine");
-            Chan<DateTimeOffset> after = Time.After(Ms(3), time);
-            Chan<DateTimeOffset> tick = Time.Tick(Ms(2), time);
+            ReceiveChan<DateTimeOffset> after = Time.After(Ms(3), time);
+            ReceiveChan<DateTimeOffset> tick = Time.Tick(Ms(2), time);
             time.Advance(Ms(3));
             crew.Equal(after.Count + tick.Count, 2, "After and Tick");
 

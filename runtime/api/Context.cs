@@ -46,9 +46,8 @@ public sealed class Context
     /// <summary>When it is cancelled by itself, or null.</summary>
     public DateTimeOffset? Deadline { get; }
 
-    /// <summary>Closed when the context is cancelled; nothing is ever sent. Do not send to it or close it.
-    /// That of a context that cannot be cancelled stays open.</summary>
-    public Chan<Unit> Done => _scope?.Done ?? Never();
+    /// <summary>Closed when the context is cancelled; nothing is ever sent. That of a context that cannot be cancelled stays open.</summary>
+    public ReceiveChan<Unit> Done => _scope?.Done ?? Never();
 
     /// <summary>Why <see cref="Done"/> is closed: an OperationCanceledException (Go: Canceled) or a
     /// TimeoutException (Go: DeadlineExceeded). Null while it is open. It is one object for all: wrap it

@@ -26,7 +26,7 @@ public sealed class Ticker
     }
 
     /// <summary>Where the ticks go, in UTC. It holds one and is never closed.</summary>
-    public Chan<DateTimeOffset> C => _alarm.C;
+    public ReceiveChan<DateTimeOffset> C => _alarm.C;
 
     /// <summary>Ends the ticks. After it returns none is received. Does not close the channel.</summary>
     public void Stop() => _ = _alarm.Clear();

@@ -13,7 +13,7 @@ public static class Time
     /// <returns>The channel. It holds one value and is never closed; it is kept alive until then, so use a
     /// <see cref="Timer"/> for long times that are often given up.</returns>
     /// <exception cref="InsufficientMemoryException">No memory for another timer.</exception>
-    public static Chan<DateTimeOffset> After(TimeSpan delay, TimeProvider? timeProvider = null)
+    public static ReceiveChan<DateTimeOffset> After(TimeSpan delay, TimeProvider? timeProvider = null)
     {
         ChanAlarm alarm = new(timeProvider);
         _ = alarm.Set(delay);
@@ -26,6 +26,6 @@ public static class Time
     /// <returns>The channel.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The period is zero or less.</exception>
     /// <exception cref="InsufficientMemoryException">No memory for another timer.</exception>
-    public static Chan<DateTimeOffset> Tick(TimeSpan period, TimeProvider? timeProvider = null) =>
+    public static ReceiveChan<DateTimeOffset> Tick(TimeSpan period, TimeProvider? timeProvider = null) =>
         new Ticker(period, timeProvider).C;
 }

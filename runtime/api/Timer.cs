@@ -33,7 +33,7 @@ public sealed class Timer
 
     /// <summary>Where the time is sent to, in UTC. It holds one value and is never closed.</summary>
     /// <exception cref="InvalidOperationException">The timer runs a function instead.</exception>
-    public Chan<DateTimeOffset> C => _c ?? throw new InvalidOperationException(
+    public ReceiveChan<DateTimeOffset> C => _c ?? throw new InvalidOperationException(
         "Timer.C: the timer was made by AfterFunc and has no channel.");
 
     /// <summary>Makes a timer that runs a function in a new goroutine, once. Go: time.AfterFunc.</summary>
