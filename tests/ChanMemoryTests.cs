@@ -107,6 +107,7 @@ internal sealed class ChanMemoryTests(int procs)
                 for (int i = 0; !Volatile.Read(ref stop); i++)
                 {
                     GC.Collect(i % 3, GCCollectionMode.Forced, blocking: true, compacting: true);
+                    Thread.Sleep(1); // Without a pause the world stands still nearly all the time.
                 }
             });
             for (int i = 0; i < 2 * Pairs; i++)

@@ -191,6 +191,7 @@ internal sealed class SelectMemoryTests(int procs)
                 for (int i = 0; !Volatile.Read(ref stop); i++)
                 {
                     GC.Collect(i % 3, GCCollectionMode.Forced, blocking: true, compacting: true);
+                    Thread.Sleep(1); // Without a pause the world stands still nearly all the time.
                 }
             });
             for (int round = 0; round < 25 && !crew.Failed; round++)
@@ -338,16 +339,18 @@ internal sealed class SelectMemoryTests(int procs)
             long before = GC.GetTotalMemory(forceFullCollection: true);
             long resident = Environment.WorkingSet;
             long managed = long.MaxValue;
-            for (int i = 0; i < 3; i++)
+            for (int i = 0; i < 4; i++)
             {
                 Send();
-                // The least: an old word on a stack may keep something once.
-                managed = Math.Min(managed, GC.GetTotalMemory(forceFullCollection: true) - before);
+                // The least of the steps: a leak grows in each, what an old word keeps alive in one.
+                long after = GC.GetTotalMemory(forceFullCollection: true);
+                managed = Math.Min(managed, after - before);
+                before = after;
             }
             resident = Environment.WorkingSet - resident;
             there.Close();
-            crew.Expect(managed < 1_000_000, $"{managed} bytes of the heap more");
-            crew.Expect(resident < 30_000_000, $"{resident} resident bytes more; {3 * Rounds * 61L * 64} used");
+            crew.Expect(managed < 100_000, $"{managed} bytes of the heap more");
+            crew.Expect(resident < 30_000_000, $"{resident} resident bytes more; {4 * Rounds * 61L * 64} used");
         });
 
         await Assert.That(failure).IsNull();

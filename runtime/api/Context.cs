@@ -46,7 +46,8 @@ public sealed class Context
     /// <summary>When it is cancelled by itself, or null.</summary>
     public DateTimeOffset? Deadline { get; }
 
-    /// <summary>Closed when the context is cancelled; nothing is ever sent. That of a context that cannot be cancelled stays open.</summary>
+    /// <summary>Closed when the context is cancelled; nothing is ever sent. That of a context that
+    /// cannot be cancelled stays open.</summary>
     public ReceiveChan<Unit> Done => _scope?.Done ?? Never();
 
     /// <summary>Why <see cref="Done"/> is closed: an OperationCanceledException (Go: Canceled) or a

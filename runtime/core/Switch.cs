@@ -74,7 +74,8 @@ internal static unsafe class Switch
     [RuntimeImport("*", "weft_critical")]
     internal static extern int Critical();
 
-    /// <summary>Lets a collection that wants this thread stopped have it.</summary>
+    /// <summary>Lets a collection that wants this thread stopped have it. Never the last call of a method:
+    /// HACKING.md, trap x.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "RhpGcPoll")]
     internal static extern void PollForCollection();

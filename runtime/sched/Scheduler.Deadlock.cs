@@ -1,8 +1,8 @@
 // The report of a deadlock: goroutines exist, none can run, and nothing is left that could wake one. Go:
 // checkdead, "all goroutines are asleep".
 //
-// Go knows all of a program's threads; here any thread of .NET's may be about to send on a channel. So sysmon,
-// asleep because all processors are idle, looks now and then, and reports only if
+// Go knows all of a program's threads; here any thread of .NET's may be about to send on a channel. So
+// sysmon, asleep because all processors are idle, looks now and then, and reports only if
 //
 //   all machines sleep                       none is in native code, and no timer is set
 //   every other thread waits in Weft         or is one of the runtime's own, known by its name

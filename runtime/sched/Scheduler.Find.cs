@@ -8,8 +8,8 @@ internal static unsafe partial class Scheduler
 {
     private const int StealPasses = 4;
 
-    /// <summary>On m's system stack. Returns with a processor held, perhaps another; null when m, asleep for a
-    /// long time, has to end.</summary>
+    /// <summary>On m's system stack. Returns with a processor held, perhaps another; null when m, asleep for
+    /// a long time, has to end.</summary>
     private static Goroutine* FindRunnable(Machine* m)
     {
         while (true)

@@ -25,13 +25,14 @@ internal static unsafe partial class Scheduler
         return may;
     }
 
-    /// <summary>One turn, about a microsecond.</summary>
+    /// <summary>One turn, some microseconds. It does not poll for a collection: as its last call that would
+    /// be a jump, and the poll would take our hijacked return address for its caller (HACKING.md, trap
+    /// x).</summary>
     internal static void Spin()
     {
         for (int i = 0; i < SpinPauses; i++)
         {
             Switch.Pause();
         }
-        Switch.PollForCollection();
     }
 }

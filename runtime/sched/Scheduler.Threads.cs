@@ -136,7 +136,7 @@ internal static unsafe partial class Scheduler
         return true;
     }
 
-    /// <summary>Takes m off the list of idle machines; false if somebody has, or is about to wake it.</summary>
+    /// <summary>Takes m off the list of idle machines; false if somebody has, to wake it.</summary>
     private static bool RemoveIdle(Machine* m)
     {
         s_lock.Enter();
