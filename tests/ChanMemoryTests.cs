@@ -102,14 +102,7 @@ internal sealed class ChanMemoryTests(int procs)
         {
             bool stop = false;
             WaitGroup working = new();
-            crew.Thread(() =>
-            {
-                for (int i = 0; !Volatile.Read(ref stop); i++)
-                {
-                    GC.Collect(i % 3, GCCollectionMode.Forced, blocking: true, compacting: true);
-                    Thread.Sleep(1); // Without a pause the world stands still nearly all the time.
-                }
-            });
+            crew.CollectUntil(() => Volatile.Read(ref stop));
             for (int i = 0; i < 2 * Pairs; i++)
             {
                 bool threadSends = i % 2 == 0;

@@ -17,15 +17,7 @@ internal sealed class LockProgramTests(int procs)
         string? failure = Crew.Run(procs, crew =>
         {
             bool stop = false;
-            crew.Thread(() =>
-            {
-                for (int i = 0; !Volatile.Read(ref stop); i++)
-                {
-                    GC.Collect(i % 3, GCCollectionMode.Forced, blocking: true, compacting: true);
-                    Thread.Sleep(1); // Without a pause the world stands still nearly all the time.
-                    Thread.Sleep(1);
-                }
-            });
+            crew.CollectUntil(() => Volatile.Read(ref stop));
             for (int seed = 1; seed <= Programs && !crew.Failed; seed++)
             {
                 using RandomProgram program = new(crew, (seed * 10) + procs);

@@ -186,14 +186,7 @@ internal sealed class SelectMemoryTests(int procs)
         string? failure = Crew.Run(procs, crew =>
         {
             bool stop = false;
-            crew.Thread(() =>
-            {
-                for (int i = 0; !Volatile.Read(ref stop); i++)
-                {
-                    GC.Collect(i % 3, GCCollectionMode.Forced, blocking: true, compacting: true);
-                    Thread.Sleep(1); // Without a pause the world stands still nearly all the time.
-                }
-            });
+            crew.CollectUntil(() => Volatile.Read(ref stop));
             for (int round = 0; round < 25 && !crew.Failed; round++)
             {
                 CloseRace(crew, round, capacity);

@@ -285,13 +285,7 @@ internal sealed class SleepTests
         string? failure = Crew.Run(procs, crew =>
         {
             bool stop = false;
-            crew.Thread(() =>
-            {
-                while (!Volatile.Read(ref stop))
-                {
-                    GC.Collect(Random.Shared.Next(3));
-                }
-            });
+            crew.CollectUntil(() => Volatile.Read(ref stop));
             WaitGroup done = new();
             for (int i = 0; i < 200; i++)
             {
