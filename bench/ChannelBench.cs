@@ -52,11 +52,14 @@ internal static class ChannelBench
         return time / PingPongs;
     }
 
-    private static double Stream(int pairs)
+    private static double Stream(int pairs) => Stream(pairs, Capacity, Messages);
+
+    /// <summary>That many send, and as many receive, through one channel.</summary>
+    internal static double Stream(int pairs, int capacity, int messages)
     {
-        Chan<int> channel = new(Capacity);
+        Chan<int> channel = new(capacity);
         long received = 0;
-        int each = Messages / pairs;
+        int each = messages / pairs;
         List<Action> functions = [];
         for (int pair = 0; pair < pairs; pair++)
         {
@@ -78,8 +81,8 @@ internal static class ChannelBench
             });
         }
         double time = Drive.Time([.. functions]);
-        Drive.Check(received == Messages, "messages lost");
-        return time / Messages;
+        Drive.Check(received == messages, "messages lost");
+        return time / messages;
     }
 
     /// <summary>The token is the number of hops left. Making and ending the ring is not

@@ -80,35 +80,7 @@ internal static class SelectBench
         return time / Messages;
     }
 
-    private static double Unbuffered(int pairs)
-    {
-        Chan<int> channel = new();
-        long received = 0;
-        int each = Messages / pairs;
-        List<Action> functions = [];
-        for (int pair = 0; pair < pairs; pair++)
-        {
-            functions.Add(() =>
-            {
-                for (int i = 0; i < each; i++)
-                {
-                    channel.Send(1);
-                }
-            });
-            functions.Add(() =>
-            {
-                long sum = 0;
-                for (int i = 0; i < each; i++)
-                {
-                    sum += channel.Receive();
-                }
-                Interlocked.Add(ref received, sum);
-            });
-        }
-        double time = Drive.Time([.. functions]);
-        Drive.Check(received == Messages, "messages lost");
-        return time / Messages;
-    }
+    private static double Unbuffered(int pairs) => ChannelBench.Stream(pairs, capacity: 0, Messages);
 
     /// <summary>.NET has no unbuffered channel: the nearest is one that holds one element.</summary>
     private static double Tasks(int processors, int pairs)

@@ -395,19 +395,7 @@ internal sealed class StackTests
         await Assert.That(wrong).IsEqualTo(0);
     }
 
-    private static unsafe bool SortsRight(int seed)
-    {
-        int[] numbers = [.. Enumerable.Range(0, 200).Select(n => (n * 7919 + seed) % 1009)];
-        fixed (int* first = numbers)
-        {
-            QuickSort(first, (nuint)numbers.Length, sizeof(int), &Compare);
-        }
-        return numbers.Zip(numbers.Skip(1)).All(pair => pair.First <= pair.Second);
-    }
-
-    [DllImport("libc", EntryPoint = "qsort")]
-    private static extern unsafe void QuickSort(
-        void* first, nuint count, nuint size, delegate* unmanaged<int*, int*, int> compare);
+    private static unsafe bool SortsRight(int seed) => NativeSort.SortsRight(seed, &Compare);
 
     [UnmanagedCallersOnly]
     private static unsafe int Compare(int* a, int* b)

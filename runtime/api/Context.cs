@@ -24,7 +24,6 @@ public sealed class Context
     private readonly CancelScope? _scope;
     private readonly object? _key;
     private readonly object? _value;
-    private Chan<Unit>? _never;
 
     private Context(
         Context? parent,
@@ -47,8 +46,8 @@ public sealed class Context
     public DateTimeOffset? Deadline { get; }
 
     /// <summary>Closed when the context is cancelled; nothing is ever sent. That of a context that
-    /// cannot be cancelled stays open.</summary>
-    public ReceiveChan<Unit> Done => _scope?.Done ?? Never();
+    /// cannot be cancelled is null: a receive waits for ever.</summary>
+    public ReceiveChan<Unit> Done => _scope?.Done;
 
     /// <summary>Why <see cref="Done"/> is closed: an OperationCanceledException (Go: Canceled) or a
     /// TimeoutException (Go: DeadlineExceeded). Null while it is open. It is one object for all: wrap it
@@ -225,12 +224,6 @@ public sealed class Context
             scope.CancelAfter(delay, cause, provider);
         }
         return (context, () => CancelByCall(scope, null));
-    }
-
-    private Chan<Unit> Never()
-    {
-        Chan<Unit>? never = Volatile.Read(ref _never);
-        return never ?? Interlocked.CompareExchange(ref _never, never = new Chan<Unit>(), null) ?? never;
     }
 
     private sealed class Listener(Action action) : CancelListener

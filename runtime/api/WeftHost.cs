@@ -9,7 +9,6 @@ namespace Weft;
 public static class WeftHost
 {
     private const int NotAotExitCode = 1;
-    private const int QuitExitCode = 2;
 
     /// <summary>
     /// Runs <paramref name="main"/> in a goroutine and blocks the calling thread until it returns. Other
@@ -34,21 +33,13 @@ public static class WeftHost
         {
             throw new InvalidOperationException("WeftHost.Run: the caller is a goroutine already.");
         }
-        using PosixSignalRegistration quit = PosixSignalRegistration.Create(PosixSignal.SIGQUIT, DumpAndQuit);
+        using PosixSignalRegistration quit = PosixSignalRegistration.Create(
+            PosixSignal.SIGQUIT, _ => StackDump.WriteAndExit("SIGQUIT: quit"u8));
         int result = 0;
         WaitGroup done = new();
         done.Go(() => result = main());
         done.Wait();
         return result;
-    }
-
-    private static void DumpAndQuit(PosixSignalContext context)
-    {
-        Fatal.Write("SIGQUIT: quit\n\n"u8);
-        using StringWriter text = new();
-        StackDump.Write(text);
-        Fatal.Write(text.ToString());
-        Os.Exit(QuitExitCode);
     }
 
     /// <summary>The same for a main that returns nothing; the exit code is 0.</summary>

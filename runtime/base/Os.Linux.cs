@@ -199,7 +199,7 @@ internal static unsafe partial class Os
     /// <summary>Sleeps while *<paramref name="word"/> is <paramref name="expected"/>, until woken. May
     /// wake without cause. Lets collections proceed; must be called on a system stack.</summary>
     internal static void WaitOnAddress(int* word, int expected) =>
-        _ = SyscallBlocking(SysFutex, (nint)word, FutexWaitPrivate, expected, 0, 0, 0);
+        _ = WaitOnAddress(word, expected, NoLimit);
 
     /// <summary>The same, for that many nanoseconds at the most, or NoLimit. False when the time is
     /// up.</summary>
@@ -302,24 +302,22 @@ internal static unsafe partial class Os
 
     /// <summary>Makes <paramref name="bytes"/> at <paramref name="low"/> this thread's signal
     /// stack.</summary>
-    internal static nint UseSignalStack(nint low, nint bytes)
-    {
-        nint* stack = stackalloc nint[3];
-        stack[0] = low;
-        stack[1] = 0;
-        stack[2] = bytes;
-        return Syscall(SysSigaltstack, (nint)stack, 0, 0, 0, 0, 0);
-    }
+    internal static nint UseSignalStack(nint low, nint bytes) => SetSignalStack(low, 0, bytes);
 
     /// <summary>This thread has no signal stack from now on.</summary>
     internal static void ForgetSignalStack()
     {
         const int disable = 2;
+        _ = SetSignalStack(0, disable, 0);
+    }
+
+    private static nint SetSignalStack(nint low, int flags, nint bytes)
+    {
         nint* stack = stackalloc nint[3];
-        stack[0] = 0;
-        stack[1] = disable;
-        stack[2] = 0;
-        _ = Syscall(SysSigaltstack, (nint)stack, 0, 0, 0, 0, 0);
+        stack[0] = low;
+        stack[1] = flags;
+        stack[2] = bytes;
+        return Syscall(SysSigaltstack, (nint)stack, 0, 0, 0, 0, 0);
     }
 
     /// <summary>The smallest signal stack that the CPU's register state allows.</summary>

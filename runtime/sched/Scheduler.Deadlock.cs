@@ -17,7 +17,6 @@ namespace Weft.Runtime;
 
 internal static unsafe partial class Scheduler
 {
-    private const int DeadlockExitCode = 2;
     private const long FirstDeadlockCheckNs = 50_000_000;
     private const long LastDeadlockCheckNs = 10_000_000_000;
     private const string Tasks = "/proc/self/task";
@@ -39,15 +38,10 @@ internal static unsafe partial class Scheduler
     private static void ReportDeadlock()
     {
         long taken = Volatile.Read(ref s_processorsTaken);
-        if (!AllAreAsleep(taken) || CountOtherThreads() != 0 || !AllAreAsleep(taken))
+        if (AllAreAsleep(taken) && CountOtherThreads() == 0 && AllAreAsleep(taken))
         {
-            return;
+            StackDump.WriteAndExit("weft: fatal: all goroutines are asleep: deadlock"u8);
         }
-        Fatal.Write("weft: fatal: all goroutines are asleep: deadlock\n\n"u8);
-        using StringWriter text = new();
-        StackDump.Write(text);
-        Fatal.Write(text.ToString());
-        Os.Exit(DeadlockExitCode);
     }
 
     private static bool AllAreAsleep(long taken)

@@ -167,8 +167,7 @@ internal static unsafe partial class Scheduler
             return true;
         }
         Check.Debug(p->Queue.IsEmpty, "scheduler: a processor with work goes idle"u8);
-        m->Processor = null;
-        p->Machine = null;
+        Release(m, p);
         if (p->Id >= s_maxProcessors)
         {
             p->State = ProcessorState.Retired;

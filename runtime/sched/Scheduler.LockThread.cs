@@ -53,8 +53,7 @@ internal static unsafe partial class Scheduler
     private static void HandToLocked(Machine* m, Goroutine* g)
     {
         Processor* p = m->Processor;
-        m->Processor = null;
-        p->Machine = null;
+        Release(m, p);
         Machine* locked = g->LockedMachine;
         locked->RunNext = g; // Pairs, as NextProcessor, with the store of Wake.
         HandTo(locked, p, spinning: false);
@@ -79,8 +78,7 @@ internal static unsafe partial class Scheduler
         Processor* p = m->Processor;
         if (p != null)
         {
-            m->Processor = null;
-            p->Machine = null;
+            Release(m, p);
             HandOn(p);
         }
     }

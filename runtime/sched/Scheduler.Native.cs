@@ -33,8 +33,7 @@ internal static unsafe partial class Scheduler
             Volatile.Write(ref m->Retake, Machine.RetakeNone);
             return false;
         }
-        m->Processor = null;
-        p->Machine = null;
+        Release(m, p);
         Volatile.Write(ref m->Retake, Machine.RetakeDone); // Pairs with the read in ReturnFromNative.
         HandOn(p);
         return true;

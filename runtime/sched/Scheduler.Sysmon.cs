@@ -125,7 +125,7 @@ internal static unsafe partial class Scheduler
         for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
         {
             Processor* p = s_processors[i];
-            Machine* m = p->Machine; // Machines are never freed: a stale one does no harm.
+            Machine* m = p->Machine; // The structs stay: a stale one does no harm.
             if (m == null || p->State != ProcessorState.Held)
             {
                 continue;

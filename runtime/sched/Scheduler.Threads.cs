@@ -87,7 +87,7 @@ internal static unsafe partial class Scheduler
         }
         Machine* m = TakeNewMachine();
         Interlocked.Increment(ref s_machineCount);
-        m->Id = ++s_machinesStarted;
+        m->Id = Interlocked.Increment(ref s_machinesStarted);
         m->NextProcessor = (Processor*)processor;
         m->IsSpinning = spinning != 0;
         nint error = Os.StartThread(&MachineMain, (nint)m);
@@ -241,6 +241,13 @@ internal static unsafe partial class Scheduler
         Check.Always(p->Machine == null, "processor: two machines"u8);
         p->Machine = m;
         m->Processor = p;
+    }
+
+    /// <summary>The other way round. The caller hands p on, or makes it idle.</summary>
+    private static void Release(Machine* m, Processor* p)
+    {
+        m->Processor = null;
+        p->Machine = null;
     }
 
     /// <summary>p is one too many since MaxProcs was lowered: its work goes to the global queue. m, which

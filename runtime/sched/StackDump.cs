@@ -11,6 +11,7 @@
 // Locks: s_lock, an ordinary one, for the buffer; a dump at a time.
 
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 
@@ -18,6 +19,7 @@ namespace Weft.Runtime;
 
 internal static unsafe class StackDump
 {
+    private const int ExitCode = 2;
     private const int MaxFrames = 100;
     private const int HeaderWords = 5;
     private const string OwnNamespace = "Weft.Runtime.";
@@ -62,7 +64,7 @@ internal static unsafe class StackDump
                 {
                     GC.Collect(0, GCCollectionMode.Forced, blocking: true);
                 }
-                while (s_at == s_buffer && s_missed == 0);
+                while (s_at == s_buffer);
                 Print(writer);
             }
             finally
@@ -70,6 +72,19 @@ internal static unsafe class StackDump
                 _ = Os.Release(memory, bytes);
             }
         }
+    }
+
+    /// <summary>Writes the reason and what all goroutines do to standard error, and ends the process, as Go
+    /// does on a deadlock and on SIGQUIT.</summary>
+    [DoesNotReturn]
+    internal static void WriteAndExit(ReadOnlySpan<byte> reason)
+    {
+        Fatal.Write(reason);
+        Fatal.Write("\n\n"u8);
+        using StringWriter text = new();
+        Write(text);
+        Fatal.Write(text.ToString());
+        Os.Exit(ExitCode);
     }
 
     /// <summary>The world stands still; raw code.</summary>
