@@ -28,8 +28,13 @@ internal static unsafe partial class Os
     private const nint SysPrctl = 157;
     private const nint SysGetTid = 186;
     private const nint SysFutex = 202;
+    private const nint SysTimerCreate = 222;
+    private const nint SysTimerSetTime = 223;
+    private const nint SysTimerDelete = 226;
     private const nint SysExitGroup = 231;
     private const nint SysTgkill = 234;
+    private const nint SysSchedSetAttr = 314;
+    private const nint SysSchedGetAttr = 315;
     private const nint SysProcessMadvise = 440;
 
     private const int ProtNone = 0;
@@ -155,10 +160,62 @@ internal static unsafe partial class Os
         }
     }
 
+    /// <summary>Asks the kernel to let this thread run soon after it wakes, in return for short turns: of
+    /// 100 us, the shortest there are. Heeded since Linux 6.12; before, it changes nothing.</summary>
+    internal static void PreferShortTurns()
+    {
+        const int size = 48;
+        const int runtimeAt = 24;
+        byte* attributes = stackalloc byte[size];
+        if (Syscall(SysSchedGetAttr, 0, (nint)attributes, size, 0, 0, 0) >= 0)
+        {
+            *(long*)(attributes + runtimeAt) = 100_000;
+            _ = Syscall(SysSchedSetAttr, 0, (nint)attributes, 0, 0, 0, 0);
+        }
+    }
+
     internal static void SignalThread(int thread, int signal)
     {
         nint process = Syscall(SysGetPid, 0, 0, 0, 0, 0, 0);
         _ = Syscall(SysTgkill, process, thread, signal, 0, 0, 0);
+    }
+
+    /// <summary>Makes a timer that sends the signal to a thread of this process: a number for SetAlarm and
+    /// DeleteAlarm. IsAlarm knows its signals by the tag.</summary>
+    internal static nint CreateAlarm(int thread, int signal, nint tag)
+    {
+        const int toThread = 4;
+        const int eventSize = 64;
+        byte* sigevent = stackalloc byte[eventSize];
+        Unsafe.InitBlock(sigevent, 0, eventSize);
+        *(nint*)sigevent = tag;
+        *(int*)(sigevent + 8) = signal;
+        *(int*)(sigevent + 12) = toThread;
+        *(int*)(sigevent + 16) = thread;
+        int timer;
+        nint result = Syscall(SysTimerCreate, ClockMonotonic, (nint)sigevent, (nint)(&timer), 0, 0, 0);
+        return result < 0 ? result : timer;
+    }
+
+    /// <summary>The timer goes off once, at that time of NowNs; at once if it is past.</summary>
+    internal static nint SetAlarm(nint timer, long untilNs)
+    {
+        const int absolute = 1;
+        long* times = stackalloc long[4];
+        times[0] = times[1] = 0; // No period.
+        times[2] = untilNs / 1_000_000_000;
+        times[3] = untilNs % 1_000_000_000;
+        return Syscall(SysTimerSetTime, timer, absolute, (nint)times, 0, 0, 0);
+    }
+
+    internal static void DeleteAlarm(nint timer) => _ = Syscall(SysTimerDelete, timer, 0, 0, 0, 0, 0);
+
+    /// <summary>Whether a signal, by what its handler is told, comes from an alarm with this
+    /// tag.</summary>
+    internal static bool IsAlarm(nint info, nint tag)
+    {
+        const int fromTimer = -2;
+        return *(int*)(info + 8) == fromTimer && *(nint*)(info + 24) == tag;
     }
 
     /// <summary>Bytes of vector state that XSAVE writes on this CPU, in standard form, AMX left

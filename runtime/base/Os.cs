@@ -4,10 +4,11 @@
 //
 //   memory    Reserve (address space, zero pages on first touch), Guard (no access, cheap when the kernel
 //             can), Discard (give pages back, keep the addresses)
-//   threads   StartThread, SchedYield, Nap (a short sleep that delays a collection: 100 us at most),
-//             WaitOnAddress, WaitOnAddressUntil (long: let collections proceed), WakeAddress
+//   threads   StartThread, PreferShortTurns (to be run soon after waking), SchedYield, Nap (a short sleep
+//             that delays a collection: 100 us at most), WaitOnAddress, WaitOnAddressUntil (long: let
+//             collections proceed), WakeAddress
 //   time      NowNs (monotonic)
-//   signals   SetHandler, UseSignalStack
+//   signals   SetHandler, UseSignalStack, SignalThread; CreateAlarm and SetAlarm (a signal at a time)
 //   the rest  WriteError, Abort
 
 namespace Weft.Runtime;

@@ -76,6 +76,10 @@ internal unsafe struct Machine
     /// <summary>When that was, in ns.</summary>
     internal long PreemptAskedAt;
 
+    /// <summary>The kernel's timer that interrupts it at the end of a time slice: its number and one more; 0
+    /// if it has none yet. Made by sysmon, under the scheduler's lock.</summary>
+    internal nint Alarm;
+
     /// <summary>Its signal stack, guard included.</summary>
     internal nint SignalStack;
 

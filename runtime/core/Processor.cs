@@ -44,6 +44,16 @@ internal unsafe struct Processor
 
     internal long RoundsSince;
 
+    /// <summary>When its machine's loop last resumed a goroutine that had been interrupted, in ns. Owner.
+    /// </summary>
+    internal long SliceSince;
+
+    /// <summary>When sysmon last asked what runs here to stop, in ns. Sysmon.</summary>
+    internal long AskedAt;
+
+    /// <summary>The RoundsSince that its machine's alarm is set for. Sysmon.</summary>
+    internal long AlarmSetFor;
+
     /// <summary>When the earliest timer of its heap is due, in ns; long.MaxValue if it has none. Written
     /// under the heap's lock, read by anybody: see time/TimerHeap.cs.</summary>
     internal long NextTimer;

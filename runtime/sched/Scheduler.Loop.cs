@@ -84,6 +84,7 @@ internal static unsafe partial class Scheduler
             if (g->NeedsLoop)
             {
                 g->Reason = ParkReason.None; // Others do that themselves, when they go on.
+                Volatile.Write(ref m->Processor->SliceSince, Os.NowNs());
             }
             Goroutine* message = Switch.FromSystem(m, g, null);
             if (message != null)

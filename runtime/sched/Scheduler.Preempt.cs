@@ -1,6 +1,6 @@
 // Preemption: sysmon's signal stops a goroutine that has run for 10 ms while others wait.
 //
-//   sysmon    PreemptAsked = 1, tgkill(SIGURG)
+//   sysmon    PreemptAsked = 1, tgkill(SIGURG); or the machine's alarm goes off (Scheduler.Slice.cs)
 //   handler   on the signal stack: may this instruction be interrupted? Then push its address, and go on
 //             at weft_preempt, which saves every register and switches to the machine's loop
 //   loop      the goroutine goes to the end of the global queue
@@ -97,21 +97,29 @@ internal static unsafe partial class Scheduler
     private static void OnUrgent(int signal, nint info, SignalContext* context)
     {
         Machine* m = Current.Machine();
+        if (m != null && m->PreemptAsked == 0 && Os.IsAlarm(info, (nint)m))
+        {
+            long now = Os.NowNs();
+            if (!SliceHasEnded(m, now))
+            {
+                return;
+            }
+            m->PreemptAskedAt = now;
+            m->PreemptAsked = 1;
+        }
         if (m != null && m->PreemptAsked != 0)
         {
             m->PreemptAsked = 0;
             Goroutine* g = Current.Goroutine();
-            if (g != null && MayPreempt(g, m, context))
+            if (g == null)
             {
-                nint room = s_preemptRoom + SignalContext.RedZone;
-                StackGrowth.ReserveBelow(g, context, room);
-                if (context->Sp - room >= g->StackLow)
-                {
-                    context->Sp -= SignalContext.RedZone + sizeof(nint);
-                    *(nint*)context->Sp = context->Ip;
-                    context->Ip = s_preemptCode;
-                }
+                return;
             }
+            if (MayPreempt(g, m, context) && Interrupt(g, context))
+            {
+                return;
+            }
+            TryAgainSoon(m);
             return;
         }
         nint host = *s_hostHandler;
@@ -119,6 +127,21 @@ internal static unsafe partial class Scheduler
         {
             _ = Switch.Call(host, signal, info, (nint)context);
         }
+    }
+
+    /// <summary>The goroutine goes on in weft_preempt. False when its stack has no room for that.</summary>
+    private static bool Interrupt(Goroutine* g, SignalContext* context)
+    {
+        nint room = s_preemptRoom + SignalContext.RedZone;
+        StackGrowth.ReserveBelow(g, context, room);
+        if (context->Sp - room < g->StackLow)
+        {
+            return false;
+        }
+        context->Sp -= SignalContext.RedZone + sizeof(nint);
+        *(nint*)context->Sp = context->Ip;
+        context->Ip = s_preemptCode;
+        return true;
     }
 
     /// <summary>A goroutine that was interrupted has left its stack on m.</summary>

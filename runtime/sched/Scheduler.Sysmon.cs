@@ -6,7 +6,7 @@
 //
 // It takes processors from machines that have been in one native call since the last look. Where nobody
 // waits for a processor it leaves them theirs for 10 ms: coming back would cost them more. And it asks
-// goroutines to stop that have run for 10 ms while others wait (Scheduler.Preempt.cs).
+// goroutines to stop that have run for 10 ms while others wait (Scheduler.Slice.cs).
 
 using System.Runtime.InteropServices;
 
@@ -17,8 +17,6 @@ internal static unsafe partial class Scheduler
     private const long ShortestNapNs = 20_000;
     private const long LongestNapNs = 10_000_000;
     private const int RoundsBeforeLonger = 50;
-    private const long SliceNs = 10_000_000;
-    private const long AskAgainNs = 1_000_000;
     private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
 
     private static int* s_sysmonAsleep;
@@ -42,7 +40,9 @@ internal static unsafe partial class Scheduler
     private static nint SysmonMain(nint argument)
     {
         Os.NameThread("weft sysmon"u8);
+        Os.PreferShortTurns(); // Else it waits up to 4 ms, a tick, on a core that a goroutine keeps busy.
         long nap = ShortestNapNs;
+        long last = CoarseNow;
         int idleRounds = 0;
         while (true)
         {
@@ -58,7 +58,9 @@ internal static unsafe partial class Scheduler
                 idleRounds = 0;
                 nap = ShortestNapNs;
             }
-            if (LookAtProcessors(CoarseNow))
+            bool acted = LookAtProcessors(CoarseNow, last);
+            last = CoarseNow;
+            if (acted)
             {
                 idleRounds = 0;
                 nap = ShortestNapNs;
@@ -117,8 +119,8 @@ internal static unsafe partial class Scheduler
         }
     }
 
-    /// <summary>True when there was something to do.</summary>
-    private static bool LookAtProcessors(long now)
+    /// <summary>True when there was something to do. The last look was at that time.</summary>
+    private static bool LookAtProcessors(long now, long last)
     {
         bool acted = false;
         s_nextLook = long.MaxValue;
@@ -139,7 +141,7 @@ internal static unsafe partial class Scheduler
                 p->RoundsToGlobal = 0; // The next switch goes to the loop, which runs timers.
                 acted = true;
             }
-            acted |= PreemptIfLong(p, m, now, timerDue);
+            acted |= PreemptIfLong(p, m, now, last, timerDue);
             if (count != p->SeenNative)
             {
                 p->SeenNative = count;
@@ -159,36 +161,5 @@ internal static unsafe partial class Scheduler
             }
         }
         return acted;
-    }
-
-    /// <summary>Asks for preemption when the same goroutine has run on p for a time slice and others wait, or
-    /// a timer does; once a millisecond from then on.</summary>
-    private static bool PreemptIfLong(Processor* p, Machine* m, long now, bool timerDue)
-    {
-        int rounds = Volatile.Read(ref p->RoundsToGlobal);
-        if (rounds != p->SeenRounds)
-        {
-            p->SeenRounds = rounds;
-            p->RoundsSince = now;
-            return false;
-        }
-        bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0 || p->Id >= MaxProcessors
-            || timerDue;
-        long end = p->RoundsSince + SliceNs;
-        bool ask = s_preempts && wanted && now >= end;
-        if (ask)
-        {
-            p->RoundsSince = now - SliceNs + AskAgainNs;
-            Preempt(m);
-        }
-        if (now < end || ask)
-        {
-            s_nextLook = Math.Min(s_nextLook, p->RoundsSince + SliceNs);
-        }
-        else if (!wanted)
-        {
-            s_nextLook = Math.Min(s_nextLook, Volatile.Read(ref p->NextTimer) + TimerGraceNs);
-        }
-        return ask;
     }
 }

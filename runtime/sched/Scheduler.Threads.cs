@@ -219,9 +219,14 @@ internal static unsafe partial class Scheduler
         Os.ForgetSignalStack();
         _ = Os.Release(m->SignalStack, m->SignalStackBytes);
         m->Ends = false;
-        m->ThreadId = 0;
         Interlocked.Decrement(ref s_machineCount);
         s_lock.Enter();
+        m->ThreadId = 0;
+        if (m->Alarm != 0)
+        {
+            Os.DeleteAlarm(m->Alarm - 1);
+            m->Alarm = 0;
+        }
         m->Link = s_freeMachines;
         s_freeMachines = m; // From here on it may be another thread's.
         s_lock.Exit();
