@@ -57,6 +57,7 @@ function Test {
 
 function Bench {
     Initialize-Machine
+    Publish bench/bare/bare.csproj
     Publish bench/Weft.Bench.csproj
     & "out/bin/weft-bench$Exe" @Rest
     exit $LASTEXITCODE

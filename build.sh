@@ -49,6 +49,7 @@ run_tests() {
 
 bench() {
     setup
+    publish bench/bare/bare.csproj
     publish bench/Weft.Bench.csproj
     out/bin/weft-bench "$@"
 }

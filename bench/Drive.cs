@@ -36,6 +36,10 @@ internal static class Drive
         return Since(start);
     }
 
+    /// <summary>Starts tasks that run on as many threads of the pool at a time.</summary>
+    internal static TaskFactory Tasks(int processors) => new(
+        new ConcurrentExclusiveSchedulerPair(TaskScheduler.Default, processors).ConcurrentScheduler);
+
     /// <summary>Nanoseconds since a time stamp.</summary>
     internal static double Since(long start) => Stopwatch.GetElapsedTime(start).TotalNanoseconds;
 

@@ -1,4 +1,4 @@
-// The bare asm floor, and a P/Invoke that does nothing (floor_x64_sysv.S).
+// The bare asm floor (floor_x64_sysv.S).
 
 using System.Diagnostics;
 using System.Runtime;
@@ -46,9 +46,6 @@ internal static unsafe partial class FloorBench
 
     [LibraryImport(Library, EntryPoint = "weft_bench_floor_fp")]
     private static partial void Fp(long switches);
-
-    [LibraryImport(Library, EntryPoint = "weft_bench_nothing")]
-    internal static partial void Nothing();
 
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_bench_ticks")]

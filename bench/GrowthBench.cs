@@ -22,7 +22,7 @@ internal static class GrowthBench
         Question.One("growth_1m", "ns", "the mean of five growths, 2 KB to 1 MB, on faults",
             () => Drive.On(1, () => PerGrowth(50, () => Recurse(600 * 1024 / FrameBytes)))),
         Question.One("growth_pinvoke", "ns", "growth from 2 KB to 512 KB, at a first P/Invoke",
-            () => Drive.On(1, () => PerGrowth(20_000, FloorBench.Nothing))),
+            () => Drive.On(1, () => PerGrowth(20_000, NativeCalls.Nothing))),
     ];
 
     /// <summary>Mean nanoseconds for each growth that the function causes in a new

@@ -1,28 +1,27 @@
-// What it costs to call a C function that does nothing: on a thread, where it is what .NET itself
-// takes, and on a goroutine whose stack has grown already, where Weft's wrapper comes on top.
+// What it costs to call a C function that does nothing: in a program without Weft (bare/), on a thread,
+// and on a goroutine whose stack has grown already.
 
 using System.Diagnostics;
+using System.Globalization;
 
 namespace Weft.Bench;
 
 internal static class NativeBench
 {
-    private const int Calls = 10_000_000;
-
     internal static Question[] Questions =>
     [
-        Question.One("pinvoke_thread", "ns", "P/Invoke of an empty function, on a thread", Call),
-        Question.One("pinvoke_goroutine", "ns", "the same on a goroutine", () => Drive.On(1, Call)),
+        Question.One("pinvoke_bare", "ns", "P/Invoke of an empty function, in a program without Weft", Bare),
+        Question.One("pinvoke_thread", "ns", "the same with Weft, on a thread", NativeCalls.Time),
+        Question.One(
+            "pinvoke_goroutine", "ns", "the same on a goroutine", () => Drive.On(1, NativeCalls.Time)),
     ];
 
-    private static double Call()
+    private static double Bare()
     {
-        FloorBench.Nothing();
-        long start = Stopwatch.GetTimestamp();
-        for (int i = 0; i < Calls; i++)
-        {
-            FloorBench.Nothing();
-        }
-        return Drive.Since(start) / Calls;
+        string program = Path.Combine(AppContext.BaseDirectory, "weft-bench-bare");
+        using Process process = Process.Start(new ProcessStartInfo(program) { RedirectStandardOutput = true })!;
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return double.Parse(output, CultureInfo.InvariantCulture);
     }
 }

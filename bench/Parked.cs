@@ -44,7 +44,7 @@ internal sealed class Parked
     {
         if (_native)
         {
-            FloorBench.Nothing();
+            NativeCalls.Nothing();
         }
         Interlocked.Increment(ref _arrived);
         _ = _gate.Receive();

@@ -17,12 +17,14 @@ internal static class Program
         .. SpawnBench.Questions,
         .. ChannelBench.Questions,
         .. SelectBench.Questions,
+        .. MutexBench.Questions,
         .. SkynetNode.Questions,
         .. MemoryBench.Questions,
         .. GcBench.Questions,
         .. GrowthBench.Questions,
         .. NativeBench.Questions,
         .. TimerBench.Questions,
+        .. SleeperBench.Questions,
     ];
 
     private static int Main(string[] args)

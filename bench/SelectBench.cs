@@ -29,9 +29,13 @@ internal static class SelectBench
         Question.One($"chan_unbuf_4p4c_{processors}p", "ns", "unbuffered, four on each side",
             () => Drive.On(processors, () => Unbuffered(4))),
         Question.One($"net_buf1_1p1c_{processors}p", "ns", "the same with .NET's channel of capacity 1 and tasks",
-            () => Tasks(processors, 1)),
+            () => Tasks(processors, 1, 1)),
         Question.One($"net_buf1_4p4c_{processors}p", "ns", "the same, four on each side",
-            () => Tasks(processors, 4)),
+            () => Tasks(processors, 4, 1)),
+        Question.One($"net_buf128_1p1c_{processors}p", "ns", ".NET's channel of capacity 128, one task on each side",
+            () => Tasks(processors, 1, 128)),
+        Question.One($"net_buf128_4p4c_{processors}p", "ns", "the same, four on each side",
+            () => Tasks(processors, 4, 128)),
     ];
 
     /// <summary>One sends to the channels in turn, one selects.</summary>
@@ -82,12 +86,10 @@ internal static class SelectBench
 
     private static double Unbuffered(int pairs) => ChannelBench.Stream(pairs, capacity: 0, Messages);
 
-    /// <summary>.NET has no unbuffered channel: the nearest is one that holds one element.</summary>
-    private static double Tasks(int processors, int pairs)
+    private static double Tasks(int processors, int pairs, int capacity)
     {
-        Channel<int> channel = Channel.CreateBounded<int>(1);
-        TaskFactory factory = new(
-            new ConcurrentExclusiveSchedulerPair(TaskScheduler.Default, processors).ConcurrentScheduler);
+        Channel<int> channel = Channel.CreateBounded<int>(capacity);
+        TaskFactory factory = Drive.Tasks(processors);
         long received = 0;
         int each = Messages / pairs;
         List<Task> tasks = [];
