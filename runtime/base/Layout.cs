@@ -32,6 +32,7 @@ internal static class Layout
     internal const int GrownStacksKept = 2;
     internal const int FreePagesKept = 64;
     internal const int SlotsPerChunk = 16;
+    internal const int EventsPerPoll = 2;
     internal const bool RandomChoice = true;
 #else
     internal const int RunQueueSize = 256;
@@ -40,6 +41,7 @@ internal static class Layout
     internal const int GrownStacksKept = 1024;
     internal const int FreePagesKept = 16 * 1024;
     internal const int SlotsPerChunk = 256;
+    internal const int EventsPerPoll = 128;
     internal const bool RandomChoice = false;
 #endif
 }

@@ -4,7 +4,8 @@
 // Go knows all of a program's threads; here any thread of .NET's may be about to send on a channel. So
 // sysmon, asleep because all processors are idle, looks now and then, and reports only if
 //
-//   all machines sleep                       none is in native code, and no timer is set
+//   all machines sleep                       none is in native code, no timer is set, and nobody waits on
+//                                            a descriptor; one may sleep in the poller, which no one needs
 //   every other thread waits in Weft         or is one of the runtime's own, known by its name
 //   no processor was taken meanwhile         the two looks belong together
 //
@@ -49,9 +50,10 @@ internal static unsafe partial class Scheduler
         s_lock.Enter();
         bool asleep = s_processorsTaken == taken
             && s_idleProcessorCount == s_maxProcessors && s_globalCount == 0
-            && s_idleMachineCount + Volatile.Read(ref s_lockedAsleep) == Volatile.Read(ref s_machineCount);
+            && s_idleMachineCount + (s_keeping ? 1 : 0) + Volatile.Read(ref s_lockedAsleep)
+                == Volatile.Read(ref s_machineCount);
         s_lock.Exit();
-        return asleep && LiveCount > 0 && !HasTimers;
+        return asleep && LiveCount > 0 && !HasTimers && Netpoll.Waiters == 0;
     }
 
     /// <summary>Threads that might wake a goroutine.</summary>

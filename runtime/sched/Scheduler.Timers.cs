@@ -5,10 +5,12 @@
 //   sysmon              where a processor does not look: it makes the next switch go to the loop, and asks a
 //                       goroutine to stop that has run for a time slice
 //   an idle machine     those of all processors before it gives its own up; then one of the idle machines is
-//                       the keeper: it sleeps until the earliest timer, all others without a limit
+//                       the keeper: it sleeps until the earliest timer, in the network poller once there is
+//                       one, all others without a limit
 //
 // The keeper is in no list: others are woken for work. There is one whenever a processor is idle and a timer
-// is set, or a machine is on its way to become it. The race is that of Scheduler.cs:
+// is set or somebody waits on a descriptor, or a machine is on its way to become it. The race is that of
+// Scheduler.cs; a wait on a descriptor counts as a timer without a time:
 //
 //   who adds     put the timer in the heap (NextTimer), full barrier, read s_keptUntil: later than the timer?
 //                Then break the keeper's sleep. Nobody keeps time? Then WakeProcessor: the machine that it
@@ -145,8 +147,7 @@ internal static unsafe partial class Scheduler
             WakeProcessor();
             return;
         }
-        Interlocked.Increment(ref *s_kicks);
-        Os.WakeAddress(s_kicks, 1);
+        KickKeeper();
     }
 
     /// <summary>Timers of processors beyond the wanted number, all of which are retired, go to those that
@@ -228,8 +229,15 @@ internal static unsafe partial class Scheduler
         while (list != null)
         {
             Goroutine* next = list->Link; // Before Push: its queue may link it anew.
-            list->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
-            Push(p, list, next: false);
+            if (list->Kind == GoroutineKind.Thread)
+            {
+                Ready(list);
+            }
+            else
+            {
+                list->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+                Push(p, list, next: false);
+            }
             list = next;
         }
         Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
@@ -247,12 +255,14 @@ internal static unsafe partial class Scheduler
         return earliest;
     }
 
-    /// <summary>Whether a timer is set and nobody keeps time. After a full barrier.</summary>
-    private static bool TimersNeedKeeper() => !Volatile.Read(ref s_keeping) && HasTimers;
+    /// <summary>Whether a timer is set, or somebody waits on a descriptor, and nobody keeps time. After a full
+    /// barrier.</summary>
+    private static bool TimersNeedKeeper() =>
+        !Volatile.Read(ref s_keeping) && (Netpoll.Waiters > 0 || HasTimers);
 
     /// <summary>m, which holds no processor, is the keeper, if nobody else is and a processor is idle: it
-    /// sleeps until a timer is due, and takes a processor for it. False when it has none; the caller looks
-    /// again whether a keeper is needed.</summary>
+    /// sleeps until a timer is due or the network has something, and takes a processor for it. False when it
+    /// has none; the caller looks again whether a keeper is needed.</summary>
     private static bool KeepTime(Machine* m)
     {
         s_lock.Enter();
@@ -263,13 +273,14 @@ internal static unsafe partial class Scheduler
         {
             return false;
         }
-        bool due = SleepUntilTimer();
+        bool due = SleepUntilTimer(out Goroutine* list);
         s_lock.Enter();
         Volatile.Write(ref s_keeping, false);
         Processor* p = due ? PopIdle() : null;
         s_lock.Exit();
         if (p == null)
         {
+            SubmitAll(list);
             // Somebody may have gone to sleep because of us, with a timer that we have not seen.
             Interlocked.MemoryBarrier(); // Pairs with the ones in CheckOnceMore and HandOn.
             return false;
@@ -277,29 +288,40 @@ internal static unsafe partial class Scheduler
         Hold(m, p);
         m->IsSpinning = true;
         Interlocked.Increment(ref s_spinning);
+        ReadyInOrder(p, list);
         return true;
     }
 
     /// <summary>The keeper's sleep, the one place where a machine waits for the time. True when a timer is
-    /// due; false when there is none any more.</summary>
-    private static bool SleepUntilTimer()
+    /// due, or for the goroutines that the network gave; false when there is nothing to wait for.</summary>
+    private static bool SleepUntilTimer(out Goroutine* list)
     {
+        list = null;
         while (true)
         {
             int seen = Volatile.Read(ref *s_kicks);
             long until = EarliestTimer();
-            Volatile.Write(ref s_keptUntil, until);
-            Interlocked.MemoryBarrier(); // Pairs with the one in TimerAdded.
+            // Never would say that nobody keeps time; with the network there may be nothing else to wait for.
+            Volatile.Write(ref s_keptUntil, Math.Min(until, TimerNode.Never - 1));
+            Interlocked.MemoryBarrier(); // Pairs with the ones in TimerAdded and CommitNetwork.
             if (EarliestTimer() < until)
             {
                 continue;
             }
-            if (until == TimerNode.Never || until <= Os.NowNs())
+            long now = Os.NowNs();
+            if (until <= now || list != null || (until == TimerNode.Never && Netpoll.Waiters == 0))
             {
                 Volatile.Write(ref s_keptUntil, TimerNode.Never);
-                return until != TimerNode.Never;
+                return until <= now || list != null;
             }
-            Os.WaitOnAddressUntil(s_kicks, seen, until);
+            if (IsPolling)
+            {
+                list = Netpoll.Poll(until == TimerNode.Never ? -1 : until - now);
+            }
+            else
+            {
+                Os.WaitOnAddressUntil(s_kicks, seen, until);
+            }
         }
     }
 }

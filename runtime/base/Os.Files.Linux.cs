@@ -1,0 +1,149 @@
+// Descriptors and sockets. Each is one raw system call on a descriptor that does not block, so it is short;
+// what can wait for a disk is marked, and is an ordinary native call.
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Os
+{
+    private const nint SysRead = 0;
+    private const nint SysClose = 3;
+    private const nint SysPoll = 7;
+    private const nint SysSocket = 41;
+    private const nint SysConnect = 42;
+    private const nint SysSendTo = 44;
+    private const nint SysRecvFrom = 45;
+    private const nint SysShutdown = 48;
+    private const nint SysBind = 49;
+    private const nint SysListen = 50;
+    private const nint SysGetSockName = 51;
+    private const nint SysGetPeerName = 52;
+    private const nint SysSetSockOpt = 54;
+    private const nint SysGetSockOpt = 55;
+    private const nint SysFcntl = 72;
+    private const nint SysUnlink = 87;
+    private const nint SysSendFile = 40;
+    private const nint SysWritev = 20;
+    private const nint SysAccept4 = 288;
+
+    /// <summary>The most that one raw call may copy: a collection waits for it.</summary>
+    internal const nint LongestTransfer = 128 * 1024;
+
+    private const int SignalPipe = 13;
+
+    internal static nint Read(int fd, byte* buffer, nint count) =>
+        Syscall(SysRead, fd, (nint)buffer, count, 0, 0, 0);
+
+    internal static nint Write(int fd, byte* buffer, nint count) =>
+        Syscall(SysWrite, fd, (nint)buffer, count, 0, 0, 0);
+
+    /// <summary>Pairs of address and length.</summary>
+    internal static nint WriteVector(int fd, nint* vector, int count) =>
+        Syscall(SysWritev, fd, (nint)vector, count, 0, 0, 0);
+
+    /// <summary>The same for a descriptor that may block: a native call.</summary>
+    internal static nint ReadBlocking(int fd, byte* buffer, nint count) =>
+        SyscallBlocking(SysRead, fd, (nint)buffer, count, 0, 0, 0);
+
+    internal static nint WriteBlocking(int fd, byte* buffer, nint count) =>
+        SyscallBlocking(SysWrite, fd, (nint)buffer, count, 0, 0, 0);
+
+    /// <summary>File to socket, from *<paramref name="offset"/>, which moves on. May wait for the disk: a
+    /// native call.</summary>
+    internal static nint SendFile(int to, int from, long* offset, nint count) =>
+        SyscallBlocking(SysSendFile, to, from, (nint)offset, count, 0, 0);
+
+    /// <summary>Whether a read would not block: there is data, or an end, or an error.</summary>
+    internal static bool HasInput(int fd)
+    {
+        const long input = 1L << 32; // struct pollfd: the number, what is asked for, what there is.
+        long entry = (uint)fd | input;
+        return Syscall(SysPoll, (nint)(&entry), 1, 0, 0, 0, 0) != 0;
+    }
+
+    internal static nint CloseFile(int fd) => Syscall(SysClose, fd, 0, 0, 0, 0, 0);
+
+    internal static nint Unlink(byte* path) => Syscall(SysUnlink, (nint)path, 0, 0, 0, 0, 0);
+
+    /// <summary>Whether the descriptor does not block now; or -errno.</summary>
+    internal static nint IsNonBlocking(int fd)
+    {
+        nint flags = Syscall(SysFcntl, fd, Posix.F_GETFL, 0, 0, 0, 0);
+        return flags < 0 ? flags : (flags & Posix.O_NONBLOCK) != 0 ? 1 : 0;
+    }
+
+    internal static nint SetNonBlocking(int fd, bool value)
+    {
+        nint flags = Syscall(SysFcntl, fd, Posix.F_GETFL, 0, 0, 0, 0);
+        if (flags < 0)
+        {
+            return flags;
+        }
+        flags = value ? flags | Posix.O_NONBLOCK : flags & ~Posix.O_NONBLOCK;
+        return Syscall(SysFcntl, fd, Posix.F_SETFL, flags, 0, 0, 0);
+    }
+
+    /// <summary>One that does not block and is not inherited.</summary>
+    internal static nint Socket(int family, int type) =>
+        Syscall(SysSocket, family, type | Posix.SOCK_NONBLOCK | Posix.SOCK_CLOEXEC, 0, 0, 0, 0);
+
+    internal static nint Bind(int fd, byte* address, int length) =>
+        Syscall(SysBind, fd, (nint)address, length, 0, 0, 0);
+
+    internal static nint Listen(int fd, int backlog) => Syscall(SysListen, fd, backlog, 0, 0, 0, 0);
+
+    /// <summary>One that does not block and is not inherited.</summary>
+    internal static nint Accept(int fd, byte* address, int* length) =>
+        Syscall(
+            SysAccept4, fd, (nint)address, (nint)length, Posix.SOCK_NONBLOCK | Posix.SOCK_CLOEXEC, 0, 0);
+
+    internal static nint Connect(int fd, byte* address, int length) =>
+        Syscall(SysConnect, fd, (nint)address, length, 0, 0, 0);
+
+    internal static nint ShutDown(int fd, int how) => Syscall(SysShutdown, fd, how, 0, 0, 0, 0);
+
+    internal static nint LocalAddress(int fd, byte* address, int* length) =>
+        Syscall(SysGetSockName, fd, (nint)address, (nint)length, 0, 0, 0);
+
+    internal static nint PeerAddress(int fd, byte* address, int* length) =>
+        Syscall(SysGetPeerName, fd, (nint)address, (nint)length, 0, 0, 0);
+
+    internal static nint SendTo(int fd, byte* buffer, nint count, byte* address, int length) =>
+        Syscall(SysSendTo, fd, (nint)buffer, count, Posix.MSG_NOSIGNAL, (nint)address, length);
+
+    internal static nint ReceiveFrom(int fd, byte* buffer, nint count, byte* address, int* length) =>
+        Syscall(SysRecvFrom, fd, (nint)buffer, count, 0, (nint)address, (nint)length);
+
+    internal static nint SetOption(int fd, int level, int name, int value) =>
+        Syscall(SysSetSockOpt, fd, level, name, (nint)(&value), sizeof(int), 0);
+
+    internal static nint GetOption(int fd, int level, int name, out int value)
+    {
+        int got = 0;
+        int length = sizeof(int);
+        nint error = Syscall(SysGetSockOpt, fd, level, name, (nint)(&got), (nint)(&length), 0);
+        value = got;
+        return error;
+    }
+
+    /// <summary>What happens at close to data not sent yet: thrown away after that many seconds.</summary>
+    internal static nint SetLinger(int fd, bool on, int seconds)
+    {
+        int* linger = stackalloc int[2];
+        linger[0] = on ? 1 : 0;
+        linger[1] = seconds;
+        return Syscall(
+            SysSetSockOpt, fd, Posix.SOL_SOCKET, Posix.SO_LINGER, (nint)linger, 2 * sizeof(int), 0);
+    }
+
+    /// <summary>A write to what nobody reads any more is an error, not the end of the process; unless a
+    /// handler says otherwise.</summary>
+    internal static void IgnorePipeSignal()
+    {
+        byte* action = stackalloc byte[152];
+        if (Sigaction(SignalPipe, null, action) == 0 && *(nint*)action == 0)
+        {
+            *(nint*)action = 1;
+            _ = Sigaction(SignalPipe, action, null);
+        }
+    }
+}

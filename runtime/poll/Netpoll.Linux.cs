@@ -1,0 +1,139 @@
+// epoll. One instance, edge-triggered, an eventfd in it for Break.
+//
+// The eventfd is level-triggered: a Poll that does not wait sees it and leaves it, and one that waits then
+// ends at once and reads it. So a Break is never lost.
+//
+// Locks: none.
+
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Netpoll
+{
+    private const ulong BreakData = ulong.MaxValue;
+
+    private static int s_epoll;
+    private static int s_event;
+    private static int s_broken;
+    private static bool s_milliseconds;
+
+    [StructLayout(LayoutKind.Sequential, Pack = 4)]
+    private struct EpollEvent
+    {
+        internal uint Events;
+        internal ulong Data;
+    }
+
+    internal static nint Start()
+    {
+        nint epoll = Os.EpollCreate();
+        if (epoll < 0)
+        {
+            return epoll;
+        }
+        nint wake = Os.EventFd();
+        EpollEvent breaks = new() { Events = Posix.EPOLLIN, Data = BreakData };
+        nint error = wake < 0
+            ? wake
+            : Os.EpollControl((int)epoll, Posix.EPOLL_CTL_ADD, (int)wake, (byte*)&breaks);
+        if (error < 0)
+        {
+            if (wake >= 0)
+            {
+                _ = Os.CloseFile((int)wake);
+            }
+            _ = Os.CloseFile((int)epoll);
+            return error;
+        }
+        s_epoll = (int)epoll;
+        s_event = (int)wake;
+        return 0;
+    }
+
+    internal static nint Add(nint handle, PollDescriptor* pd)
+    {
+        EpollEvent each = new()
+        {
+            Events = Posix.EPOLLIN | Posix.EPOLLOUT | Posix.EPOLLRDHUP | Posix.EPOLLPRI | Posix.EPOLLET,
+            Data = ((ulong)pd->Tag << 32) | pd->Index,
+        };
+        return Os.EpollControl(s_epoll, Posix.EPOLL_CTL_ADD, (int)handle, (byte*)&each);
+    }
+
+    internal static nint Remove(nint handle, PollDescriptor* pd)
+    {
+        EpollEvent none = default;
+        return Os.EpollControl(s_epoll, Posix.EPOLL_CTL_DEL, (int)handle, (byte*)&none);
+    }
+
+    internal static Goroutine* Poll(long delayNs)
+    {
+        EpollEvent* events = stackalloc EpollEvent[Layout.EventsPerPoll];
+        nint count = Wait((byte*)events, delayNs);
+        Goroutine* list = null;
+        for (nint i = 0; i < count; i++)
+        {
+            if (events[i].Data == BreakData)
+            {
+                if (delayNs != 0)
+                {
+                    AcceptBreak();
+                }
+                continue;
+            }
+            Report(ref list, (uint)events[i].Data, (uint)(events[i].Data >> 32), Meaning(events[i].Events));
+        }
+        return list;
+    }
+
+    internal static void Break()
+    {
+        if (Interlocked.Exchange(ref s_broken, 1) == 0) // Pairs with AcceptBreak: one write is enough.
+        {
+            ulong one = 1;
+            _ = Os.Write(s_event, (byte*)&one, sizeof(ulong));
+        }
+    }
+
+    private static void AcceptBreak()
+    {
+        ulong count;
+        _ = Os.Read(s_event, (byte*)&count, sizeof(ulong));
+        _ = Interlocked.Exchange(ref s_broken, 0); // After the read: a Break in between is this one.
+    }
+
+    private static nint Wait(byte* events, long delayNs)
+    {
+        while (true)
+        {
+            nint count = delayNs == 0
+                ? Os.EpollLook(s_epoll, events, Layout.EventsPerPoll)
+                : Os.EpollWait(s_epoll, events, Layout.EventsPerPoll, delayNs, ref s_milliseconds);
+            if (count >= 0)
+            {
+                return count;
+            }
+            Check.Always(count == -Posix.EINTR, "poll: epoll_wait failed"u8);
+            if (delayNs > 0)
+            {
+                return 0; // The caller knows the time, and looks again.
+            }
+        }
+    }
+
+    private static PollEvents Meaning(uint events)
+    {
+        const uint unusual = Posix.EPOLLRDHUP | Posix.EPOLLHUP | Posix.EPOLLERR | Posix.EPOLLPRI;
+        PollEvents meaning = PollEvents.None;
+        if ((events & (Posix.EPOLLIN | unusual)) != 0)
+        {
+            meaning |= PollEvents.Read;
+        }
+        if ((events & (Posix.EPOLLOUT | Posix.EPOLLHUP | Posix.EPOLLERR)) != 0)
+        {
+            meaning |= PollEvents.Write;
+        }
+        return (events & unusual) != 0 ? meaning | PollEvents.Unusual : meaning;
+    }
+}

@@ -1,0 +1,189 @@
+// Waiting on descriptors: who polls when, and how a goroutine or a thread waits.
+//
+//   a machine without local work   looks, without waiting, before it steals
+//   the keeper of the time         waits in the poller (Scheduler.Timers.cs): the one idle machine that does
+//   sysmon                         looks if nobody did for 10 ms: all processors compute
+//
+// The poller exists from the first descriptor on. Until then the keeper sleeps on a futex; StartNetpoll wakes
+// it for good.
+//
+// A program of which all goroutines wait on descriptors has a keeper, uses no CPU, and is no deadlock. A thread
+// that waits on a descriptor has no machine that will look for work afterwards, so it wakes one, which finds
+// nothing and becomes the keeper.
+//
+// A deadline is a word in the descriptor; the timer only looks at it. Moving it to a later time touches no
+// heap: the timer finds out when it fires, and goes on.
+//
+// Locks: s_netpollStart, once. A descriptor's lock is a leaf.
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private const long PollAtLeastEveryNs = 10_000_000;
+
+    private static ShortLock s_netpollStart;
+    private static bool s_polling;
+    private static long s_lastPoll;
+    private static long s_polls;
+
+    private static bool IsPolling => Volatile.Read(ref s_polling);
+
+    /// <summary>How often somebody has looked at the network. Not exact.</summary>
+    internal static long PollCount => Volatile.Read(ref s_polls);
+
+    /// <summary>Makes the poller if there is none. The runtime has started. 0 or -errno.</summary>
+    internal static nint StartNetpoll()
+    {
+        if (IsPolling)
+        {
+            return 0;
+        }
+        s_netpollStart.Enter();
+        nint error = IsPolling ? 0 : PollTable.Initialize();
+        error = IsPolling || error < 0 ? error : Netpoll.Start();
+        if (error == 0 && !IsPolling)
+        {
+            Os.IgnorePipeSignal();
+            Volatile.Write(ref s_polling, true);
+            // The keeper reads s_kicks, then IsPolling: it sees the one or sleeps on the other's old value.
+            Interlocked.Increment(ref *s_kicks);
+            Os.WakeAddress(s_kicks, 1);
+        }
+        s_netpollStart.Exit();
+        return error;
+    }
+
+    /// <summary>Waits until the descriptor can be read or written, or may not be waited for. The caller holds
+    /// that direction of it. Throws InsufficientMemoryException on a thread. Go: poll_runtime_pollWait.
+    /// </summary>
+    internal static PollResult WaitNetwork(PollDescriptor* pd, PollMode mode)
+    {
+        Goroutine* g = EnterWait();
+        PollResult result;
+        while (true)
+        {
+            result = pd->State(mode);
+            if (result != PollResult.Ready || !PollDescriptor.BeginPark(pd, mode))
+            {
+                break;
+            }
+            result = pd->State(mode); // After BeginPark's exchange. Pairs with SetFlag and Close.
+            if (result == PollResult.Ready)
+            {
+                Park(g, &CommitNetwork, PollDescriptor.Word(pd, mode), ParkReason.Network);
+            }
+            if (PollDescriptor.EndPark(pd, mode))
+            {
+                result = PollResult.Ready;
+                break;
+            }
+            if (result != PollResult.Ready)
+            {
+                break;
+            }
+        }
+        LeaveWait(g);
+        return result;
+    }
+
+    private static bool CommitNetwork(Goroutine* g, void* word)
+    {
+        bool isThread = g->Kind == GoroutineKind.Thread;
+        if (!PollDescriptor.CommitPark((nint*)word, g))
+        {
+            return false;
+        }
+        if (isThread)
+        {
+            Interlocked.MemoryBarrier(); // Waiters was written. Pairs with CheckOnceMore, KeepTime, HandOn.
+            if (!Volatile.Read(ref s_keeping))
+            {
+                WakeProcessor();
+            }
+        }
+        return true;
+    }
+
+    /// <summary>Breaks the keeper's sleep, wherever it sleeps.</summary>
+    private static void KickKeeper()
+    {
+        Interlocked.Increment(ref *s_kicks);
+        if (IsPolling)
+        {
+            Netpoll.Break();
+        }
+        else
+        {
+            Os.WakeAddress(s_kicks, 1);
+        }
+    }
+
+    /// <summary>Looks at the network, on a machine that holds p. True when something became runnable.
+    /// </summary>
+    private static bool PollNetwork(Processor* p)
+    {
+        if (Netpoll.Waiters == 0)
+        {
+            return false;
+        }
+        Goroutine* list = Look(CoarseNow);
+        ReadyInOrder(p, list);
+        return list != null;
+    }
+
+    /// <summary>The same on sysmon's thread, if nobody has for a while.</summary>
+    private static bool PollIfNobodyDid(long now)
+    {
+        if (Netpoll.Waiters == 0 || Volatile.Read(ref s_keeping)
+            || now - Volatile.Read(ref s_lastPoll) < PollAtLeastEveryNs)
+        {
+            return false;
+        }
+        Goroutine* list = Look(now);
+        SubmitAll(list);
+        return list != null;
+    }
+
+    private static Goroutine* Look(long now)
+    {
+        Volatile.Write(ref s_lastPoll, now);
+        Volatile.Write(ref s_polls, s_polls + 1);
+        return Netpoll.Poll(0);
+    }
+
+    /// <summary>Makes each of a list of waiting goroutines runnable, where the caller holds no processor.
+    /// </summary>
+    private static void SubmitAll(Goroutine* list)
+    {
+        Goroutine* first = null;
+        Goroutine* last = null;
+        int count = 0;
+        while (list != null)
+        {
+            Goroutine* next = list->Link;
+            if (list->Kind == GoroutineKind.Thread)
+            {
+                Ready(list);
+            }
+            else
+            {
+                list->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+                list->Link = first;
+                first = list;
+                last = last == null ? list : last;
+                count++;
+            }
+            list = next;
+        }
+        if (first == null)
+        {
+            return;
+        }
+        s_lock.Enter();
+        PushGlobal(first, last, count);
+        s_lock.Exit();
+        Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+        WakeProcessor();
+    }
+}
