@@ -42,6 +42,11 @@ internal static class Programs
         Register("dump", ReportTests.Dump);
         Register("quit", ReportTests.Quit);
         Register("traced", ReportTests.Traced);
+        Register("net-idle", PollTests.Idle);
+        Register("net-dump", PollTests.Dump);
+        Register("net-stdin", PollTests.CopyInput);
+        Register("net-no-descriptors", NetCloseTests.NoDescriptors);
+        Register("net-clients", NetStreamTests.Clients);
     }
 
     /// <summary>Runs the program of that name and returns its exit code.</summary>

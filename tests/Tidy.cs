@@ -13,7 +13,7 @@ internal sealed partial class Tidy
     // none of them uses another.
     private static readonly string[][] s_layers =
     [
-        ["base"], ["core"], ["stack"], ["time"], ["poll"], ["sched"], ["sync", "chan", "net"], ["api"],
+        ["base"], ["core"], ["stack"], ["time"], ["poll"], ["sched"], ["sync", "chan"], ["api"], ["net"],
     ];
 
     [Test]

@@ -41,6 +41,7 @@ internal static unsafe partial class Os
             milliseconds = true;
         }
         long rounded = Math.Min((delayNs + NsPerMs - 1) / NsPerMs, int.MaxValue);
-        return SyscallBlocking(SysEpollWait, epoll, (nint)events, most, delayNs < 0 ? -1 : (nint)rounded, 0, 0);
+        nint limit = delayNs < 0 ? -1 : (nint)rounded;
+        return SyscallBlocking(SysEpollWait, epoll, (nint)events, most, limit, 0, 0);
     }
 }

@@ -1,37 +1,36 @@
-// The stream's asynchronous methods.
+// The stream's asynchronous methods. They try; what would wait goes on as soon as somebody asks for it.
+//
+//   read    a PendingRead: nothing happens until somebody awaits it (then a goroutine reads), looks whether
+//           it is complete (then it tries again), or asks for the result (then that one reads, and parks)
+//   write   a goroutine writes the rest
+//
+// HttpClient starts a read on a connection before it sends a request, to learn whether it is still open, and
+// asks for the result after that: with HttpClient.Send this costs neither a goroutine nor a thread.
+//
+// Rejected: completing synchronously on a goroutine (HttpClient would wait there for an answer to what it has
+// not sent); a goroutine for each read (most are never awaited where all callers are goroutines).
+
+using System.Threading.Tasks.Sources;
+using Weft.Runtime;
 
 namespace Weft;
 
 public sealed unsafe partial class Conn
 {
-    /// <summary>On a goroutine: reads as <see cref="Read(Span{byte})"/> does, and is complete when it returns.
-    /// On another thread: never blocks it.</summary>
+    /// <summary>Reads what there is. Never blocks or parks the caller; asking for the result before there is
+    /// one does, as <see cref="Read(Span{byte})"/>.</summary>
     /// <inheritdoc/>
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    public override ValueTask<int> ReadAsync(
+        Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         if (cancellationToken.IsCancellationRequested)
         {
             return ValueTask.FromCanceled<int>(cancellationToken);
         }
-        if (!Weft.Go.IsGoroutine)
-        {
-            nint now = _descriptor.TryRead(buffer.Span);
-            return now >= 0
-                ? new ValueTask<int>((int)now)
-                : new ValueTask<int>(Weft.Go.RunAsync(() => ReadCore(buffer.Span, cancellationToken)));
-        }
-        try
-        {
-            return new ValueTask<int>(ReadCore(buffer.Span, cancellationToken));
-        }
-        catch (OperationCanceledException e)
-        {
-            return ValueTask.FromCanceled<int>(e.CancellationToken);
-        }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
-        {
-            return ValueTask.FromException<int>(e);
-        }
+        nint now = _descriptor.TryRead(buffer.Span);
+        return now >= 0
+            ? new ValueTask<int>((int)now)
+            : new ValueTask<int>(new PendingRead(this, buffer, cancellationToken), 0);
     }
 
     /// <inheritdoc/>
@@ -42,8 +41,7 @@ public sealed unsafe partial class Conn
         return ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
     }
 
-    /// <summary>On a goroutine: writes as <see cref="Write(ReadOnlySpan{byte})"/> does, and is complete when
-    /// it returns. On another thread: never blocks it.</summary>
+    /// <summary>Writes all of it. Never blocks or parks the caller.</summary>
     /// <inheritdoc/>
     public override ValueTask WriteAsync(
         ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
@@ -52,23 +50,13 @@ public sealed unsafe partial class Conn
         {
             return ValueTask.FromCanceled(cancellationToken);
         }
-        if (!Weft.Go.IsGoroutine)
+        nint done = Math.Max(0, _descriptor.TryWrite(buffer.Span));
+        if (done == buffer.Length && !_descriptor.IsClosed)
         {
-            return new ValueTask(Weft.Go.RunAsync(() => WriteCore(buffer.Span, cancellationToken)));
-        }
-        try
-        {
-            WriteCore(buffer.Span, cancellationToken);
             return ValueTask.CompletedTask;
         }
-        catch (OperationCanceledException e)
-        {
-            return ValueTask.FromCanceled(e.CancellationToken);
-        }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
-        {
-            return ValueTask.FromException(e);
-        }
+        ReadOnlyMemory<byte> rest = buffer[(int)done..];
+        return new ValueTask(Weft.Go.RunAsync(() => WriteCore(rest.Span, cancellationToken)));
     }
 
     /// <inheritdoc/>
@@ -82,4 +70,64 @@ public sealed unsafe partial class Conn
     /// <summary>Does nothing.</summary>
     /// <inheritdoc/>
     public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>A read that would have had to wait. Its caller uses it from one thread at a time, as any
+    /// ValueTask.</summary>
+    private sealed class PendingRead(Conn conn, Memory<byte> buffer, CancellationToken token)
+        : IValueTaskSource<int>
+    {
+        private ManualResetValueTaskSourceCore<int> _core = new() { RunContinuationsAsynchronously = true };
+        private bool _looked;
+        private bool _complete;
+        private WaitGroup? _reading;
+
+        public ValueTaskSourceStatus GetStatus(short version)
+        {
+            // It was looked at a moment ago, when it was made: the first to ask gets that answer.
+            if (_looked && !_complete && _reading == null)
+            {
+                nint now = conn._descriptor.TryRead(buffer.Span);
+                if (now != -Posix.EAGAIN)
+                {
+                    Finish(now);
+                }
+            }
+            _looked = true;
+            return _core.GetStatus(version);
+        }
+
+        public void OnCompleted(
+            Action<object?> continuation, object? state, short version, ValueTaskSourceOnCompletedFlags flags)
+        {
+            _core.OnCompleted(continuation, state, version, flags);
+            if (!_complete && _reading == null)
+            {
+                _reading = new WaitGroup();
+                _reading.Go(() => Finish(conn.ReadResult(buffer.Span, token)));
+            }
+        }
+
+        public int GetResult(short version)
+        {
+            _reading?.Wait();
+            if (!_complete)
+            {
+                Finish(conn.ReadResult(buffer.Span, token));
+            }
+            return _core.GetResult(version);
+        }
+
+        private void Finish(nint result)
+        {
+            _complete = true;
+            if (result >= 0)
+            {
+                _core.SetResult((int)result);
+            }
+            else
+            {
+                _core.SetException(conn.ReadFailure(result, token));
+            }
+        }
+    }
 }

@@ -54,7 +54,7 @@ public sealed unsafe partial class Conn
     public void SetKeepAlive(TimeSpan period) => Use(
         "set keep-alive", fd => Net.SetKeepAlive(fd, (int)Math.Clamp(period.TotalSeconds, 0, 32767)));
 
-    /// <summary>Sets what a close does with data that the peer has not confirmed yet. Go: SetLinger.</summary>
+    /// <summary>Sets what a close does with data that the peer has not confirmed. Go: SetLinger.</summary>
     /// <param name="time">Null, the default: sends it in the background. Zero: drops it and resets the
     /// connection. Else: sends it for that many whole seconds, then drops it; the close waits for that.
     /// </param>

@@ -1,9 +1,6 @@
 // A connection as a Stream. The stream's own methods throw IOException, as NetworkStream's do; TryRead and
 // TryWrite report a SocketError and throw nothing, for servers to which a reset is no exception.
 //
-// The asynchronous methods complete synchronously on a goroutine, which they stop as Read and Write do. On
-// other threads they try; what would wait goes on in a goroutine of its own.
-//
 // Locks: none here; Descriptor has them.
 
 using System.Diagnostics.CodeAnalysis;
@@ -13,10 +10,10 @@ using Microsoft.Win32.SafeHandles;
 namespace Weft;
 
 /// <summary>
-/// A connection: TCP, unix, or the datagrams of one peer. It is a <see cref="Stream"/>: StreamReader, SslStream
-/// and what else takes a stream work on it. An operation that has to wait parks the goroutine that called
-/// it; an ordinary thread blocks. One may read and one write at the same time; further ones wait in line.
-/// Everything but reading and writing may be called at any time, by anybody. Go: net.Conn.
+/// A connection: TCP, unix, or the datagrams of one peer. It is a <see cref="Stream"/>: StreamReader,
+/// SslStream and what else takes a stream work on it. An operation that has to wait parks the goroutine that
+/// called it; an ordinary thread blocks. One may read and one write at the same time; further ones wait in
+/// line. Everything but reading and writing may be called at any time, by anybody. Go: net.Conn.
 /// </summary>
 /// <remarks>
 /// Errors of reading and writing are an <see cref="IOException"/> with a <see cref="SocketException"/> in it,
@@ -102,8 +99,8 @@ public sealed unsafe partial class Conn : Stream
     /// <summary>Reads without exceptions, but for errors of the caller.</summary>
     /// <param name="buffer">Where to.</param>
     /// <param name="count">How many bytes; 0 at the peer's end, or on an error.</param>
-    /// <returns>Success; TimedOut when the deadline has passed; OperationAborted when the connection is closed
-    /// on this side; else what the system says.</returns>
+    /// <returns>Success; TimedOut when the deadline has passed; OperationAborted when the connection is
+    /// closed on this side; else what the system says.</returns>
     public SocketError TryRead(Span<byte> buffer, out int count)
     {
         nint result = _descriptor.Read(buffer);
@@ -237,13 +234,21 @@ public sealed unsafe partial class Conn : Stream
 
     private int ReadCore(Span<byte> buffer, CancellationToken token)
     {
+        nint result = ReadResult(buffer, token);
+        return result >= 0 ? (int)result : throw ReadFailure(result, token);
+    }
+
+    private nint ReadResult(Span<byte> buffer, CancellationToken token)
+    {
         if (_readTimeout != Timeout.Infinite)
         {
             SetReadDeadline(TimeSpan.FromMilliseconds(_readTimeout));
         }
-        nint result = _descriptor.Read(buffer, token);
-        return result >= 0 ? (int)result : throw NetError.OfStream(result, "read " + _network, token);
+        return _descriptor.Read(buffer, token);
     }
+
+    private Exception ReadFailure(nint result, CancellationToken token) =>
+        NetError.OfStream(result, "read " + _network, token);
 
     private void WriteCore(ReadOnlySpan<byte> buffer, CancellationToken token)
     {

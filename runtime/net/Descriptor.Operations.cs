@@ -35,19 +35,40 @@ internal sealed unsafe partial class Descriptor
     /// <summary>Reads if that does not wait; -EAGAIN if it would.</summary>
     internal nint TryRead(Span<byte> buffer)
     {
-        nint result = Enter(PollMode.Read, null);
+        nint result = TryEnter(PollMode.Read);
         if (result != 0)
         {
             return result;
         }
         fixed (byte* at = buffer)
         {
-            result = _pd == null || buffer.IsEmpty
-                ? -Posix.EAGAIN
+            result = buffer.IsEmpty
+                ? (Os.HasInput(_fd) ? 0 : -Posix.EAGAIN)
                 : Os.Read(_fd, at, Math.Min(buffer.Length, Os.LongestTransfer));
         }
         Leave(PollMode.Read);
         return result;
+    }
+
+    /// <summary>Writes as much as it can without waiting; how much that was.</summary>
+    internal nint TryWrite(ReadOnlySpan<byte> buffer)
+    {
+        nint result = TryEnter(PollMode.Write);
+        if (result != 0)
+        {
+            return result;
+        }
+        nint done = 0;
+        fixed (byte* at = buffer)
+        {
+            while (done < buffer.Length && result >= 0)
+            {
+                result = Os.Write(_fd, at + done, Math.Min(buffer.Length - done, Os.LongestTransfer));
+                done += Math.Max(0, result);
+            }
+        }
+        Leave(PollMode.Write);
+        return done;
     }
 
     /// <summary>Writes all of it, waiting as often as it takes.</summary>

@@ -50,7 +50,7 @@ internal sealed unsafe partial class Descriptor : IParkLock
         internal bool Held;
         internal bool Drained;
         internal WaitQueue Line;
-        internal DeadlineTimer? Timer;
+        internal DeadlineTimer? Deadline;
         internal Cancellation? Holder;
     }
 
@@ -150,11 +150,11 @@ internal sealed unsafe partial class Descriptor : IParkLock
                 return -Posix.EOPNOTSUPP;
             }
             ref Side side = ref SideOf(mode);
-            DeadlineTimer? timer = Volatile.Read(ref side.Timer);
+            DeadlineTimer? timer = Volatile.Read(ref side.Deadline);
             if (timer == null && when != TimerNode.Never)
             {
                 DeadlineTimer made = new(_pd, mode);
-                timer = Interlocked.CompareExchange(ref side.Timer, made, null) ?? made;
+                timer = Interlocked.CompareExchange(ref side.Deadline, made, null) ?? made;
             }
             timer?.Set(when);
             return 0;
@@ -206,6 +206,22 @@ internal sealed unsafe partial class Descriptor : IParkLock
         }
         _lock.Exit();
         return refused;
+    }
+
+    /// <summary>The same for an operation that does not wait: -EAGAIN when the direction is in use, has an
+    /// end, or cannot be tried.</summary>
+    private nint TryEnter(PollMode mode)
+    {
+        _lock.Enter();
+        ref Side side = ref SideOf(mode);
+        bool free = !_closed && !side.Held && _pd != null && _pd->State(mode) == PollResult.Ready;
+        if (free)
+        {
+            side.Held = true;
+            _references++;
+        }
+        _lock.Exit();
+        return free ? 0 : -Posix.EAGAIN;
     }
 
     private nint WaitInLine(ref Side side, Cancellation? cancellation)
@@ -312,8 +328,8 @@ internal sealed unsafe partial class Descriptor : IParkLock
         PollDescriptor* pd = _pd;
         if (pd != null)
         {
-            _read.Timer?.Clear();
-            _write.Timer?.Clear();
+            _read.Deadline?.Clear();
+            _write.Deadline?.Clear();
             _ = Netpoll.Remove(_fd, pd);
             PollTable.Give(pd);
         }

@@ -5,8 +5,8 @@ using Weft.Runtime;
 namespace Weft;
 
 /// <summary>
-/// Takes connections at an address. Any number of goroutines and threads may use it at once; those that accept
-/// are served in order. Go: net.Listener.
+/// Takes connections at an address. Any number of goroutines and threads may use it at once; those that
+/// accept are served in order. Go: net.Listener.
 /// </summary>
 public sealed unsafe class Listener : IDisposable
 {

@@ -36,7 +36,8 @@ public static unsafe class Net
         NetAddress parsed = NetAddress.Parse(network, streams: true);
         if (!parsed.IsStream)
         {
-            throw new ArgumentException($"'{network}' has no connections; use ListenPacket.", nameof(network));
+            throw new ArgumentException(
+                $"'{network}' has no connections; use ListenPacket.", nameof(network));
         }
         string what = $"listen {network} {address}";
         nint error = -Posix.EINVAL;
@@ -56,15 +57,15 @@ public static unsafe class Net
         throw NetError.Of(error, what);
     }
 
-    /// <summary>Connects. Of a name's addresses, the first that answers. Go: net.Dialer.DialContext.</summary>
+    /// <summary>Connects. Of a name's addresses, the first that answers. Go: Dialer.DialContext.</summary>
     /// <param name="network">Any of the networks. With udp and unixgram each read and write is one datagram,
     /// to and from that address only.</param>
     /// <param name="address">To where; see the remarks of <see cref="Net"/>.</param>
     /// <param name="token">Ends the attempt; not a look-up of the name that is under way.</param>
     /// <returns>The connection, to be closed by its owner.</returns>
     /// <exception cref="ArgumentException">Network or address cannot be understood.</exception>
-    /// <exception cref="SocketException">Nobody answers (ConnectionRefused, TimedOut, HostUnreachable), or the
-    /// name is not known (HostNotFound).</exception>
+    /// <exception cref="SocketException">Nobody answers (ConnectionRefused, TimedOut, HostUnreachable), or
+    /// the name is not known (HostNotFound).</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public static Conn Dial(string network, string address, CancellationToken token = default) =>
         Dial(network, address, TimerNode.Never, token);
@@ -216,8 +217,9 @@ public static unsafe class Net
         byte* peer = stackalloc byte[RawAddress.MaxLength];
         int localLength = RawAddress.MaxLength;
         int peerLength = RawAddress.MaxLength;
+        ReadOnlySpan<byte> mine = new(local, RawAddress.MaxLength);
         return Os.LocalAddress(fd, local, &localLength) == 0 && Os.PeerAddress(fd, peer, &peerLength) == 0
-            && new ReadOnlySpan<byte>(local, localLength).SequenceEqual(new ReadOnlySpan<byte>(peer, peerLength));
+            && mine[..localLength].SequenceEqual(new ReadOnlySpan<byte>(peer, peerLength));
     }
 
     /// <summary>A socket with the options that Go sets; bound where it is to listen.</summary>
@@ -235,7 +237,8 @@ public static unsafe class Net
         }
         if (family == Posix.AF_INET6)
         {
-            bool all = parsed.Only == AddressFamily.Unspecified && ((IPEndPoint)endPoint).Address.Equals(IPAddress.IPv6Any);
+            bool all = parsed.Only == AddressFamily.Unspecified
+                && ((IPEndPoint)endPoint).Address.Equals(IPAddress.IPv6Any);
             _ = Os.SetOption((int)fd, Posix.IPPROTO_IPV6, Posix.IPV6_V6ONLY, all ? 0 : 1);
         }
         if (parsed.IsStream && family != Posix.AF_UNIX)

@@ -1,6 +1,6 @@
 // Go's networks and address strings, as end points.
 //
-//   tcp, tcp4, tcp6, udp, udp4, udp6     "host:port"; host may be empty, a name, 127.0.0.1, [::1], [fe80::1%2]
+//   tcp, tcp4, tcp6, udp, udp4, udp6     "host:port"; host: nothing, a name, 127.0.0.1, [::1], [fe80::1%2]
 //   unix                                 a path; "@name" in Linux's abstract space
 //
 // Ports are numbers; Go looks names like "http" up in /etc/services as well. A name is looked up by the
@@ -119,8 +119,10 @@ internal readonly struct NetAddress
             throw Malformed(address, "an IPv6 address stands in brackets");
         }
         ReadOnlySpan<char> digits = address.AsSpan(colon + 1);
-        bool valid = ushort.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out ushort port);
-        return valid ? (host, port) : throw Malformed(address, "the port is no number from 0 to 65535");
+        CultureInfo culture = CultureInfo.InvariantCulture;
+        return ushort.TryParse(digits, NumberStyles.None, culture, out ushort port)
+            ? (host, port)
+            : throw Malformed(address, "the port is no number from 0 to 65535");
     }
 
     private static ArgumentException Malformed(string address, string why) =>

@@ -60,7 +60,11 @@ internal static class NetError
 
     /// <summary>For streams: an IOException around it, with the same text.</summary>
     internal static Exception OfStream(nint result, string what, CancellationToken token = default) =>
-        Of(result, what, token) is SocketException inner ? new IOException(inner.Message, inner) : Of(result, what, token);
+        result is Descriptor.ErrorClosed or Descriptor.ErrorCancelled
+            ? Of(result, what, token)
+            : Wrap(Socket(result, what));
+
+    private static IOException Wrap(SocketException inner) => new(inner.Message, inner);
 
     private static SocketException Socket(nint result, string what)
     {

@@ -1,6 +1,6 @@
 // Where the next goroutine comes from, in order: timers of this processor that are due; every 61st time the
-// global queue; the local queue; the global queue; the network; half of another processor's; timers of others.
-// Else the machine gives its processor up and sleeps.
+// global queue; the local queue; the global queue; the network; half of another processor's; timers of
+// others. Else the machine gives its processor up and sleeps.
 
 namespace Weft.Runtime;
 

@@ -7,9 +7,9 @@
 // The poller exists from the first descriptor on. Until then the keeper sleeps on a futex; StartNetpoll wakes
 // it for good.
 //
-// A program of which all goroutines wait on descriptors has a keeper, uses no CPU, and is no deadlock. A thread
-// that waits on a descriptor has no machine that will look for work afterwards, so it wakes one, which finds
-// nothing and becomes the keeper.
+// A program of which all goroutines wait on descriptors has a keeper, uses no CPU, and is no deadlock. A
+// thread that waits on a descriptor has no machine that will look for work afterwards, so it wakes one, which
+// finds nothing and becomes the keeper.
 //
 // A deadline is a word in the descriptor; the timer only looks at it. Moving it to a later time touches no
 // heap: the timer finds out when it fires, and goes on.

@@ -255,8 +255,8 @@ internal static unsafe partial class Scheduler
         return earliest;
     }
 
-    /// <summary>Whether a timer is set, or somebody waits on a descriptor, and nobody keeps time. After a full
-    /// barrier.</summary>
+    /// <summary>Whether a timer is set, or somebody waits on a descriptor, and nobody keeps time. After a
+    /// full barrier.</summary>
     private static bool TimersNeedKeeper() =>
         !Volatile.Read(ref s_keeping) && (Netpoll.Waiters > 0 || HasTimers);
 
