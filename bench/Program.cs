@@ -24,6 +24,7 @@ internal static class Program
         .. GrowthBench.Questions,
         .. NativeBench.Questions,
         .. TimerBench.Questions,
+        .. NetBench.Questions,
         .. SleeperBench.Questions,
     ];
 

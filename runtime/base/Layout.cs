@@ -33,6 +33,7 @@ internal static class Layout
     internal const int FreePagesKept = 64;
     internal const int SlotsPerChunk = 16;
     internal const int EventsPerPoll = 2;
+    internal const long IdleBeforeShrinkNs = 0;
     internal const bool RandomChoice = true;
 #else
     internal const int RunQueueSize = 256;
@@ -42,6 +43,7 @@ internal static class Layout
     internal const int FreePagesKept = 16 * 1024;
     internal const int SlotsPerChunk = 256;
     internal const int EventsPerPoll = 128;
+    internal const long IdleBeforeShrinkNs = 1_000_000_000;
     internal const bool RandomChoice = false;
 #endif
 }

@@ -6,8 +6,8 @@
 //
 // It takes processors from machines that have been in one native call since the last look. Where nobody
 // waits for a processor it leaves them theirs for 10 ms: coming back would cost them more. And it asks
-// goroutines to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the network if
-// nobody has for 10 ms (Scheduler.Netpoll.cs).
+// goroutines to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the network
+// if nobody has for 10 ms (Scheduler.Netpoll.cs).
 
 using System.Runtime.InteropServices;
 

@@ -71,6 +71,7 @@ internal static unsafe class GcRoots
             }
         }
         nint carved = GoroutinePages.Carved;
+        long now = promotion ? Os.NowNs() : 0;
         for (nint slot = number; slot < carved; slot += count) // Server GC: each thread its share.
         {
             if (!GoroutinePages.IsPresent(slot))
@@ -81,6 +82,10 @@ internal static unsafe class GcRoots
             if (g->State == GoroutineState.Dead)
             {
                 continue;
+            }
+            if (promotion && StackReturn.IsDue(g, now))
+            {
+                StackReturn.Move(g); // Before its words are reported where they are.
             }
             nint* slots = Goroutine.ObjectSlots(g);
             for (int i = 0; i < Goroutine.ObjectSlotCount; i++)

@@ -126,6 +126,23 @@ internal static unsafe class GrownStacks
         }
     }
 
+    /// <summary>The same, and no page of it stays resident.</summary>
+    internal static void GiveAll(Goroutine* g, nint low, nint high)
+    {
+        nint size = high - low + Overhead;
+        if (StackSizes.ClassOf(size) >= SmallClasses)
+        {
+            _ = Os.Release(low - Os.PageSize, size);
+        }
+        else
+        {
+            Check.Debug(
+                PlaceOf(GoroutinePages.SlotOf(g), StackSizes.ClassOf(size)) == high + Goroutine.ControlSize,
+                "stacks: not the place of this goroutine"u8);
+            _ = Os.Discard(low, high + Goroutine.ControlSize - low);
+        }
+    }
+
     /// <summary>The lowest usable byte of a stack of that size.</summary>
     internal static nint LowOf(nint high, nint size) => high + Overhead - size;
 

@@ -153,7 +153,7 @@ internal static unsafe class StackGrowth
     /// <summary>Copies [from, high) by distance, moving every word that points into [low, high). Words
     /// are looked for at every fourth byte: the compiler aligns slots for references to eight bytes, but
     /// may spill a native pointer to any slot of four.</summary>
-    private static void Copy(nint from, nint high, nint low, nint distance)
+    internal static void Copy(nint from, nint high, nint low, nint distance)
     {
         for (nint at = from; at < high; at += sizeof(nint))
         {

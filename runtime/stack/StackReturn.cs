@@ -1,0 +1,68 @@
+// How a grown stack becomes a first stack again: when its goroutine has waited on the network for a while,
+// and what it uses fits. A server's idle connections have all called native code once, and hold two pages at
+// least then; here they come down to the one page that has the control block.
+//
+//   grown stack    [ guard ][ low ....................... <- sp ][ nothing, 2 KB ]   given back
+//   first stack    [ guard ][ .................. <- sp ][ control block, 2 KB ]      the same low 32 bits
+//
+// It is growth the other way round, but the goroutine is parked, and a parked stack does not move otherwise.
+// Why it may here:
+//
+//   nobody runs        the world is stopped: no thread is in the assembly that switches, so a saved sp that
+//                      is not 0 is true, and nobody has read it to use it later
+//   nobody points in   it waits on the network: no channel has the address of an element, the kernel has none
+//                      of a buffer (its calls do not wait), and Waiting means that its stop is complete
+//   no native frames   the native depth is 0: only managed frames, of which growth moves the same words
+//   no exception       nothing is in flight, and no frames are registered, which hold addresses of their own
+//
+// The collector is told of the stack's words right afterwards, where they are then; it keeps no addresses of
+// words from one marking to the next.
+//
+// Rejected: giving back the pages below sp only (a page of the grown stack stays, and the first one); doing
+// it at the park (the next request grows the stack again); for those who wait on channels (a peer may be
+// about to write to the stack, stopped between reading the slot's address and writing).
+// Raw code, the world stopped. Locks: none.
+
+namespace Weft.Runtime;
+
+internal static unsafe class StackReturn
+{
+    private const nint Most = Goroutine.FirstStackSize - 512; // Room to go on without growing at once.
+
+    private static long s_returns;
+
+    /// <summary>How often a stack was moved back. For tests.</summary>
+    internal static long Returns => Volatile.Read(ref s_returns);
+
+    /// <summary>Whether g is one of those. The world is stopped; now is a time of Os.NowNs.</summary>
+    internal static bool IsDue(Goroutine* g, long now)
+    {
+        nint sp = g->Context.SavedSp;
+        return g->StackHigh != (nint)g
+            && g->State == GoroutineState.Waiting
+            && g->Reason == ParkReason.Network
+            && g->Kind == GoroutineKind.Movable
+            && sp != 0
+            && g->StackHigh - sp <= Most
+            && g->Context.NativeDepth == 0
+            && g->Context.ExInfo == 0
+            && g->Context.GcFrames == 0
+            && now - g->WaitSince >= Layout.IdleBeforeShrinkNs;
+    }
+
+    /// <summary>Moves it.</summary>
+    internal static void Move(Goroutine* g)
+    {
+        nint low = g->StackLow;
+        nint high = g->StackHigh;
+        nint distance = (nint)g - high; // Whole planes, as for growth.
+        Check.Always((int)distance == 0, "stacks: a distance that changes low bytes"u8);
+        StackGrowth.Copy(g->Context.SavedSp, high, low - Os.PageSize, distance);
+        g->Context.SavedSp += distance;
+        g->StackLow = Goroutine.FirstStackLow(g);
+        g->StackHigh = (nint)g;
+        g->Context.ReserveLow = g->StackLow;
+        GrownStacks.GiveAll(g, low, high);
+        Interlocked.Increment(ref s_returns);
+    }
+}
