@@ -20,6 +20,9 @@ internal static class Programs
         Register("threads-only", ChanMemoryTests.ThreadsOnly);
         Register("max-procs", InputTests.PrintMaxProcs);
         Register("storm", StormTests.Storm);
+#if !WEFT_SMALL
+        Register("http-churn", HttpBadClientTests.ChurnMany);
+#endif
 #if WEFT_SMALL
         Register("server-storm", ServerGcTests.ServerStorm);
 #endif

@@ -211,7 +211,7 @@ internal sealed class WeaveTests
     public async Task WrongUsageIsExplainedAndExitsWithTwo(string arguments)
     {
         ChildResult result = ChildProcess.Execute(
-            Scratch.Weave(), arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+            WeaveProgram.Path(), arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries));
 
         await Assert.That(result.ExitCode).IsEqualTo(2);
         await Assert.That(result.Output).IsEqualTo("");
@@ -225,7 +225,7 @@ internal sealed class WeaveTests
     [Arguments("--version", ".")]
     public async Task HelpAndVersionGoToStandardOutput(string arguments, string expected)
     {
-        ChildResult result = ChildProcess.Execute(Scratch.Weave(), arguments.Split(' '));
+        ChildResult result = ChildProcess.Execute(WeaveProgram.Path(), arguments.Split(' '));
 
         await Assert.That(result.ExitCode).IsEqualTo(0);
         await Assert.That(result.Error).IsEqualTo("");
@@ -235,7 +235,7 @@ internal sealed class WeaveTests
     [Test]
     public async Task AHundredThousandGoroutinesWaitAtOnce()
     {
-        ChildResult result = ChildProcess.Execute(Scratch.Weave(), ["million", "100000"]);
+        ChildResult result = ChildProcess.Execute(WeaveProgram.Path(), ["million", "100000"]);
         await Assert.That(result.ExitCode).IsEqualTo(0).Because(result.ToString());
         await Assert.That(result.Output).Contains("100,000 waiting at once");
 
@@ -247,7 +247,7 @@ internal sealed class WeaveTests
     [Test]
     public async Task MoreGoroutinesThanMemoryIsAnError()
     {
-        ChildResult result = ChildProcess.Execute(Scratch.Weave(), ["million", "100000000000"]);
+        ChildResult result = ChildProcess.Execute(WeaveProgram.Path(), ["million", "100000000000"]);
 
         await Assert.That(result.ExitCode).IsEqualTo(1);
         await Assert.That(result.Error).Contains("100,000,000,000 goroutines need");
@@ -296,9 +296,6 @@ internal sealed class WeaveTests
     /// <summary>A directory to run scripts in, which Dispose removes.</summary>
     private sealed class Scratch : IDisposable
     {
-        private static readonly string[] s_sources = ["native/samples/weave", "runtime", "asm"];
-        private static string? s_weave;
-
         private readonly string _root = System.IO.Directory.CreateTempSubdirectory("weave-").FullName;
 
         internal Scratch()
@@ -308,36 +305,6 @@ internal sealed class WeaveTests
         }
 
         private string Work => Path.Combine(_root, "work");
-
-        /// <summary>The program; published first if it is missing or older than its
-        /// sources.</summary>
-        internal static string Weave()
-        {
-            if (s_weave is null)
-            {
-                string root = Repository.Root();
-                string weave = Path.Combine(root, "out", "bin", "weave");
-                if (!File.Exists(weave) || File.GetLastWriteTimeUtc(weave) < LastChange(root))
-                {
-                    ChildResult publish = ChildProcess.Execute(
-                        "dotnet",
-                        ["publish", "native/samples/weave/weave.csproj", "-v:quiet", "-tl:off"],
-                        root,
-                        timeout: TimeSpan.FromMinutes(5));
-                    if (publish.ExitCode != 0)
-                    {
-                        Assert.Fail(publish.ToString());
-                    }
-
-                    // Even if there was nothing to do.
-                    File.SetLastWriteTimeUtc(weave, DateTime.UtcNow);
-                }
-
-                s_weave = weave;
-            }
-
-            return s_weave;
-        }
 
         internal string Directory(string name) =>
             System.IO.Directory.CreateDirectory(Path.Combine(Work, name)).FullName;
@@ -349,13 +316,13 @@ internal sealed class WeaveTests
             "sh",
             ["-c", script, "sh", .. args],
             Work,
-            new() { ["WEAVE"] = Weave(), ["OUT"] = Path.Combine(_root, "out") },
+            new() { ["WEAVE"] = WeaveProgram.Path(), ["OUT"] = Path.Combine(_root, "out") },
             TimeSpan.FromMinutes(2));
 
         /// <summary>That weave, given paths, prints what wc prints for the files in them.</summary>
         internal async Task AgreesWithWc(params string[] paths)
         {
-            ChildResult result = Shell(Compare, [Weave(), WordRule(), .. paths]);
+            ChildResult result = Shell(Compare, [WeaveProgram.Path(), WordRule(), .. paths]);
             await Assert.That(result.ExitCode).IsEqualTo(0).Because(result.ToString());
             await Assert.That(result.Error).IsEqualTo("");
         }
@@ -391,11 +358,5 @@ internal sealed class WeaveTests
             Skip.When(result.ExitCode != 0, "the wc of this machine is not GNU wc");
             return result.Output.Trim() == "1" ? "any" : "printable";
         }
-
-        private static DateTime LastChange(string root) =>
-            s_sources
-                .SelectMany(folder => System.IO.Directory.EnumerateFiles(
-                    Path.Combine(root, folder), "*", SearchOption.AllDirectories))
-                .Max(File.GetLastWriteTimeUtc);
     }
 }

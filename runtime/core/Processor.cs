@@ -69,6 +69,12 @@ internal unsafe struct Processor
     /// <summary>Spawned minus ended here; the sum over all processors is the number of goroutines.</summary>
     internal long Live;
 
+    /// <summary>For RuntimeStats: goroutines given this processor, and successful looks into other
+    /// processors' queues. Owner; read by anybody.</summary>
+    internal long Runs;
+
+    internal long Steals;
+
     /// <summary>Ids taken from the global counter in advance. Owner.</summary>
     internal long NextId;
 

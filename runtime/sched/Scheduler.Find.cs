@@ -154,6 +154,7 @@ internal static unsafe partial class Scheduler
                 Goroutine* g = p->Queue.StealFrom(&victim->Queue, takeNext: pass == StealPasses - 1);
                 if (g != null)
                 {
+                    p->Steals++;
                     return g;
                 }
             }

@@ -107,6 +107,7 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Assume(Machine* m, Goroutine* g)
     {
+        m->Processor->Runs++;
         g->Transition(GoroutineState.Runnable, GoroutineState.Running);
         if (g->Machine != m)
         {

@@ -9,7 +9,7 @@ using Weave.Files;
 
 namespace Weave;
 
-internal static class Commands
+internal static partial class Commands
 {
     internal const int Success = 0;
     internal const int Failure = 1;
@@ -20,6 +20,9 @@ internal static class Commands
     private const string Usage = """
         usage: weave count [--words RULE] PATH...
                weave million [N]
+               weave http [OPTION]... ADDR [DIR]
+               weave echo [OPTION]... ADDR
+               weave proxy [OPTION]... ADDR TARGET
                weave help [VERB]
                weave --version
 
@@ -42,10 +45,13 @@ internal static class Commands
 
     internal static int Run(string[] args)
     {
-        RootCommand root = new("Counts files, and goroutines, to show what Weft does.")
+        RootCommand root = new("Counts files and goroutines, and serves, to show what Weft does.")
         {
             Count(),
             Million(),
+            Http(),
+            Echo(),
+            Proxy(),
         };
         root.Add(Help(root));
 
@@ -129,7 +135,7 @@ internal static class Commands
             Description = "The verb to explain.",
             Arity = ArgumentArity.ZeroOrOne,
         };
-        verb.AcceptOnlyFromAmong("count", "million", "help");
+        verb.AcceptOnlyFromAmong("count", "million", "http", "echo", "proxy", "help");
         Command command = new("help", "Explains weave or one of its verbs.") { verb };
         command.SetAction(result =>
         {

@@ -17,8 +17,8 @@ internal enum FileKind
     Other,
 }
 
-/// <summary>What weave asks a file's inode.</summary>
-internal readonly record struct FileStatus(FileKind Kind, long Size);
+/// <summary>What weave asks a file's inode; the time is seconds since 1970, and nanoseconds.</summary>
+internal readonly record struct FileStatus(FileKind Kind, long Size, long ModifiedAt, uint ModifiedNs);
 
 internal static unsafe partial class Posix
 {
@@ -26,7 +26,13 @@ internal static unsafe partial class Posix
     internal const int StandardOutput = 1;
     internal const int StandardError = 2;
     internal const int BadDescriptor = 9;
+    internal const int PermissionDenied = 13;
+    internal const int TooManyDescriptorsInSystem = 23;
+    internal const int TooManyDescriptors = 24;
     internal const int BrokenPipe = 32;
+
+    /// <summary>OpenBeneath: a symbolic link leads out of the directory.</summary>
+    internal const int Escapes = 18;
 
     private const int InterruptedCall = 4;
     private const int GetDescriptorFlags = 1;
@@ -34,11 +40,20 @@ internal static unsafe partial class Posix
     private const int EmptyPath = 0x1000;
     private const int NoFollow = 0x100;
     private const int ReadOnlyCloseOnExec = 0x80000;
-    private const uint TypeAndSize = 0x201;
+    private const int NonBlocking = 0x800;
+    private const int DirectoryOnly = 0x10000;
+    private const int CreateToAppend = 0x40 | 0x1 | 0x400 | 0x80000;
+    private const int ReadableByAll = 0x1a4; // 0644
+    private const long OpenAt2 = 437; // The same on every processor.
+    private const ulong NoMagicLinks = 0x02;
+    private const ulong Beneath = 0x08;
+    private const uint TypeSizeAndTime = 0x241;
 
     private const int StatusBytes = 256;
     private const int StatusMode = 28;
     private const int StatusSize = 40;
+    private const int StatusModifiedAt = 112;
+    private const int StatusModifiedNs = 120;
     private const int ModeType = 0xf000;
     private const int ModeRegular = 0x8000;
     private const int ModeDirectory = 0x4000;
@@ -58,6 +73,59 @@ internal static unsafe partial class Posix
             }
             while (descriptor == -InterruptedCall);
             return descriptor;
+        }
+    }
+
+    /// <summary>Opens a directory, to open others in it.</summary>
+    internal static int OpenDirectory(FileName name)
+    {
+        fixed (byte* path = name)
+        {
+            return Result(open(path, ReadOnlyCloseOnExec | DirectoryOnly));
+        }
+    }
+
+    /// <summary>Opens a file for writing at its end; makes it if it is not there.</summary>
+    internal static int OpenToAppend(FileName name)
+    {
+        fixed (byte* path = name)
+        {
+            return Result(openForWriting(path, CreateToAppend, ReadableByAll));
+        }
+    }
+
+    /// <summary>Opens a file below a directory for reading, without waiting if it is a pipe. The kernel
+    /// refuses what would lead out of the directory, whether by .. or by a symbolic link. The name ends
+    /// with a zero, which is not in its length. Needs Linux 5.6.</summary>
+    internal static int OpenBeneath(SafeHandle directory, ReadOnlySpan<byte> name)
+    {
+        OpenHow how = new()
+        {
+            Flags = ReadOnlyCloseOnExec | NonBlocking,
+            Resolve = Beneath | NoMagicLinks,
+        };
+        bool isHeld = false;
+        try
+        {
+            directory.DangerousAddRef(ref isHeld);
+            fixed (byte* path = name)
+            {
+                int descriptor;
+                do
+                {
+                    descriptor = Result((int)syscall(
+                        OpenAt2, directory.DangerousGetHandle(), path, &how, sizeof(OpenHow)));
+                }
+                while (descriptor == -InterruptedCall);
+                return descriptor;
+            }
+        }
+        finally
+        {
+            if (isHeld)
+            {
+                directory.DangerousRelease();
+            }
         }
     }
 
@@ -156,10 +224,14 @@ internal static unsafe partial class Posix
     private static int Status(int directory, byte* path, int flags, out FileStatus status)
     {
         byte* buffer = stackalloc byte[StatusBytes];
-        int result = Result(statx(directory, path, flags, TypeAndSize, buffer));
+        int result = Result(statx(directory, path, flags, TypeSizeAndTime, buffer));
         status = result < 0
             ? default
-            : new FileStatus(Kind(*(ushort*)(buffer + StatusMode)), *(long*)(buffer + StatusSize));
+            : new FileStatus(
+                Kind(*(ushort*)(buffer + StatusMode)),
+                *(long*)(buffer + StatusSize),
+                *(long*)(buffer + StatusModifiedAt),
+                *(uint*)(buffer + StatusModifiedNs));
         return result;
     }
 
@@ -175,6 +247,12 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int open(byte* path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true)]
+    private static partial int openForWriting(byte* path, int flags, int mode);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint syscall(long number, nint directory, byte* path, OpenHow* how, nint size);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint read(int descriptor, byte* buffer, nint count);
@@ -199,4 +277,12 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc")]
     private static partial int closedir(nint stream);
+
+    /// <summary>struct open_how.</summary>
+    private struct OpenHow
+    {
+        internal ulong Flags;
+        internal ulong Mode;
+        internal ulong Resolve;
+    }
 }
