@@ -22,6 +22,7 @@ internal static class Programs
         Register("storm", StormTests.Storm);
 #if WEFT_SMALL
         Register("server-storm", ServerGcTests.ServerStorm);
+        Register("server-leaks", ServerGcTests.ServerLeaks);
 #endif
         Register("overflow", StackTests.Overflow);
         Register("overflow-fixed", StackTests.OverflowFixed);
