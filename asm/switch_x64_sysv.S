@@ -25,12 +25,13 @@ weft_tls:
         .globl weft_hooks
         .hidden weft_hooks
 weft_hooks:                             // C# stores raw function addresses here (core/Switch.cs).
-        .zero 16
+        .zero 24
         .hidden weft_vector_size
 weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it.
         .zero 8
 #define GROW_HOOK       weft_hooks(%rip)
 #define ROOTS_HOOK      weft_hooks + 8(%rip)
+#define MARKED_HOOK     weft_hooks + 16(%rip)
 
 // Loads the address of the current NativeAOT Thread. Fresh each time: the thread may have changed.
 .macro THREAD reg
@@ -500,12 +501,13 @@ FUNCTION weft_reserve
 1:      ret
 END weft_reserve
 
-// long weft_call(function, a, b, c): calls a C address from C#, whose own calli would look for tag bits.
+// long weft_call(function, a, b, c, d): calls a C address from C#, whose own calli would look for tag bits.
 FUNCTION weft_call
         mov     %rdi, %rax
         mov     %rsi, %rdi
         mov     %rdx, %rsi
         mov     %rcx, %rdx
+        mov     %r8, %rcx
         jmp     *%rax
 END weft_call
 
@@ -594,19 +596,39 @@ END __wrap_SystemNative_GetLoadLibraryError
 FUNCTION SCAN_ROOTS(__wrap_)
         push    %rdi
         push    %rcx
-        sub     $8, %rsp
+        push    %rsi
         .cfi_adjust_cfa_offset 24
         call    SCAN_ROOTS(__real_)
-        add     $8, %rsp
+        pop     %rdx
         pop     %rsi
         pop     %rdi
         .cfi_adjust_cfa_offset -24
         mov     ROOTS_HOOK, %rax
         test    %rax, %rax
         jz      1f
-        jmp     *%rax                   // (report, scan context)
+        jmp     *%rax                   // (report, scan context, generation)
 1:      ret
 END SCAN_ROOTS(__wrap_)
+
+// The collector has marked what the roots lead to, but for what only finalizers will see: C# may ask what is
+// marked, and mark more.
+#define AFTER_ROOTS(kind) kind##_ZN15GCToEEInterface16AfterGcScanRootsEiiP11ScanContext
+FUNCTION AFTER_ROOTS(__wrap_)
+        push    %rdi
+        push    %rdx
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 24
+        call    AFTER_ROOTS(__real_)
+        add     $8, %rsp
+        pop     %rdi
+        pop     %rsi
+        .cfi_adjust_cfa_offset -24
+        mov     MARKED_HOOK, %rax
+        test    %rax, %rax
+        jz      1f
+        jmp     *%rax                   // (scan context, generation)
+1:      ret
+END AFTER_ROOTS(__wrap_)
 
 // int sigaction(signal, action*, old*): every handler runs on the alternate stack, because the frame
 // the kernel pushes does not fit on a goroutine's. glibc's struct: 152 bytes, flags at 136.
@@ -680,6 +702,16 @@ weft_layout_table:
         .quad   weft_preempt, weft_vector_size
         .quad   _ZN6Thread13InlineSuspendEP14NATIVE_CONTEXT
         .quad   host_urgent_action
+        .quad   _ZN3WKS6GCHeap7PromoteEPP6ObjectP11ScanContextj
+        .quad   _ZN3WKS6GCHeap11IsPromoted2EP6Objectb
+        .quad   _ZN3WKS7gc_heap16drain_mark_queueEv
+        .quad   _ZN3WKS7gc_heap22scan_dependent_handlesEiP11ScanContexti
+        .quad   _Z18Ref_UpdatePointersjjP11ScanContextPFvPP6ObjectS0_jE
+        .quad   _Z37Ref_ScanDependentHandlesForRelocationjjP11ScanContextPFvPP6ObjectS0_jE
+        .quad   g_theGCHeap
+        .quad   _ZN3WKS7gc_heap14finalize_queueE
+        .quad   _ZN3WKS9CFinalize11GcScanRootsEPFvPP6ObjectP11ScanContextjEiS5_
+        .quad   _ZN3WKS9CFinalize10InitializeEv
 
 FUNCTION weft_layout
         lea     weft_layout_table(%rip), %rax

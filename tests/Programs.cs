@@ -25,6 +25,7 @@ internal static class Programs
 #endif
 #if WEFT_SMALL
         Register("server-storm", ServerGcTests.ServerStorm);
+        Register("server-leaks", ServerGcTests.ServerLeaks);
 #endif
         Register("overflow", StackTests.Overflow);
         Register("overflow-fixed", StackTests.OverflowFixed);

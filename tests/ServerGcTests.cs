@@ -11,6 +11,31 @@ internal sealed class ServerGcTests
     internal static int ServerStorm(string[] args) =>
         GCSettings.IsServerGC ? StormTests.Storm(args) : 3;
 
+    internal static int ServerLeaks(string[] args)
+    {
+        Go.Run(() => new Chan<int>().Receive());
+        try
+        {
+            _ = Go.FindLeaks();
+            return 4;
+        }
+        catch (PlatformNotSupportedException e)
+        {
+            Console.WriteLine(e.Message);
+            return GCSettings.IsServerGC ? 0 : 3;
+        }
+    }
+
+    // Its threads mark together; LeakScan would have to be one of them.
+    [Test]
+    public async Task LeaksAreNotLookedForUnderServerGc()
+    {
+        ChildResult child = ChildProcess.Run("server-leaks", [], new() { ["DOTNET_gcServer"] = "1" });
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+        await Assert.That(child.Output).Contains("ServerGarbageCollection");
+    }
+
     [Test]
     [Arguments(2, "0")]
     [Arguments(4, "0")]

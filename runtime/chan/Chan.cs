@@ -331,6 +331,10 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         bool success = waiter->Success;
         waiter->Slot = null;
         Goroutine.ParkObject(g) = null;
+        if (!success)
+        {
+            Scheduler.ExitIfAbandoned(g);
+        }
         Scheduler.LeaveWait(g);
         element = local;
         return success;

@@ -28,7 +28,7 @@ internal enum Outcome
 }
 
 /// <summary>A channel of any element. Make a <see cref="Chan{T}"/>.</summary>
-public abstract unsafe class Chan
+public abstract unsafe class Chan : IParkPlace
 {
     private static long s_lastId;
 
@@ -92,6 +92,19 @@ public abstract unsafe class Chan
         Scheduler.ReadyAll(receivers);
         Scheduler.ReadyAll(senders);
         return true;
+    }
+
+    bool IParkPlace.Abandon(Goroutine* g)
+    {
+        _lock.Enter();
+        ref WaitQueue queue = ref g->Reason == ParkReason.ChanSend ? ref _senders : ref _receivers;
+        bool waits = queue.RemoveIfParked(g, this);
+        if (waits)
+        {
+            Goroutine.WaiterAt(g, 0)->Success = false;
+        }
+        _lock.Exit();
+        return waits;
     }
 
     /// <summary>For a select; in the order of Id.</summary>

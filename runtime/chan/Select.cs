@@ -143,7 +143,8 @@ public static unsafe class Select
     internal static void Never()
     {
         Goroutine* g = Scheduler.EnterWait();
-        Scheduler.Park(g, null, null, ParkReason.Select);
+        Scheduler.Park(g, null, null, ParkReason.Never);
+        Scheduler.ExitIfAbandoned(g);
         Fatal.Throw("select: a goroutine that waits for ever was readied"u8);
     }
 
@@ -184,8 +185,13 @@ public static unsafe class Select
     private static Outcome WithMoreWaiters(ref SelectRound round, Goroutine* g)
     {
         Waiter* waiters = (Waiter*)NativeMemory.AllocZeroed((nuint)round.Count, (nuint)sizeof(Waiter));
-        Outcome outcome = round.Run(g, wait: true, waiters);
-        NativeMemory.Free(waiters);
-        return outcome;
+        try
+        {
+            return round.Run(g, wait: true, waiters);
+        }
+        finally
+        {
+            NativeMemory.Free(waiters);
+        }
     }
 }

@@ -22,7 +22,7 @@ namespace Weft;
 /// it once and use it again: a select then allocates nothing. It belongs to one goroutine at a time, and
 /// only one place of a select.
 /// </summary>
-public abstract unsafe class SelectCase
+public abstract unsafe class SelectCase : IParkPlace
 {
     private protected SelectCase(Chan? channel) => Channel = channel;
 
@@ -45,6 +45,32 @@ public abstract unsafe class SelectCase
             found = found.Next!;
         }
         return found;
+    }
+
+    /// <summary>For LeakScan, raw: whether somebody can reach a channel that g selects on.</summary>
+    internal static bool IsReachable(Goroutine* g)
+    {
+        SelectCase? each = Unsafe.As<SelectCase?>(Goroutine.ParkObject(g));
+        for (; each != null; each = each.Next)
+        {
+            Chan channel = each.Channel!;
+            if (Collector.IsMarked(Unsafe.As<Chan, nint>(ref channel)))
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>g chooses no case then, and leaves all queues by itself.</summary>
+    bool IParkPlace.Abandon(Goroutine* g)
+    {
+        if (Interlocked.CompareExchange(ref g->SelectDone, 1, 0) != 0)
+        {
+            return false;
+        }
+        g->SelectWinner = null;
+        return true;
     }
 
     /// <summary>Sends or receives if that needs no waiting. With the lock held; the peer is to be readied

@@ -78,6 +78,10 @@ internal unsafe ref struct SelectRound
             Goroutine.ParkObject(g) = null;
         }
         UnlockAll();
+        if (outcome == Outcome.Waits && wait)
+        {
+            Scheduler.ExitIfAbandoned(g);
+        }
         if (peer != null)
         {
             Scheduler.Ready(peer);
@@ -158,7 +162,8 @@ internal unsafe ref struct SelectRound
                 outcome = each.Finish(waiter->Success);
             }
         }
-        Check.Always(outcome != Outcome.Waits, "select: readied, but no case was chosen"u8);
+        Check.Always(
+            outcome != Outcome.Waits || g->Abandoned, "select: readied, but no case was chosen"u8);
         return outcome;
     }
 

@@ -60,6 +60,9 @@ internal enum ParkReason
     /// <summary>A function of its runs on the system stack.</summary>
     SystemStack,
 
+    /// <summary>Waits for nothing that could happen.</summary>
+    Never,
+
     /// <summary>Back from native code, its processor gone. The assembly knows the number.</summary>
     NativeReturn = 100,
 
@@ -170,6 +173,19 @@ internal unsafe struct Goroutine
     /// also one left by the last goroutine here.</summary>
     [FieldOffset(0x710)]
     internal ulong SelectRandom;
+
+    /// <summary>Its neighbours in the list of LeakScan, while that looks for leaks. The world stands
+    /// still.</summary>
+    [FieldOffset(0x720)]
+    internal Goroutine* LeakNext;
+
+    [FieldOffset(0x728)]
+    internal Goroutine* LeakPrevious;
+
+    /// <summary>It was taken out of the queue it waited in for ever, and ends. Written by the one who took it
+    /// out, before it is ready; cleared by itself.</summary>
+    [FieldOffset(0x730)]
+    internal bool Abandoned;
 
     internal readonly GoroutineState State => _state;
 

@@ -10,6 +10,14 @@ internal interface IParkLock
     public void Unlock();
 }
 
+/// <summary>An object that a goroutine parks on: its ParkObject.</summary>
+internal unsafe interface IParkPlace
+{
+    /// <summary>Takes g out of the queue, if it waits here: it will never get what it waits for, and ends.
+    /// The caller then makes it ready. False when somebody else does.</summary>
+    public bool Abandon(Goroutine* g);
+}
+
 internal static unsafe class ParkLock
 {
     /// <summary>For Scheduler.Park: releases the lock of what g waits on. g waits in any case.</summary>

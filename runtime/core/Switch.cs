@@ -44,6 +44,11 @@ internal static unsafe class Switch
     [RuntimeImport("*", "weft_call")]
     internal static extern nint Call(nint function, nint a, nint b, nint c);
 
+    /// <summary>The same with four arguments.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_call")]
+    internal static extern nint Call(nint function, nint a, nint b, nint c, nint d);
+
     /// <summary>Calls a raw C# function on the machine's system stack, collections shut out; in place
     /// where the caller is not a goroutine.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
@@ -84,13 +89,17 @@ internal static unsafe class Switch
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Pause() => X86Base.Pause();
 
-    /// <summary>What the assembly calls: growth before native code, and the report of parked stacks.
-    /// Both must be raw: static, no allocation, no throw, no lazily initialised static.</summary>
+    /// <summary>What the assembly calls: growth before native code, the report of parked stacks, and what
+    /// follows when all is marked. They must be raw: static, no allocation, no throw, no lazily initialised
+    /// static.</summary>
     internal static void SetHooks(
-        delegate*<nint, nint, nint> grow, delegate*<nint, byte*, void> reportRoots)
+        delegate*<nint, nint, nint> grow,
+        delegate*<nint, byte*, int, void> reportRoots,
+        delegate*<nint, int, void> marked)
     {
         nint* hooks = HookTable();
         hooks[0] = (nint)grow;
         hooks[1] = (nint)reportRoots;
+        hooks[2] = (nint)marked;
     }
 }

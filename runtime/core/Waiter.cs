@@ -134,6 +134,19 @@ internal unsafe struct WaitQueue
         }
     }
 
+    /// <summary>Takes g's first waiter out, if g waits in this queue, which belongs to the place. The
+    /// ParkObject of one that is queued changes only under the lock of its queue.</summary>
+    internal bool RemoveIfParked(Goroutine* g, object place)
+    {
+        Waiter* waiter = Goroutine.WaiterAt(g, 0);
+        if (!waiter->IsQueued || Goroutine.ParkObject(g) != place)
+        {
+            return false;
+        }
+        Remove(waiter);
+        return true;
+    }
+
     /// <summary>Takes one out of turn. It is in this queue.</summary>
     internal void Remove(Waiter* waiter)
     {

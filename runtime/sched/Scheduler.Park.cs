@@ -35,6 +35,24 @@ internal static unsafe partial class Scheduler
         g->NoPreempt = 0;
     }
 
+    /// <summary>For who has just gone on: if it was abandoned, ends it by the exception of Go.Exit.</summary>
+    internal static void ExitIfAbandoned(Goroutine* g)
+    {
+        if (TakeAbandoned(g))
+        {
+            throw new GoroutineExit();
+        }
+    }
+
+    /// <summary>Whether it was abandoned. Only once: what it waits for afterwards, in its finally blocks, is
+    /// as any other wait.</summary>
+    internal static bool TakeAbandoned(Goroutine* g)
+    {
+        bool abandoned = g->Abandoned;
+        g->Abandoned = false;
+        return abandoned;
+    }
+
     /// <summary>Makes a waiting goroutine, or thread, runnable. The caller has taken it out of the queue it
     /// waited in, so nobody else does. Any thread. Go: goready.</summary>
     internal static void Ready(Goroutine* g)

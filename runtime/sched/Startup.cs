@@ -45,7 +45,7 @@ internal static unsafe class Startup
             FixedStacks.Initialize();
             GcRoots.Initialize();
             StackGrowth.Initialize();
-            Switch.SetHooks(&StackGrowth.GrowForReserve, &GcRoots.Report);
+            Switch.SetHooks(&StackGrowth.GrowForReserve, &GcRoots.Report, &LeakScan.Decide);
             FaultHandler.Install();
             Scheduler.InitializePreemption(Environment.GetEnvironmentVariable(PreemptVariable) != "0");
             Scheduler.Initialize(InitialProcessors());

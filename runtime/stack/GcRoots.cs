@@ -7,6 +7,8 @@
 //
 // "Parked" is decided by one word, the saved sp (core/Context.cs).
 //
+// While leaks are looked for, the goroutines that may be leaked are left to LeakScan.
+//
 // Report runs inside the collection, on the collector's thread, every managed thread stopped: raw code.
 // Locks: none; the world stands still.
 
@@ -50,13 +52,12 @@ internal static unsafe class GcRoots
     /// <summary>What to call, once, when a collection has stopped the world next: a raw function.</summary>
     internal static void AtNextMarking(delegate*<void> function) => s_atNextMarking = function;
 
-    internal static void Report(nint report, byte* scan)
+    internal static void Report(nint report, byte* scan, int generation)
     {
         bool promotion = scan[ScanPromotion] != 0;
         int number = *(int*)(scan + ScanThreadNumber);
         int count = Math.Max(1, *(int*)(scan + ScanThreadCount));
-        nint low = *s_heapLow;
-        nint high = *s_heapHigh;
+        bool deciding = LeakScan.Begin(report, (nint)scan, promotion, generation);
 
         if (number == 0)
         {
@@ -67,7 +68,7 @@ internal static unsafe class GcRoots
             }
             for (Machine* m = (Machine*)s_machines; m != null; m = m->AllLink)
             {
-                ReportContext(&m->Context, m->StackHigh, promotion, report, (nint)scan, low, high);
+                ReportContext(&m->Context, m->StackHigh, promotion, report, (nint)scan);
             }
         }
         nint carved = GoroutinePages.Carved;
@@ -87,17 +88,26 @@ internal static unsafe class GcRoots
             {
                 StackReturn.Move(g); // Before its words are reported where they are.
             }
-            nint* slots = Goroutine.ObjectSlots(g);
-            for (int i = 0; i < Goroutine.ObjectSlotCount; i++)
+            if (deciding && LeakScan.TryDefer(g))
             {
-                ReportPrecise(slots + i, report, (nint)scan);
+                continue;
             }
-            ReportContext(&g->Context, g->StackHigh, promotion, report, (nint)scan, low, high);
+            ReportGoroutine(g, promotion, report, (nint)scan);
         }
     }
 
-    private static void ReportContext(
-        Context* context, nint top, bool promotion, nint report, nint scan, nint low, nint high)
+    /// <summary>What g refers to. The world stands still.</summary>
+    internal static void ReportGoroutine(Goroutine* g, bool promotion, nint report, nint scan)
+    {
+        nint* slots = Goroutine.ObjectSlots(g);
+        for (int i = 0; i < Goroutine.ObjectSlotCount; i++)
+        {
+            ReportPrecise(slots + i, report, scan);
+        }
+        ReportContext(&g->Context, g->StackHigh, promotion, report, scan);
+    }
+
+    private static void ReportContext(Context* context, nint top, bool promotion, nint report, nint scan)
     {
         nint sp = context->SavedSp;
         if (sp == 0)
@@ -110,6 +120,8 @@ internal static unsafe class GcRoots
         {
             return;
         }
+        nint low = *s_heapLow;
+        nint high = *s_heapHigh;
         for (nint* word = (nint*)sp; word < (nint*)top; word++)
         {
             if (*word >= low && *word < high)

@@ -61,6 +61,9 @@ internal static unsafe class RuntimeThread
     private const int InlineSuspend = 12;
     internal const int HostUrgentAction = 13;
 
+    /// <summary>The first of those that stack/Collector.cs uses.</summary>
+    internal const int CollectorCode = 14;
+
     internal static nint Field(nint thread, int offset) => *(nint*)(thread + offset);
 
     internal static void SetField(nint thread, int offset, nint value) =>
@@ -153,6 +156,6 @@ internal static unsafe class RuntimeThread
             : "the code of the runtime uses other offsets";
     }
 
-    private static bool CodeHas(nint function, ReadOnlySpan<byte> pattern) =>
+    internal static bool CodeHas(nint function, ReadOnlySpan<byte> pattern) =>
         new ReadOnlySpan<byte>((void*)function, CodeSearched).IndexOf(pattern) >= 0;
 }

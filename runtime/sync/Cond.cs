@@ -24,7 +24,7 @@ namespace Weft;
 ///     }
 /// }
 /// </code></example>
-public sealed unsafe class Cond : IParkLock
+public sealed unsafe class Cond : IParkLock, IParkPlace
 {
     private ShortLock _lock;
     private WaitQueue _waiters;
@@ -63,6 +63,7 @@ public sealed unsafe class Cond : IParkLock
             Scheduler.LeaveWait(g);
             throw;
         }
+        bool abandoned = false;
         _lock.Enter();
         if (waiter->Result == WaitResult.Woken)
         {
@@ -74,9 +75,14 @@ public sealed unsafe class Cond : IParkLock
             Goroutine.ParkObject(g) = this;
             Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Cond);
             Goroutine.ParkObject(g) = null;
+            abandoned = Scheduler.TakeAbandoned(g);
         }
         Scheduler.LeaveWait(g);
         Mutex.Lock();
+        if (abandoned)
+        {
+            throw new GoroutineExit(); // Not before: what unwinds will unlock the mutex.
+        }
     }
 
     /// <summary>Wakes the one that has waited longest, if any waits. The caller may hold the mutex, but need
@@ -87,6 +93,14 @@ public sealed unsafe class Cond : IParkLock
     public void Broadcast() => Wake(int.MaxValue);
 
     void IParkLock.Unlock() => _lock.Exit();
+
+    bool IParkPlace.Abandon(Goroutine* g)
+    {
+        _lock.Enter();
+        bool waits = _waiters.RemoveIfParked(g, this);
+        _lock.Exit();
+        return waits;
+    }
 
     private void Wake(int most)
     {

@@ -34,7 +34,7 @@ namespace Weft;
 /// needs <c>using Mutex = Weft.Mutex;</c>. System.Threading.Mutex is for threads: it belongs to the one that
 /// took it, and a goroutine may go on in another.
 /// </remarks>
-public sealed unsafe class Mutex : IParkLock, ITokenQueue
+public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
 {
     private const int Locked = 1;
     private const int Woken = 2;
@@ -106,6 +106,19 @@ public sealed unsafe class Mutex : IParkLock, ITokenQueue
     }
 
     void IParkLock.Unlock() => _lock.Exit();
+
+    bool IParkPlace.Abandon(Goroutine* g)
+    {
+        _lock.Enter();
+        bool waits = _waiters.RemoveIfParked(g, this);
+        if (waits)
+        {
+            Goroutine.WaiterAt(g, 0)->Result = WaitResult.Cancelled;
+            ClearWaitingIfNone();
+        }
+        _lock.Exit();
+        return waits;
+    }
 
     void ITokenQueue.CancelWait(TokenWait wait)
     {
@@ -223,6 +236,7 @@ public sealed unsafe class Mutex : IParkLock, ITokenQueue
         }
         Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Mutex);
         Goroutine.ParkObject(g) = null;
+        Scheduler.ExitIfAbandoned(g);
         return waiter->Result;
     }
 

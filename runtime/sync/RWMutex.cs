@@ -27,7 +27,7 @@ namespace Weft;
 /// for a writer that waits for it. Goroutines park, other threads block. Not reentrant; another goroutine
 /// or thread may unlock it.
 /// </summary>
-public sealed unsafe class RWMutex : IParkLock
+public sealed unsafe class RWMutex : IParkLock, IParkPlace
 {
     private const int MaxReaders = 1 << 30;
 
@@ -98,7 +98,15 @@ public sealed unsafe class RWMutex : IParkLock
         int readers = Interlocked.Add(ref _readers, -MaxReaders) + MaxReaders;
         if (readers != 0 && Interlocked.Add(ref _leaving, readers) != 0)
         {
-            WaitForReaders();
+            try
+            {
+                WaitForReaders();
+            }
+            catch (GoroutineExit)
+            {
+                _writers.Unlock();
+                throw;
+            }
         }
         Volatile.Write(ref _writing, 1);
     }
@@ -154,6 +162,29 @@ public sealed unsafe class RWMutex : IParkLock
 
     void IParkLock.Unlock() => _lock.Exit();
 
+    bool IParkPlace.Abandon(Goroutine* g)
+    {
+        _lock.Enter();
+        bool waits = true;
+        if (_waitingWriter == g)
+        {
+            // Nobody who has it for reading will leave. Those who wait to read are abandoned as well.
+            TakeWaitingWriter();
+            _leaving = 0;
+            Interlocked.Add(ref _readers, MaxReaders);
+        }
+        else if (_waitingReaders.RemoveIfParked(g, this))
+        {
+            Interlocked.Decrement(ref _readers);
+        }
+        else
+        {
+            waits = false;
+        }
+        _lock.Exit();
+        return waits;
+    }
+
     private void WaitForWriter()
     {
         Goroutine* g = EnterWait();
@@ -208,6 +239,7 @@ public sealed unsafe class RWMutex : IParkLock
             if (g != null)
             {
                 _waitingWriter = g;
+                Goroutine.WaiterAt(g, 0)->IsQueued = true;
                 Park(g);
                 break;
             }
@@ -220,8 +252,7 @@ public sealed unsafe class RWMutex : IParkLock
     private void AdmitWriter()
     {
         _lock.Enter();
-        Goroutine* g = _waitingWriter;
-        _waitingWriter = null;
+        Goroutine* g = TakeWaitingWriter();
         _writerMayGo = g == null;
         _lock.Exit();
         if (g != null)
@@ -230,12 +261,25 @@ public sealed unsafe class RWMutex : IParkLock
         }
     }
 
+    /// <summary>With the lock held. Null when none waits.</summary>
+    private Goroutine* TakeWaitingWriter()
+    {
+        Goroutine* g = _waitingWriter;
+        _waitingWriter = null;
+        if (g != null)
+        {
+            Goroutine.WaiterAt(g, 0)->IsQueued = false;
+        }
+        return g;
+    }
+
     /// <summary>With the lock held, which it releases.</summary>
     private void Park(Goroutine* g)
     {
         Goroutine.ParkObject(g) = this;
         Scheduler.Park(g, &ParkLock.Release, null, ParkReason.RWMutex);
         Goroutine.ParkObject(g) = null;
+        Scheduler.ExitIfAbandoned(g);
     }
 
     /// <summary>Null for a thread when there is no stand-in to be had.</summary>

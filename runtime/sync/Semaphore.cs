@@ -17,7 +17,7 @@ namespace Weft;
 /// Where both <c>using System.Threading</c> (an implicit one) and <c>using Weft</c> are in force, the name
 /// needs <c>using Semaphore = Weft.Semaphore;</c>.
 /// </remarks>
-public sealed unsafe class Semaphore : IParkLock, ITokenQueue
+public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
 {
     private ShortLock _lock;
     private WaitQueue _waiters;
@@ -87,6 +87,18 @@ public sealed unsafe class Semaphore : IParkLock, ITokenQueue
 
     void IParkLock.Unlock() => _lock.Exit();
 
+    bool IParkPlace.Abandon(Goroutine* g)
+    {
+        _lock.Enter();
+        bool waits = _waiters.RemoveIfParked(g, this);
+        if (waits)
+        {
+            Goroutine.WaiterAt(g, 0)->Result = WaitResult.Cancelled;
+        }
+        _lock.Exit();
+        return waits;
+    }
+
     void ITokenQueue.CancelWait(TokenWait wait)
     {
         ReadyList list = default;
@@ -129,6 +141,7 @@ public sealed unsafe class Semaphore : IParkLock, ITokenQueue
             _waiters.Enqueue(waiter);
             Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Semaphore);
             Goroutine.ParkObject(g) = null;
+            Scheduler.ExitIfAbandoned(g);
             return waiter->Result == WaitResult.Given;
         }
         finally

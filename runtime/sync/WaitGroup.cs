@@ -13,7 +13,7 @@ namespace Weft;
 /// Waits for a number of goroutines to finish. Go: sync.WaitGroup. Safe for any number of goroutines and
 /// threads at once. Call <see cref="Add"/> before the goroutine starts, not inside it.
 /// </summary>
-public sealed unsafe class WaitGroup : IParkLock
+public sealed unsafe class WaitGroup : IParkLock, IParkPlace
 {
     private ShortLock _lock;
     private WaitQueue _waiters;
@@ -75,11 +75,20 @@ public sealed unsafe class WaitGroup : IParkLock
             _waiters.Enqueue(waiter);
             Scheduler.Park(g, &ParkLock.Release, null, ParkReason.WaitGroup);
             Goroutine.ParkObject(g) = null;
+            Scheduler.ExitIfAbandoned(g);
         }
         Scheduler.LeaveWait(g);
     }
 
     void IParkLock.Unlock() => _lock.Exit();
+
+    bool IParkPlace.Abandon(Goroutine* g)
+    {
+        _lock.Enter();
+        bool waits = _waiters.RemoveIfParked(g, this);
+        _lock.Exit();
+        return waits;
+    }
 
     private sealed class Child(WaitGroup group, Action action)
     {
