@@ -351,7 +351,15 @@ FUNCTION wait_for_processor
         push    %rbx
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %rbx, 0
+        sub     $16, %rsp               // The native code around may have its own rounding.
+        .cfi_adjust_cfa_offset 16
+        stmxcsr (%rsp)
+        fnstcw  4(%rsp)
         STOP    $REASON_NATIVE
+        ldmxcsr (%rsp)
+        fldcw   4(%rsp)
+        add     $16, %rsp
+        .cfi_adjust_cfa_offset -16
         pop     %rbx
         .cfi_adjust_cfa_offset -8
         .cfi_restore %rbx
@@ -499,6 +507,42 @@ FUNCTION weft_reserve
         jmp     weft_grow_then
 1:      ret
 END weft_reserve
+
+// long weft_float_control(void): the control bits of mxcsr, and above them the x87 control word.
+// void weft_restore_float_control(long): the status bits stay as they are. Loading is slow, so it looks first.
+#define MXCSR_STATUS    0x3f
+FUNCTION weft_float_control
+        stmxcsr -8(%rsp)
+        fnstcw  -4(%rsp)
+        mov     -8(%rsp), %eax
+        movzwl  -4(%rsp), %ecx
+        and     $~MXCSR_STATUS, %eax
+        shl     $32, %rcx
+        or      %rcx, %rax
+        ret
+END weft_float_control
+
+FUNCTION weft_restore_float_control
+        stmxcsr -8(%rsp)
+        fnstcw  -4(%rsp)
+        mov     -8(%rsp), %eax
+        mov     %eax, %ecx
+        xor     %edi, %ecx
+        and     $~MXCSR_STATUS, %ecx
+        jnz     2f
+1:      shr     $32, %rdi
+        cmp     %di, -4(%rsp)
+        jne     3f
+        ret
+2:      and     $MXCSR_STATUS, %eax
+        or      %edi, %eax
+        mov     %eax, -8(%rsp)
+        ldmxcsr -8(%rsp)
+        jmp     1b
+3:      mov     %di, -4(%rsp)
+        fldcw   -4(%rsp)
+        ret
+END weft_restore_float_control
 
 // long weft_call(function, a, b, c): calls a C address from C#, whose own calli would look for tag bits.
 FUNCTION weft_call

@@ -80,6 +80,17 @@ internal static unsafe class Switch
     [RuntimeImport("*", "RhpGcPoll")]
     internal static extern void PollForCollection();
 
+    /// <summary>The control bits of mxcsr, and the x87 control word above them. The switch does not keep
+    /// them.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_float_control")]
+    internal static extern long FloatControl();
+
+    /// <summary>Makes them what they were.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_restore_float_control")]
+    internal static extern void RestoreFloatControl(long control);
+
     /// <summary>One step of a spin loop.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Pause() => X86Base.Pause();

@@ -41,6 +41,10 @@ internal static unsafe partial class Scheduler
         Switch.LeaveCritical();
         if (g == null)
         {
+            if (fixedStack != 0)
+            {
+                FixedStacks.Give(fixedStack, StackSizes.RoundUp(fixedSize));
+            }
             throw new InsufficientMemoryException(OutOfGoroutines());
         }
         g->Kind = kind;
@@ -96,7 +100,7 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>Ends the calling goroutine. Its frames are gone: nothing is unwound here.</summary>
-    private static void Exit(Goroutine* g)
+    internal static void Exit(Goroutine* g)
     {
         g->NoPreempt = 1;
         g->Reason = ParkReason.Exit;

@@ -27,7 +27,7 @@ internal static unsafe class StackDump
     // Where weft_preempt and wait_for_processor leave things: see asm/switch_x64_sysv.S.
     private const int SavedFramePointer = 40;
     private const int SavedReturn = 48;
-    private const int AboveNativeReturn = 64;
+    private const int AboveNativeReturn = 80;
     private const int PreemptedAddress = 48;
 
     private static readonly Lock s_lock = new();
