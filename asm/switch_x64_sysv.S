@@ -198,6 +198,13 @@ FUNCTION weft_prepare
         ret
 END weft_prepare
 
+// void weft_default_float(void): mxcsr and the x87 control word as a process starts.
+FUNCTION weft_default_float
+        ldmxcsr default_mxcsr(%rip)
+        fldcw   default_x87(%rip)
+        ret
+END weft_default_float
+
 // void* weft_goroutine(void), void* weft_machine(void): the thread's words.
 FUNCTION weft_goroutine
         mov     weft_tls@gottpoff(%rip), %rax
@@ -355,6 +362,8 @@ FUNCTION wait_for_processor
         .cfi_adjust_cfa_offset 16
         stmxcsr (%rsp)
         fnstcw  4(%rsp)
+        ldmxcsr default_mxcsr(%rip)
+        fldcw   default_x87(%rip)
         STOP    $REASON_NATIVE
         ldmxcsr (%rsp)
         fldcw   4(%rsp)
@@ -508,42 +517,6 @@ FUNCTION weft_reserve
 1:      ret
 END weft_reserve
 
-// long weft_float_control(void): the control bits of mxcsr, and above them the x87 control word.
-// void weft_restore_float_control(long): the status bits stay as they are. Loading is slow, so it looks first.
-#define MXCSR_STATUS    0x3f
-FUNCTION weft_float_control
-        stmxcsr -8(%rsp)
-        fnstcw  -4(%rsp)
-        mov     -8(%rsp), %eax
-        movzwl  -4(%rsp), %ecx
-        and     $~MXCSR_STATUS, %eax
-        shl     $32, %rcx
-        or      %rcx, %rax
-        ret
-END weft_float_control
-
-FUNCTION weft_restore_float_control
-        stmxcsr -8(%rsp)
-        fnstcw  -4(%rsp)
-        mov     -8(%rsp), %eax
-        mov     %eax, %ecx
-        xor     %edi, %ecx
-        and     $~MXCSR_STATUS, %ecx
-        jnz     2f
-1:      shr     $32, %rdi
-        cmp     %di, -4(%rsp)
-        jne     3f
-        ret
-2:      and     $MXCSR_STATUS, %eax
-        or      %edi, %eax
-        mov     %eax, -8(%rsp)
-        ldmxcsr -8(%rsp)
-        jmp     1b
-3:      mov     %di, -4(%rsp)
-        fldcw   -4(%rsp)
-        ret
-END weft_restore_float_control
-
 // long weft_call(function, a, b, c): calls a C address from C#, whose own calli would look for tag bits.
 FUNCTION weft_call
         mov     %rdi, %rax
@@ -585,8 +558,14 @@ FUNCTION weft_call_on_system_stack
 END weft_call_on_system_stack
 
 // Native code enters managed code. On a goroutine the native frames below must not move: count them. The rest
-// is what RhpReversePInvoke does where there is nothing to wait for, in line: a third of its time, which each
-// call of the C face would pay. rdi: the frame, two words: the transition frame, the Thread.
+// is what RhpReversePInvoke does where there is nothing to wait for, in line: each call of the C face pays it.
+//
+// rdi: the frame, two words. The first keeps the transition frame. The second would be the Thread, which we
+// find anew: it keeps mxcsr and the x87 control word of the native code instead. Managed code, and so every
+// other goroutine, runs with the defaults.
+#define MXCSR_DEFAULT   0x1f80
+#define MXCSR_STATUS    0x3f
+#define X87_DEFAULT     0x037f
 FUNCTION __wrap_RhpReversePInvoke
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_GOROUTINE(%rax), %rcx
@@ -596,32 +575,50 @@ FUNCTION __wrap_RhpReversePInvoke
         jz      weft_reverse_pinvoke    // weft_entry: it holds a message, and may not lose its processor.
         mov     %fs:TLS_MACHINE(%rax), %rax
         incl    M_NATIVE_COUNT(%rax)    // As in RhpPInvokeReturn.
-        THREAD  %rdx
-        mov     THREAD_FRAME(%rdx), %rcx
-        mov     THREAD_FLAGS(%rdx), %esi
+        mov     tls_CurrentThread@gottpoff(%rip), %rdx
+        mov     %fs:THREAD_FRAME(%rdx), %rcx
+        mov     %fs:THREAD_FLAGS(%rdx), %esi
         and     $(THREAD_ATTACHED | THREAD_NO_GC), %esi
         cmp     $THREAD_ATTACHED, %esi
-        jne     1f
+        jne     2f
         test    %rcx, %rcx
-        jz      1f
-        mov     %rdx, 8(%rdi)
+        jz      2f
         mov     %rcx, (%rdi)
-        movq    $0, THREAD_FRAME(%rdx)  // Who suspends sets the word below, then has all threads fence.
+        movq    $0, %fs:THREAD_FRAME(%rdx)      // Who suspends sets the word below, then has all threads fence.
         testl   $TRAP_THREADS, RhpTrapThreads(%rip)
-        jnz     2f
-        cmpl    $0, M_RETAKE(%rax)
+        jnz     1f
+3:      stmxcsr 8(%rdi)
+        fnstcw  12(%rdi)
+        mov     8(%rdi), %ecx
+        and     $~MXCSR_STATUS, %ecx
+        cmp     $MXCSR_DEFAULT, %ecx
+        jne     4f
+        cmpw    $X87_DEFAULT, 12(%rdi)
+        jne     4f
+5:      cmpl    $0, M_RETAKE(%rax)
         jne     wait_for_processor
         ret
-2:      mov     %rcx, THREAD_FRAME(%rdx)
-1:      cmpl    $0, M_RETAKE(%rax)
-        je      weft_reverse_pinvoke
-        sub     $8, %rsp
+1:      mov     %rcx, %fs:THREAD_FRAME(%rdx)
+2:      push    %rdi
         .cfi_adjust_cfa_offset 8
         call    weft_reverse_pinvoke
-        add     $8, %rsp
+        pop     %rdi
         .cfi_adjust_cfa_offset -8
-        jmp     wait_for_processor
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_MACHINE(%rax), %rax
+        jmp     3b
+4:      ldmxcsr default_mxcsr(%rip)
+        fldcw   default_x87(%rip)
+        jmp     5b
 END __wrap_RhpReversePInvoke
+
+        .section .rodata
+        .p2align 2
+default_mxcsr:
+        .long   MXCSR_DEFAULT
+default_x87:
+        .long   X87_DEFAULT
+        .text
 
 FUNCTION __wrap_RhpReversePInvokeReturn
         mov     weft_tls@gottpoff(%rip), %rax
@@ -630,11 +627,20 @@ FUNCTION __wrap_RhpReversePInvokeReturn
         jz      __real_RhpReversePInvokeReturn
         decq    CTX_NATIVE_DEPTH(%rcx)
         mov     %fs:TLS_MACHINE(%rax), %rax
-        incl    M_NATIVE_COUNT(%rax)
+        mov     8(%rdi), %ecx
+        and     $~MXCSR_STATUS, %ecx
+        cmp     $MXCSR_DEFAULT, %ecx
+        jne     1f
+        cmpw    $X87_DEFAULT, 12(%rdi)
+        jne     1f
+2:      incl    M_NATIVE_COUNT(%rax)
         mov     (%rdi), %rdx
         mov     tls_CurrentThread@gottpoff(%rip), %rcx
         mov     %rdx, %fs:THREAD_FRAME(%rcx)
         ret
+1:      ldmxcsr 8(%rdi)
+        fldcw   12(%rdi)
+        jmp     2b
 END __wrap_RhpReversePInvokeReturn
 
 // The text of dlopen's error stays on the thread where it failed. The base library takes it for granted: a

@@ -78,9 +78,7 @@ internal static unsafe partial class Exports
         {
             return Code.Invalid;
         }
-        long control = Switch.FloatControl();
         Outcome outcome = channel.Send(element);
-        Switch.RestoreFloatControl(control);
         return CodeOf(outcome);
     }
 
@@ -92,9 +90,7 @@ internal static unsafe partial class Exports
         {
             return Handles.Fault(handle);
         }
-        long control = Switch.FloatControl();
         Outcome outcome = channel.Receive(element);
-        Switch.RestoreFloatControl(control);
         return CodeOf(outcome);
     }
 
@@ -159,7 +155,6 @@ internal static unsafe partial class Exports
         {
             return Code.Invalid;
         }
-        long control = Switch.FloatControl();
         try
         {
             Goroutine* g = Current.Goroutine();
@@ -178,10 +173,6 @@ internal static unsafe partial class Exports
         catch (Exception e)
         {
             return Code.Of(e);
-        }
-        finally
-        {
-            Switch.RestoreFloatControl(control);
         }
     }
 

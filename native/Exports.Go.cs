@@ -4,7 +4,8 @@
 // native call from C#: while it computes, its processor can be taken; each weft_ function it calls is a
 // callback from native code (runtime/sched/Scheduler.Native.cs).
 //
-// mxcsr and the x87 control word belong to the goroutine in C: what may switch keeps them (Keep, Restore).
+// mxcsr and the x87 control word belong to the goroutine in C: the callback keeps them
+// (asm/switch_x64_sysv.S), and its end forgets them.
 
 using System.Runtime.InteropServices;
 using System.Text;
@@ -16,9 +17,6 @@ internal static unsafe partial class Exports
 {
     private const int KindFixed = 0;
     private const int KindMovable = 1;
-
-    // Round to nearest, all exceptions masked, x87 with full precision: as a process starts.
-    private const long DefaultFloatControl = (0x037fL << 32) | 0x1f80;
 
     /// <summary>weft_attr.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -71,9 +69,7 @@ internal static unsafe partial class Exports
         {
             return YieldThread();
         }
-        long control = Switch.FloatControl();
         Scheduler.Yield(g);
-        Switch.RestoreFloatControl(control);
         return Code.Ok;
     }
 
@@ -92,9 +88,7 @@ internal static unsafe partial class Exports
                 Weft.Go.Sleep(Ticks(nanoseconds));
                 return Code.Ok;
             }
-            long control = Switch.FloatControl();
             bool slept = Scheduler.SleepUntil(g, Scheduler.TimeAfter(nanoseconds));
-            Switch.RestoreFloatControl(control);
             return slept ? Code.Ok : Code.NoMemory;
         }
         catch (Exception e)
@@ -259,7 +253,6 @@ internal static unsafe partial class Exports
     private static void InvokeFunction(Goroutine* g)
     {
         nint* call = (nint*)g->InlineState;
-        Switch.RestoreFloatControl(DefaultFloatControl);
         ((delegate* unmanaged<nint, void>)call[0])(call[1]);
         EndGoroutine(g);
     }
@@ -267,6 +260,7 @@ internal static unsafe partial class Exports
     /// <summary>The goroutine's function has returned.</summary>
     private static void EndGoroutine(Goroutine* g)
     {
+        Switch.DefaultFloat();
         if (g->LocalsSet != 0)
         {
             EndLocals(g);

@@ -2,7 +2,6 @@
 
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using Weft.Runtime;
 
 namespace Weft.Native;
 
@@ -42,7 +41,6 @@ internal static unsafe partial class Exports
         {
             return Handles.Fault(handle);
         }
-        long control = Switch.FloatControl(); // A hand-off yields.
         try
         {
             mutex.Unlock();
@@ -51,10 +49,6 @@ internal static unsafe partial class Exports
         catch (InvalidOperationException)
         {
             return Code.NotPermitted;
-        }
-        finally
-        {
-            Switch.RestoreFloatControl(control);
         }
     }
 
@@ -175,7 +169,6 @@ internal static unsafe partial class Exports
         {
             return Code.Invalid;
         }
-        long control = Switch.FloatControl();
         try
         {
             while (Volatile.Read(ref *once) is long state && state != OnceDone)
@@ -215,16 +208,11 @@ internal static unsafe partial class Exports
         {
             return Code.Of(e);
         }
-        finally
-        {
-            Switch.RestoreFloatControl(control);
-        }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static int LockSlow(Mutex mutex)
     {
-        long control = Switch.FloatControl();
         try
         {
             mutex.Lock();
@@ -233,10 +221,6 @@ internal static unsafe partial class Exports
         catch (Exception e)
         {
             return Code.Of(e);
-        }
-        finally
-        {
-            Switch.RestoreFloatControl(control);
         }
     }
 
@@ -249,7 +233,6 @@ internal static unsafe partial class Exports
         {
             return Handles.Fault(handle);
         }
-        long control = Switch.FloatControl();
         try
         {
             action(target, argument);
@@ -258,10 +241,6 @@ internal static unsafe partial class Exports
         catch (Exception e)
         {
             return Code.Of(e);
-        }
-        finally
-        {
-            Switch.RestoreFloatControl(control);
         }
     }
 

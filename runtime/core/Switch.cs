@@ -80,16 +80,11 @@ internal static unsafe class Switch
     [RuntimeImport("*", "RhpGcPoll")]
     internal static extern void PollForCollection();
 
-    /// <summary>The control bits of mxcsr, and the x87 control word above them. The switch does not keep
-    /// them.</summary>
+    /// <summary>Makes mxcsr and the x87 control word what they are when a process starts: what managed code
+    /// runs with. For what native code may have left behind.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "weft_float_control")]
-    internal static extern long FloatControl();
-
-    /// <summary>Makes them what they were.</summary>
-    [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "weft_restore_float_control")]
-    internal static extern void RestoreFloatControl(long control);
+    [RuntimeImport("*", "weft_default_float")]
+    internal static extern void DefaultFloat();
 
     /// <summary>One step of a spin loop.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
