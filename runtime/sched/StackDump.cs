@@ -14,6 +14,8 @@ using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
 
 namespace Weft.Runtime;
 
@@ -21,7 +23,8 @@ internal static unsafe class StackDump
 {
     private const int ExitCode = 2;
     private const int MaxFrames = 100;
-    private const int HeaderWords = 5;
+    private const int NameWord = 5;
+    private const int HeaderWords = NameWord + (Goroutine.NameSize / 8);
     private const string OwnNamespace = "Weft.Runtime.";
 
     // Where weft_preempt and wait_for_processor leave things: see asm/switch_x64_sysv.S.
@@ -111,6 +114,10 @@ internal static unsafe class StackDump
             record[1] = (nint)g->State;
             record[2] = (nint)g->Reason;
             record[3] = (nint)g->WaitSince;
+            for (int i = 0; i < Goroutine.NameSize / sizeof(nint); i++)
+            {
+                record[NameWord + i] = g->HasName ? ((nint*)g->Name)[i] : 0;
+            }
             s_at += HeaderWords;
             CollectFrames(g, record);
             record[4] = (nint)(s_at - record) - HeaderWords;
@@ -209,6 +216,13 @@ internal static unsafe class StackDump
         {
             writer.Write("goroutine ");
             writer.Write(record[0].ToString(CultureInfo.InvariantCulture));
+            byte* name = (byte*)(record + NameWord);
+            if (*name != 0)
+            {
+                writer.Write(" \"");
+                writer.Write(Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(name)));
+                writer.Write('"');
+            }
             writer.Write(" [");
             writer.Write(Describe((GoroutineState)record[1], (ParkReason)record[2]));
             if ((GoroutineState)record[1] == GoroutineState.Waiting)
