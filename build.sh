@@ -75,6 +75,7 @@ install_lib() {
     cp out/lib/libweft.a "$to/lib/"
     cp native/weft.h native/weft.hpp "$to/include/"
     cp native/weft.3 "$to/share/man/man3/"
+    cp native/weft-gdb.py "$to/share/gdb/"
     sed "s|@PREFIX@|$1|; s|@VERSION@|$version|" native/weft.pc.in >"$to/lib/pkgconfig/weft.pc"
     cp native/weft-config.cmake "$to/lib/cmake/weft/"
     sed "s|@VERSION@|$version|" native/weft-config-version.cmake.in \

@@ -731,6 +731,18 @@ FUNCTION __wrap_sigaction
         ret
 END __wrap_sigaction
 
+// What a debugger needs to find the goroutines without debug information (native/weft-gdb.py): the version of
+// this table, where the slots are, the address of how many there are, where weft_tls is from %fs. C# fills
+// the two in the middle, weft_layout the last.
+        .data
+        .p2align 3
+        .globl weft_gdb
+        .type weft_gdb, @object
+        .size weft_gdb, 32
+weft_gdb:
+gdb_table:                              // The same; an exported name is not to be referred to directly.
+        .quad   1, 0, 0, 0
+
 // The numbers this file was built with and the code it relies on, for the start-up check
 // (stack/RuntimeThread.cs): offsets first, then addresses of runtime functions that show them.
         .section .data.rel.ro, "aw", @progbits
@@ -750,8 +762,11 @@ weft_layout_table:
         .quad   weft_preempt, weft_vector_size
         .quad   _ZN6Thread13InlineSuspendEP14NATIVE_CONTEXT
         .quad   host_urgent_action
+        .quad   gdb_table
 
 FUNCTION weft_layout
+        mov     weft_tls@gottpoff(%rip), %rcx
+        mov     %rcx, gdb_table + 24(%rip)
         lea     weft_layout_table(%rip), %rax
         ret
 END weft_layout

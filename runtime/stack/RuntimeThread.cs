@@ -61,6 +61,7 @@ internal static unsafe class RuntimeThread
     internal const int VectorSize = 11;
     private const int InlineSuspend = 12;
     internal const int HostUrgentAction = 13;
+    internal const int DebuggerTable = 14;
 
     internal static nint Field(nint thread, int offset) => *(nint*)(thread + offset);
 
