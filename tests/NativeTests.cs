@@ -41,7 +41,7 @@ internal sealed class NativeTests
     [Arguments("2")]
     [Arguments("4")]
     public Task ThreadsAndGoroutinesOnTheSameChannelsLoseNothing(string processors) =>
-        Passes("mixed", "1.5", processors);
+        Passes("mixed", "1", processors);
 
     [Test]
     public Task AHostMayLoadItAtRunTimeAndASecondCopyIsRefused() => Passes("host");
