@@ -24,13 +24,14 @@ weft_tls:
         .p2align 3
         .globl weft_hooks
         .hidden weft_hooks
-weft_hooks:                             // C# stores raw function addresses here (core/Switch.cs).
-        .zero 16
+weft_hooks:                             // C# stores function addresses here (core/Switch.cs).
+        .zero 24
         .hidden weft_vector_size
 weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it.
         .zero 8
 #define GROW_HOOK       weft_hooks(%rip)
 #define ROOTS_HOOK      weft_hooks + 8(%rip)
+#define YIELD_HOOK      weft_hooks + 16(%rip)
 
 // Loads the address of the current NativeAOT Thread. Fresh each time: the thread may have changed.
 .macro THREAD reg
@@ -379,7 +380,8 @@ END wait_for_processor
 // address where it was pushed below its red zone. What it saves is all that managed code can see; AMX tiles
 // are not among that. The mask, in edx:eax: x87, SSE, AVX, AVX-512.
 #define PREEMPT_STATE   0xe7
-FUNCTION weft_preempt
+.macro PREEMPTED name
+FUNCTION \name
         .cfi_def_cfa %rsp, 136          // The red zone, and the address.
         .cfi_offset %rip, -136
         pushfq
@@ -411,7 +413,8 @@ FUNCTION weft_preempt
         mov     $PREEMPT_STATE, %eax
         xor     %edx, %edx
         xsave64 (%rsp)
-        STOP    $REASON_PREEMPTED
+.endm
+.macro GO_ON name
         mov     $PREEMPT_STATE, %eax
         xor     %edx, %edx
         xrstor64 (%rsp)
@@ -436,7 +439,21 @@ FUNCTION weft_preempt
         popfq
         .cfi_def_cfa %rsp, 136
         ret     $128
-END weft_preempt
+END \name
+.endm
+
+PREEMPTED weft_preempt
+        STOP    $REASON_PREEMPTED
+GO_ON weft_preempt
+
+// The same for C code that has been registered for it: it yields, as if it had called Weft there. Its errno stays.
+PREEMPTED weft_preempt_native
+        call    __errno_location@PLT
+        mov     (%rax), %ebx
+        call    *YIELD_HOOK
+        call    __errno_location@PLT
+        mov     %ebx, (%rax)
+GO_ON weft_preempt_native
 
 // void weft_enter_critical(void), weft_leave_critical(void), int weft_critical(void): one instruction each,
 // so that no signal finds a thread between reading where its count is and changing it.
@@ -763,6 +780,8 @@ weft_layout_table:
         .quad   _ZN6Thread13InlineSuspendEP14NATIVE_CONTEXT
         .quad   host_urgent_action
         .quad   gdb_table
+        .quad   RhpTrapThreads
+        .quad   weft_preempt_native
 
 FUNCTION weft_layout
         mov     weft_tls@gottpoff(%rip), %rcx

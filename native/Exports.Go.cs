@@ -56,7 +56,7 @@ internal static unsafe partial class Exports
         return Start(
             function,
             argument,
-            given.StackKind == KindMovable ? GoroutineKind.Movable : GoroutineKind.Fixed,
+            given.StackKind == KindMovable ? GoroutineKind.NativeMovable : GoroutineKind.Fixed,
             (nint)stack,
             given.Name);
     }
@@ -165,6 +165,17 @@ internal static unsafe partial class Exports
         }
         function(argument);
         return Code.Ok;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_preemptible")]
+    private static int Preemptible(nint start, nint end)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        return start == 0 || end <= start ? Code.Invalid
+            : Scheduler.AddNativeSection(start, end) ? Code.Ok : Code.NoMemory;
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_lock_thread")]

@@ -22,7 +22,7 @@ DEAD, RUNNABLE, RUNNING, WAITING = range(4)
 STATES = ["dead", "runnable", "running", "waiting"]
 REASONS = ["", "yield", "chan send", "chan receive", "wait group", "exit", "select", "sleep", "mutex",
            "rw mutex", "cond", "semaphore", "network", "system stack"]
-KIND_THREAD = 2
+KIND_THREAD = 2  # A stand-in for a thread that waits.
 
 # Where weft_switch has saved what: from the saved stack pointer up.
 SAVED = ["r15", "r14", "r13", "r12", "rbx", "rbp", "pc"]

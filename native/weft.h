@@ -120,8 +120,9 @@ const char *weft_strerror(int result);
 
 enum {
     WEFT_STACK_FIXED = 0,   /* stack_size bytes of address space; pages become memory when touched */
-    WEFT_STACK_MOVABLE = 1  /* starts at 2 KB and moves when it grows: no address of a local, nor of what
-                               alloca gives, may be kept anywhere but on this stack or in registers */
+    WEFT_STACK_MOVABLE = 1  /* starts at 2 KB and moves when it grows, up to 256 MB: no address of a local, nor
+                               of what alloca gives, may be kept anywhere but on this stack or in
+                               registers, by the goroutine's own code nor by what it calls */
 };
 
 /* Set size to sizeof(weft_attr) and the rest to 0 for the defaults. */
@@ -162,6 +163,24 @@ int weft_maxprocs(int count);
 /* function(argument), in place. Says beforehand that it blocks the thread, so that others take over at
  * once. Anywhere. */
 int weft_blocking(void (*function)(void *), void *argument);
+
+/* The code at [start, end) may be interrupted at the end of its time slice (10 ms, if others wait), where it would
+ * keep a thread else. It must not hold locks, use thread-local variables (errno is kept), or call what does. Stays
+ * for good. Anywhere. Errors: WEFT_ENOMEM there are 64 already.
+ *
+ * WEFT_PREEMPTIBLE before a function puts it into one section, which weft_preemptible_functions() registers:
+ * once in each executable or library. */
+int weft_preemptible(const void *start, const void *end);
+
+#if defined(__GNUC__)
+#define WEFT_PREEMPTIBLE __attribute__((section("weft_interruptible"), noinline))
+#define weft_preemptible_functions()                                                                          \
+    (__extension__({                                                                                          \
+        extern const char __start_weft_interruptible[] __attribute__((visibility("hidden")));                  \
+        extern const char __stop_weft_interruptible[] __attribute__((visibility("hidden")));                   \
+        weft_preemptible(__start_weft_interruptible, __stop_weft_interruptible);                                  \
+    }))
+#endif
 
 /* Keeps the goroutine on its thread, and others off it, until weft_unlock_thread was called as often; its end
  * ends the thread then. Goroutine. Errors: WEFT_EPERM it is not locked. */

@@ -56,6 +56,9 @@ internal sealed class NativeTests
     public Task AFullStackOfAGoroutineSaysSo() => Passes("overflow");
 
     [Test]
+    public Task MovableStacksGrowAndRegisteredCodeIsInterrupted() => Passes("stacks");
+
+    [Test]
     public Task GdbShowsGoroutinesAndTheirStacks() => Passes("debugger");
 
     private static async Task Passes(params string[] arguments)

@@ -104,6 +104,12 @@ overflow() {
     grep -q 'stack overflow: the fixed stack is full' "$tmp/overflow.log" || fail "$(cat "$tmp/overflow.log")"
 }
 
+# Movable stacks of C code grow; code in registered sections is interrupted.
+stacks() {
+    compile stack_test
+    says passed "$program"
+}
+
 # The goroutines in gdb, and the stack of one that is parked.
 debugger() {
     need gdb
@@ -128,7 +134,7 @@ all() {
         run api $procs 3
         run mixed 1 $procs
     done
-    for name in cmake_samples static abi host python handoff overflow debugger; do
+    for name in cmake_samples static abi host python handoff overflow stacks debugger; do
         run $name
     done
 }

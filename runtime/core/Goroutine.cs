@@ -39,6 +39,10 @@ internal enum GoroutineKind
 
     /// <summary>A stand-in for a thread that waits.</summary>
     Thread,
+
+    /// <summary>As Movable, and native frames on it may move too: whoever started it has promised that they
+    /// keep no address of it elsewhere.</summary>
+    NativeMovable,
 }
 
 internal enum ParkReason

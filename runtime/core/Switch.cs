@@ -99,4 +99,7 @@ internal static unsafe class Switch
         hooks[0] = (nint)grow;
         hooks[1] = (nint)reportRoots;
     }
+
+    /// <summary>What interrupted native code calls.</summary>
+    internal static void SetYieldHook(delegate* unmanaged<void> yield) => HookTable()[2] = (nint)yield;
 }

@@ -61,6 +61,10 @@ internal static unsafe partial class Scheduler
             g->StackHigh = fixedStack + StackSizes.RoundUp(fixedSize);
             g->Context.ReserveLow = 0; // Never moved, so no check need ever ask.
         }
+        else if (kind == GoroutineKind.NativeMovable)
+        {
+            g->Context.ReserveLow = 0; // Grows on the fault, whatever runs.
+        }
         g->NoPreempt = 1; // Until GoroutineMain has completed the stop of its predecessor.
         g->Transition(GoroutineState.Dead, GoroutineState.Runnable);
         return g;

@@ -38,6 +38,9 @@ internal static unsafe class RuntimeThread
     internal const int NoCollection = 0x10;
     private const int Attached = 0x01;
 
+    /// <summary>Of the word that tells threads to stop.</summary>
+    internal const int TrapThreadsBit = 2;
+
     /// <summary>The transition frame of a thread whose registers are in Interrupted.</summary>
     internal const nint InterruptedFrame = -2;
 
@@ -62,6 +65,8 @@ internal static unsafe class RuntimeThread
     private const int InlineSuspend = 12;
     internal const int HostUrgentAction = 13;
     internal const int DebuggerTable = 14;
+    internal const int TrapThreads = 15;
+    internal const int PreemptNativeCode = 16;
 
     internal static nint Field(nint thread, int offset) => *(nint*)(thread + offset);
 
