@@ -14,6 +14,8 @@ usage: ./build.sh VERB [ARGUMENT...]
   run     publish the sample program weave and count this repository with it
   test    publish the tests in the normal and in the small-queue build, and run both
   bench   publish and run the benchmarks
+  lib     make the C library in out/lib/ and its header in out/include/
+  install install the C library: ./build.sh install PREFIX
   pack    make the NuGet package in out/packages/
   stress  run the tests until one fails, or N times: ./build.sh stress N
   clean   remove out/
@@ -52,6 +54,32 @@ bench() {
     publish bench/bare/bare.csproj
     publish bench/Weft.Bench.csproj
     out/bin/weft-bench "$@"
+}
+
+lib() {
+    setup
+    publish native/Weft.Native.csproj
+}
+
+# Debian's DESTDIR is put before the prefix, which the installed files name.
+install_lib() {
+    [ $# -eq 1 ] || fail "usage: ./build.sh install PREFIX"
+    case $1 in /*) ;; *) fail "the prefix must be an absolute path" ;; esac
+    lib
+    version=$(sed -n 's/.*<Version>\(.*\)<.*/\1/p' Directory.Build.props)
+    to=${DESTDIR:-}$1
+    mkdir -p "$to/lib/pkgconfig" "$to/lib/cmake/weft" "$to/include" "$to/share/man/man3" "$to/share/gdb"
+    cp out/lib/libweft.so "$to/lib/libweft.so.$version"
+    ln -sf "libweft.so.$version" "$to/lib/libweft.so.${version%%.*}"
+    ln -sf "libweft.so.${version%%.*}" "$to/lib/libweft.so"
+    cp out/lib/libweft.a "$to/lib/"
+    cp native/weft.h native/weft.hpp "$to/include/"
+    cp native/weft.3 "$to/share/man/man3/"
+    cp native/weft-gdb.py "$to/share/gdb/"
+    sed "s|@PREFIX@|$1|; s|@VERSION@|$version|" native/weft.pc.in >"$to/lib/pkgconfig/weft.pc"
+    cp native/weft-config.cmake "$to/lib/cmake/weft/"
+    sed "s|@VERSION@|$version|" native/weft-config-version.cmake.in \
+        >"$to/lib/cmake/weft/weft-config-version.cmake"
 }
 
 pack() {
@@ -221,7 +249,8 @@ fail() {
 verb=${1:-help}
 [ $# -eq 0 ] || shift
 case $verb in
-    build | run | bench | pack | stress | clean | help) "$verb" "$@" ;;
+    build | run | bench | lib | pack | stress | clean | help) "$verb" "$@" ;;
+    install) install_lib "$@" ;;
     test) run_tests "$@" ;;
     *) help >&2; exit 2 ;;
 esac

@@ -32,6 +32,8 @@
 #define THREAD_BOUNDS_HIGH  0xb0
 
 #define THREAD_NO_GC        0x10    // flag: the runtime must not stop this thread for a collection
+#define THREAD_ATTACHED     0x01    // flag: the runtime knows this thread
+#define TRAP_THREADS        0x02    // bit of RhpTrapThreads: threads are to stop
 
 // Weft's thread-local words, below weft_tls.
 #define TLS_GOROUTINE       0       // whose stack this thread runs on; 0 on a system stack

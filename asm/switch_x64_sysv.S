@@ -24,14 +24,15 @@ weft_tls:
         .p2align 3
         .globl weft_hooks
         .hidden weft_hooks
-weft_hooks:                             // C# stores raw function addresses here (core/Switch.cs).
-        .zero 24
+weft_hooks:                             // C# stores function addresses here (core/Switch.cs).
+        .zero 32
         .hidden weft_vector_size
 weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it.
         .zero 8
 #define GROW_HOOK       weft_hooks(%rip)
 #define ROOTS_HOOK      weft_hooks + 8(%rip)
 #define MARKED_HOOK     weft_hooks + 16(%rip)
+#define YIELD_HOOK      weft_hooks + 24(%rip)
 
 // Loads the address of the current NativeAOT Thread. Fresh each time: the thread may have changed.
 .macro THREAD reg
@@ -199,6 +200,13 @@ FUNCTION weft_prepare
         ret
 END weft_prepare
 
+// void weft_default_float(void): mxcsr and the x87 control word as a process starts.
+FUNCTION weft_default_float
+        ldmxcsr default_mxcsr(%rip)
+        fldcw   default_x87(%rip)
+        ret
+END weft_default_float
+
 // void* weft_goroutine(void), void* weft_machine(void): the thread's words.
 FUNCTION weft_goroutine
         mov     weft_tls@gottpoff(%rip), %rax
@@ -352,7 +360,17 @@ FUNCTION wait_for_processor
         push    %rbx
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %rbx, 0
+        sub     $16, %rsp               // The native code around may have its own rounding.
+        .cfi_adjust_cfa_offset 16
+        stmxcsr (%rsp)
+        fnstcw  4(%rsp)
+        ldmxcsr default_mxcsr(%rip)
+        fldcw   default_x87(%rip)
         STOP    $REASON_NATIVE
+        ldmxcsr (%rsp)
+        fldcw   4(%rsp)
+        add     $16, %rsp
+        .cfi_adjust_cfa_offset -16
         pop     %rbx
         .cfi_adjust_cfa_offset -8
         .cfi_restore %rbx
@@ -363,7 +381,8 @@ END wait_for_processor
 // address where it was pushed below its red zone. What it saves is all that managed code can see; AMX tiles
 // are not among that. The mask, in edx:eax: x87, SSE, AVX, AVX-512.
 #define PREEMPT_STATE   0xe7
-FUNCTION weft_preempt
+.macro PREEMPTED name
+FUNCTION \name
         .cfi_def_cfa %rsp, 136          // The red zone, and the address.
         .cfi_offset %rip, -136
         pushfq
@@ -395,7 +414,8 @@ FUNCTION weft_preempt
         mov     $PREEMPT_STATE, %eax
         xor     %edx, %edx
         xsave64 (%rsp)
-        STOP    $REASON_PREEMPTED
+.endm
+.macro GO_ON name
         mov     $PREEMPT_STATE, %eax
         xor     %edx, %edx
         xrstor64 (%rsp)
@@ -420,7 +440,21 @@ FUNCTION weft_preempt
         popfq
         .cfi_def_cfa %rsp, 136
         ret     $128
-END weft_preempt
+END \name
+.endm
+
+PREEMPTED weft_preempt
+        STOP    $REASON_PREEMPTED
+GO_ON weft_preempt
+
+// The same for C code that has been registered for it: it yields, as if it had called Weft there. Its errno stays.
+PREEMPTED weft_preempt_native
+        call    __errno_location@PLT
+        mov     (%rax), %ebx
+        call    *YIELD_HOOK
+        call    __errno_location@PLT
+        mov     %ebx, (%rax)
+GO_ON weft_preempt_native
 
 // void weft_enter_critical(void), weft_leave_critical(void), int weft_critical(void): one instruction each,
 // so that no signal finds a thread between reading where its count is and changing it.
@@ -542,37 +576,90 @@ FUNCTION weft_call_on_system_stack
         ret
 END weft_call_on_system_stack
 
-// Native code enters managed code. On a goroutine the native frames below must not move: count them.
+// Native code enters managed code. On a goroutine the native frames below must not move: count them. The rest
+// is what RhpReversePInvoke does where there is nothing to wait for, in line: each call of the C face pays it.
+//
+// rdi: the frame, two words. The first keeps the transition frame. The second would be the Thread, which we
+// find anew: it keeps mxcsr and the x87 control word of the native code instead. Managed code, and so every
+// other goroutine, runs with the defaults.
+#define MXCSR_DEFAULT   0x1f80
+#define MXCSR_STATUS    0x3f
+#define X87_DEFAULT     0x037f
 FUNCTION __wrap_RhpReversePInvoke
         mov     weft_tls@gottpoff(%rip), %rax
-        mov     %fs:TLS_GOROUTINE(%rax), %rax
-        test    %rax, %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %rcx
+        test    %rcx, %rcx
         jz      __real_RhpReversePInvoke
-        incq    CTX_NATIVE_DEPTH(%rax)
+        incq    CTX_NATIVE_DEPTH(%rcx)
         jz      weft_reverse_pinvoke    // weft_entry: it holds a message, and may not lose its processor.
-        mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_MACHINE(%rax), %rax
         incl    M_NATIVE_COUNT(%rax)    // As in RhpPInvokeReturn.
-        cmpl    $0, M_RETAKE(%rax)
-        je      weft_reverse_pinvoke
-        sub     $8, %rsp
+        mov     tls_CurrentThread@gottpoff(%rip), %rdx
+        mov     %fs:THREAD_FRAME(%rdx), %rcx
+        mov     %fs:THREAD_FLAGS(%rdx), %esi
+        and     $(THREAD_ATTACHED | THREAD_NO_GC), %esi
+        cmp     $THREAD_ATTACHED, %esi
+        jne     2f
+        test    %rcx, %rcx
+        jz      2f
+        mov     %rcx, (%rdi)
+        movq    $0, %fs:THREAD_FRAME(%rdx)      // Who suspends sets the word below, then has all threads fence.
+        testl   $TRAP_THREADS, RhpTrapThreads(%rip)
+        jnz     1f
+3:      stmxcsr 8(%rdi)
+        fnstcw  12(%rdi)
+        mov     8(%rdi), %ecx
+        and     $~MXCSR_STATUS, %ecx
+        cmp     $MXCSR_DEFAULT, %ecx
+        jne     4f
+        cmpw    $X87_DEFAULT, 12(%rdi)
+        jne     4f
+5:      cmpl    $0, M_RETAKE(%rax)
+        jne     wait_for_processor
+        ret
+1:      mov     %rcx, %fs:THREAD_FRAME(%rdx)
+2:      push    %rdi
         .cfi_adjust_cfa_offset 8
         call    weft_reverse_pinvoke
-        add     $8, %rsp
+        pop     %rdi
         .cfi_adjust_cfa_offset -8
-        jmp     wait_for_processor
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_MACHINE(%rax), %rax
+        jmp     3b
+4:      ldmxcsr default_mxcsr(%rip)
+        fldcw   default_x87(%rip)
+        jmp     5b
 END __wrap_RhpReversePInvoke
+
+        .section .rodata
+        .p2align 2
+default_mxcsr:
+        .long   MXCSR_DEFAULT
+default_x87:
+        .long   X87_DEFAULT
+        .text
 
 FUNCTION __wrap_RhpReversePInvokeReturn
         mov     weft_tls@gottpoff(%rip), %rax
-        mov     %fs:TLS_GOROUTINE(%rax), %rax
-        test    %rax, %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %rcx
+        test    %rcx, %rcx
         jz      __real_RhpReversePInvokeReturn
-        decq    CTX_NATIVE_DEPTH(%rax)
-        mov     weft_tls@gottpoff(%rip), %rax
+        decq    CTX_NATIVE_DEPTH(%rcx)
         mov     %fs:TLS_MACHINE(%rax), %rax
-        incl    M_NATIVE_COUNT(%rax)
-        jmp     __real_RhpReversePInvokeReturn
+        mov     8(%rdi), %ecx
+        and     $~MXCSR_STATUS, %ecx
+        cmp     $MXCSR_DEFAULT, %ecx
+        jne     1f
+        cmpw    $X87_DEFAULT, 12(%rdi)
+        jne     1f
+2:      incl    M_NATIVE_COUNT(%rax)
+        mov     (%rdi), %rdx
+        mov     tls_CurrentThread@gottpoff(%rip), %rcx
+        mov     %rdx, %fs:THREAD_FRAME(%rcx)
+        ret
+1:      ldmxcsr 8(%rdi)
+        fldcw   12(%rdi)
+        jmp     2b
 END __wrap_RhpReversePInvokeReturn
 
 // The text of dlopen's error stays on the thread where it failed. The base library takes it for granted: a
@@ -683,6 +770,18 @@ FUNCTION __wrap_sigaction
         ret
 END __wrap_sigaction
 
+// What a debugger needs to find the goroutines without debug information (native/weft-gdb.py): the version of
+// this table, where the slots are, the address of how many there are, where weft_tls is from %fs. C# fills
+// the two in the middle, weft_layout the last.
+        .data
+        .p2align 3
+        .globl weft_gdb
+        .type weft_gdb, @object
+        .size weft_gdb, 32
+weft_gdb:
+gdb_table:                              // The same; an exported name is not to be referred to directly.
+        .quad   1, 0, 0, 0
+
 // The numbers this file was built with and the code it relies on, for the start-up check
 // (stack/RuntimeThread.cs): offsets first, then addresses of runtime functions that show them.
         .section .data.rel.ro, "aw", @progbits
@@ -702,6 +801,9 @@ weft_layout_table:
         .quad   weft_preempt, weft_vector_size
         .quad   _ZN6Thread13InlineSuspendEP14NATIVE_CONTEXT
         .quad   host_urgent_action
+        .quad   gdb_table
+        .quad   RhpTrapThreads
+        .quad   weft_preempt_native
         .quad   _ZN3WKS6GCHeap7PromoteEPP6ObjectP11ScanContextj
         .quad   _ZN3WKS6GCHeap11IsPromoted2EP6Objectb
         .quad   _ZN3WKS7gc_heap16drain_mark_queueEv
@@ -714,6 +816,8 @@ weft_layout_table:
         .quad   _ZN3WKS9CFinalize10InitializeEv
 
 FUNCTION weft_layout
+        mov     weft_tls@gottpoff(%rip), %rcx
+        mov     %rcx, gdb_table + 24(%rip)
         lea     weft_layout_table(%rip), %rax
         ret
 END weft_layout

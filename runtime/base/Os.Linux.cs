@@ -114,27 +114,27 @@ internal static unsafe partial class Os
         return Syscall(SysMprotect, address, bytes, ProtNone, 0, 0, 0);
     }
 
-    /// <summary>Guards the first page of each of <paramref name="count"/> slots, in one system call where
+    /// <summary>Guards the first bytes of each of <paramref name="count"/> slots, in one system call where
     /// the kernel can (Linux 6.15). The buffer has two words for each slot.</summary>
-    internal static nint GuardEach(nint address, nint stride, int count, nint* buffer)
+    internal static nint GuardEach(nint address, nint bytes, nint stride, int count, nint* buffer)
     {
         if (s_guardByProtection == 0)
         {
             for (int i = 0; i < count; i++)
             {
                 buffer[2 * i] = address + (i * stride);
-                buffer[(2 * i) + 1] = PageSize;
+                buffer[(2 * i) + 1] = bytes;
             }
             nint done = Syscall(
                 SysProcessMadvise, PidFdSelf, (nint)buffer, count, AdviseGuardInstall, 0, 0);
-            if (done == (nint)count * PageSize)
+            if (done == count * bytes)
             {
                 return 0;
             }
         }
         for (int i = 0; i < count; i++)
         {
-            nint error = Guard(address + (i * stride), PageSize);
+            nint error = Guard(address + (i * stride), bytes);
             if (error < 0)
             {
                 return error;

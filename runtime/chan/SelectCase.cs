@@ -27,7 +27,7 @@ public abstract unsafe class SelectCase : IParkPlace
     private protected SelectCase(Chan? channel) => Channel = channel;
 
     /// <summary>Null is never ready.</summary>
-    internal Chan? Channel { get; }
+    internal Chan? Channel { get; private protected set; }
 
     /// <summary>The case behind it in the order of the locks.</summary>
     internal SelectCase? Next { get; set; }

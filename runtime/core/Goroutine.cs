@@ -39,6 +39,10 @@ internal enum GoroutineKind
 
     /// <summary>A stand-in for a thread that waits.</summary>
     Thread,
+
+    /// <summary>As Movable, and native frames on it may move too: whoever started it has promised that they
+    /// keep no address of it elsewhere.</summary>
+    NativeMovable,
 }
 
 internal enum ParkReason
@@ -77,6 +81,8 @@ internal unsafe struct Goroutine
     internal const int FirstStackSize = 2048;
     internal const int InlineStateSize = 64;
     internal const int WaiterCount = 8;
+    internal const int NameSize = 32;
+    internal const int LocalCount = 32;
 
     [FieldOffset(0x00)]
     internal Context Context;
@@ -159,6 +165,22 @@ internal unsafe struct Goroutine
     /// <summary>The only machine that may run it, while Locked.</summary>
     [FieldOffset(0x300)]
     internal Machine* LockedMachine;
+
+    /// <summary>Which of Locals are set: the C face's. Owner.</summary>
+    [FieldOffset(0x308)]
+    internal uint LocalsSet;
+
+    /// <summary>Whether Name is. Owner.</summary>
+    [FieldOffset(0x30c)]
+    internal bool HasName;
+
+    /// <summary>What the C face calls it in reports: UTF-8, a zero at the end.</summary>
+    [FieldOffset(0x310)]
+    internal fixed byte Name[NameSize];
+
+    /// <summary>Values of its own that C code keeps: native/Exports.Local.cs. Owner.</summary>
+    [FieldOffset(0x340)]
+    internal fixed long Locals[LocalCount];
 
     /// <summary>1 once a case of its select is chosen. Whoever changes it from 0, under the lock of the
     /// queue that it took the waiter from, owns the waiting goroutine.</summary>

@@ -62,6 +62,9 @@ internal unsafe struct Machine
     /// <summary>Looking for work without having any; counted in Scheduler.Spinning.</summary>
     internal bool IsSpinning;
 
+    /// <summary>The NativeCount of a call that has announced that it blocks. Owner.</summary>
+    internal uint BlockingCount;
+
     /// <summary>1 when it has been woken; it makes that 0 itself.</summary>
     internal int Wake;
 

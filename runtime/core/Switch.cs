@@ -85,6 +85,12 @@ internal static unsafe class Switch
     [RuntimeImport("*", "RhpGcPoll")]
     internal static extern void PollForCollection();
 
+    /// <summary>Makes mxcsr and the x87 control word what they are when a process starts: what managed code
+    /// runs with. For what native code may have left behind.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_default_float")]
+    internal static extern void DefaultFloat();
+
     /// <summary>One step of a spin loop.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Pause() => X86Base.Pause();
@@ -102,4 +108,7 @@ internal static unsafe class Switch
         hooks[1] = (nint)reportRoots;
         hooks[2] = (nint)marked;
     }
+
+    /// <summary>What interrupted native code calls.</summary>
+    internal static void SetYieldHook(delegate* unmanaged<void> yield) => HookTable()[3] = (nint)yield;
 }

@@ -59,7 +59,7 @@ internal static unsafe class LeakFinder
         HashSet<nint> abandoned = [];
         for (StackRecord* record = StackRecords.First; record->Id != 0; record = StackRecord.Next(record))
         {
-            Goroutine* g = record->Goroutine;
+            Goroutine* g = record->Of;
             if (g->Id == record->Id && g->State == GoroutineState.Waiting && g->Reason == record->Reason
                 && g->Context.NativeDepth <= 0 && TakeOut(g))
             {
@@ -84,7 +84,7 @@ internal static unsafe class LeakFinder
                 StackDump.Describe(record->State, record->Reason),
                 StackDump.Since(record->WaitSince),
                 StackDump.Frames(record, names),
-                abandoned.Contains((nint)record->Goroutine)));
+                abandoned.Contains((nint)record->Of)));
         }
         return leaks;
     }

@@ -18,6 +18,16 @@ namespace Weft.Runtime;
 
 internal static unsafe partial class Scheduler
 {
+    /// <summary>The next native call of g, the calling goroutine, is one that blocks: sysmon need not wait
+    /// to see that. Nothing may come in between.</summary>
+    internal static void AnnounceBlocking(Goroutine* g)
+    {
+        g->NoPreempt = 1;
+        Machine* m = Current.Machine();
+        m->BlockingCount = m->NativeCount + 1;
+        g->NoPreempt = 0; // If it is preempted here, on its way to the call, the hint is lost: no harm.
+    }
+
     /// <summary>Takes p from its machine if that is in the native call that <paramref name="count"/> stands
     /// for, still, and hands it on. On sysmon's thread only.</summary>
     private static bool TakeFromNative(Processor* p, Machine* m, uint count)

@@ -115,7 +115,7 @@ internal static unsafe partial class Scheduler
             {
                 return;
             }
-            if (MayPreempt(g, m, context) && Interrupt(g, context))
+            if ((MayPreempt(g, m, context) && Interrupt(g, context)) || InterruptNative(g, m, context))
             {
                 return;
             }

@@ -21,7 +21,7 @@ namespace Weft.Runtime;
 
 internal static unsafe partial class Scheduler
 {
-    private const long SliceNs = 10_000_000;
+    internal const long SliceNs = 10_000_000;
     private const long AskAgainNs = 1_000_000;
     private const long AlarmAfterNs = 1_000_000; // Most goroutines run for less.
     private const long RetryNs = 50_000;

@@ -41,6 +41,10 @@ internal static unsafe partial class Scheduler
         Switch.LeaveCritical();
         if (g == null)
         {
+            if (fixedStack != 0)
+            {
+                FixedStacks.Give(fixedStack, StackSizes.RoundUp(fixedSize));
+            }
             throw new InsufficientMemoryException(OutOfGoroutines());
         }
         g->Kind = kind;
@@ -56,6 +60,10 @@ internal static unsafe partial class Scheduler
             g->StackLow = fixedStack;
             g->StackHigh = fixedStack + StackSizes.RoundUp(fixedSize);
             g->Context.ReserveLow = 0; // Never moved, so no check need ever ask.
+        }
+        else if (kind == GoroutineKind.NativeMovable)
+        {
+            g->Context.ReserveLow = 0; // Grows on the fault, whatever runs.
         }
         g->NoPreempt = 1; // Until GoroutineMain has completed the stop of its predecessor.
         g->Transition(GoroutineState.Dead, GoroutineState.Runnable);
@@ -96,7 +104,7 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>Ends the calling goroutine. Its frames are gone: nothing is unwound here.</summary>
-    private static void Exit(Goroutine* g)
+    internal static void Exit(Goroutine* g)
     {
         g->NoPreempt = 1;
         g->Reason = ParkReason.Exit;

@@ -23,6 +23,11 @@ internal static unsafe partial class Scheduler
     private static int* s_sysmonAsleep;
     private static long s_nextLook;
 
+    /// <summary>How long native code may keep a processor that others wait for, if it has not announced that
+    /// it blocks. Zero for C#, whose native calls are short or block; a time slice where the goroutines are
+    /// native code themselves. Set before the start.</summary>
+    internal static long NativeGraceNs { get; set; }
+
     /// <summary>The time as of sysmon's last look, in ns: at most a look's distance old while anything runs.
     /// </summary>
     internal static long CoarseNow { get; private set; }
@@ -157,7 +162,8 @@ internal static unsafe partial class Scheduler
             bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0
                 || Volatile.Read(ref s_idleProcessorCount) + Volatile.Read(ref s_spinning) == 0
                 || p->Id >= MaxProcessors || timerDue;
-            if (wanted || now - p->SeenSince >= SliceNs)
+            long grace = !wanted ? SliceNs : count == m->BlockingCount ? 0 : NativeGraceNs;
+            if (now - p->SeenSince >= grace)
             {
                 acted |= TakeFromNative(p, m, count);
             }

@@ -10,6 +10,7 @@ using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Weft.Runtime;
@@ -68,7 +69,7 @@ internal static unsafe class StackDump
             {
                 what += ", " + Duration(Since(record->WaitSince));
             }
-            PrintOne(writer, record->Id, what, Frames(record, names));
+            PrintOne(writer, record->Id, what, Frames(record, names), NameOf(record));
             writer.WriteLine();
         }
         if (StackRecords.Missed > 0)
@@ -78,10 +79,14 @@ internal static unsafe class StackDump
     }
 
     /// <summary>The same form for a goroutine in any report.</summary>
-    internal static void PrintOne(TextWriter writer, long id, string what, string frames)
+    internal static void PrintOne(TextWriter writer, long id, string what, string frames, string name = "")
     {
         writer.Write("goroutine ");
         writer.Write(id.ToString(CultureInfo.InvariantCulture));
+        if (name.Length > 0)
+        {
+            writer.Write($" \"{name}\"");
+        }
         writer.Write(" [");
         writer.Write(what);
         writer.WriteLine("]:");
@@ -111,6 +116,9 @@ internal static unsafe class StackDump
             ? text.ToString()
             : "   (nothing of the program's: it has not started, or has just ended)" + Environment.NewLine;
     }
+
+    private static string NameOf(StackRecord* record) =>
+        Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(record->Name));
 
     private static string NameOf(nint address)
     {

@@ -14,11 +14,14 @@ internal unsafe struct StackRecord
     /// <summary>0 behind the last one.</summary>
     internal long Id;
 
-    internal Goroutine* Goroutine;
+    internal Goroutine* Of;
     internal GoroutineState State;
     internal ParkReason Reason;
     internal long WaitSince;
     internal nint FrameCount;
+
+    /// <summary>Its name, as UTF-8 that a zero byte ends; empty if it has none.</summary>
+    internal fixed byte Name[Goroutine.NameSize];
 
     internal static nint* Frames(StackRecord* record) => (nint*)(record + 1);
 
@@ -33,7 +36,7 @@ internal static unsafe class StackRecords
     // Where weft_preempt and wait_for_processor leave things: see asm/switch_x64_sysv.S.
     private const int SavedFramePointer = 40;
     private const int SavedReturn = 48;
-    private const int AboveNativeReturn = 64;
+    private const int AboveNativeReturn = 80;
     private const int PreemptedAddress = 48;
 
     private static nint s_memory;
@@ -102,10 +105,14 @@ internal static unsafe class StackRecords
             return;
         }
         record->Id = g->Id;
-        record->Goroutine = g;
+        record->Of = g;
         record->State = g->State;
         record->Reason = g->Reason;
         record->WaitSince = g->WaitSince;
+        for (int i = 0; i < Goroutine.NameSize / sizeof(nint); i++)
+        {
+            ((nint*)record->Name)[i] = g->HasName ? ((nint*)g->Name)[i] : 0;
+        }
         s_at = StackRecord.Frames(record);
         CollectFrames(g, record);
         record->FrameCount = (nint)(s_at - StackRecord.Frames(record));

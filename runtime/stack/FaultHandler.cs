@@ -31,7 +31,8 @@ internal static unsafe class FaultHandler
         nint address = *(nint*)(info + SignalInfoAddress);
         if (g != null)
         {
-            if (address >= g->StackLow - Os.PageSize && address < g->StackLow)
+            nint guard = g->Kind == GoroutineKind.Fixed ? FixedStacks.GuardSize : Os.PageSize;
+            if (address >= g->StackLow - guard && address < g->StackLow)
             {
                 StackGrowth.OnFault(g, context, address);
                 return;

@@ -1,20 +1,37 @@
-// Stacks that never move: address space reserved up front, a guard page below, pages committed by the
-// kernel on first touch. A power of two, kept for the next of the same size.
+// Stacks that never move: address space reserved up front, a guard below, pages committed by the kernel on
+// first touch. A power of two, kept for the next of the same size.
 //
-//   [ guard page ][ low ............................. high )     size class k: 64 KB << k
+//   [ guard, 64 KB ][ low ............................. high )[ guard ][ low ...... high ) ...
 //
-// A free one's top page holds the link to the next, and up to KeptResident bytes of what it had.
-// Locks: s_lock guards the lists; a leaf. Never taken in a signal handler.
+// The guard is wide because C code is not compiled to touch its stack page by page: a frame of some kilobytes
+// would jump over one page, and write to what lies below. Stacks of the usual sizes are cut from pieces that
+// hold many: one mapping, and one system call for all their guards, so that a million of them fit under
+// vm.max_map_count.
+//
+// A free one's top page holds the link to the next. Up to Layout.FixedStacksKept of a size keep what they had,
+// if that is not much; the pages of others go to the system.
+//
+// Rejected: giving the lower pages of each back. Nobody knows whether any was touched, and asking the kernel
+// for each goroutine that ends costs more than the goroutine.
+// Locks: s_lock guards everything; a leaf. Never taken in a signal handler.
 
 namespace Weft.Runtime;
 
 internal static unsafe class FixedStacks
 {
+    /// <summary>Bytes below a stack that fault.</summary>
+    internal const nint GuardSize = 64 * 1024;
+
     private const int ClassCount = 15; // 64 KB << 14 = 1 GB, Layout.MaxStackLimit.
-    private const nint KeptResident = 64 * 1024;
+    private const nint KeptWhole = 256 * 1024;
+    private const nint PieceSize = 16 * 1024 * 1024;
+    private const int MostInPiece = 128;
 
     private static ShortLock s_lock;
     private static nint* s_free;
+    private static nint* s_next; // What is left of the last piece: its first slot, and the end.
+    private static nint* s_end;
+    private static nint* s_guardBuffer;
     private static int* s_count;
 
     internal static void Initialize()
@@ -22,7 +39,11 @@ internal static unsafe class FixedStacks
         nint memory = Os.Reserve(Os.PageSize);
         Check.Always(memory > 0, "stacks: no memory for the pools"u8);
         s_free = (nint*)memory;
-        s_count = (int*)(s_free + ClassCount);
+        s_next = s_free + ClassCount;
+        s_end = s_next + ClassCount;
+        s_guardBuffer = s_end + ClassCount;
+        s_count = (int*)(s_guardBuffer + (2 * MostInPiece));
+        Check.Always((nint)(s_count + ClassCount) <= memory + Os.PageSize, "stacks: the pools' page is full"u8);
     }
 
     /// <summary>Takes a stack of a class's size. Returns its low address, or -errno.</summary>
@@ -31,24 +52,31 @@ internal static unsafe class FixedStacks
         int k = ClassOf(size);
         s_lock.Enter();
         nint high = s_free[k];
+        nint low;
         if (high != 0)
         {
             s_free[k] = *NodeOf(high);
             s_count[k]--;
+            low = high - size;
+        }
+        else
+        {
+            low = Carve(k, size);
         }
         s_lock.Exit();
-        return high != 0 ? high - size : Make(size);
+        return low;
     }
 
-    /// <summary>Gives a stack back. Pages beyond what is worth keeping go to the system.</summary>
+    /// <summary>Gives a stack back.</summary>
     internal static void Give(nint low, nint size)
     {
         int k = ClassOf(size);
         nint high = low + size;
-        nint keep = Volatile.Read(ref s_count[k]) < Layout.FixedStacksKept ? KeptResident : Os.PageSize;
-        if (size > keep)
+        bool keep = Volatile.Read(ref s_count[k]) < Layout.FixedStacksKept;
+        nint kept = keep ? KeptWhole : Os.PageSize;
+        if (size > kept)
         {
-            _ = Os.Discard(low, size - keep);
+            _ = Os.Discard(low, size - kept);
         }
         s_lock.Enter();
         *NodeOf(high) = s_free[k];
@@ -57,20 +85,30 @@ internal static unsafe class FixedStacks
         s_lock.Exit();
     }
 
-    private static nint Make(nint size)
+    /// <summary>Cuts a stack off the piece, or off a new one. Under the lock.</summary>
+    private static nint Carve(int k, nint size)
     {
-        nint address = Os.Reserve(size + Os.PageSize);
-        if (address <= 0)
+        nint stride = GuardSize + size;
+        if (s_next[k] == s_end[k])
         {
-            return address;
+            int count = (int)Math.Clamp(PieceSize / stride, 1, MostInPiece);
+            nint piece = Os.Reserve(count * stride);
+            if (piece <= 0)
+            {
+                return piece;
+            }
+            nint error = Os.GuardEach(piece, GuardSize, stride, count, s_guardBuffer);
+            if (error < 0)
+            {
+                _ = Os.Release(piece, count * stride);
+                return error;
+            }
+            s_next[k] = piece;
+            s_end[k] = piece + (count * stride);
         }
-        nint error = Os.Guard(address, Os.PageSize);
-        if (error < 0)
-        {
-            _ = Os.Release(address, size + Os.PageSize);
-            return error;
-        }
-        return address + Os.PageSize;
+        nint slot = s_next[k];
+        s_next[k] = slot + stride;
+        return slot + GuardSize;
     }
 
     private static int ClassOf(nint size)

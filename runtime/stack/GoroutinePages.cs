@@ -64,6 +64,18 @@ internal static unsafe class GoroutinePages
         s_freeInChunk = (ushort*)ReserveTable(capacity / Layout.SlotsPerChunk * sizeof(ushort));
         s_guardBuffer = (nint*)ReserveTable(Layout.SlotsPerChunk * 2 * sizeof(nint));
         GrownStacks.Initialize(address, capacity);
+        TellDebugger();
+    }
+
+    /// <summary>Where native/weft-gdb.py finds the slots. A static of this kind never moves.</summary>
+    private static void TellDebugger()
+    {
+        nint* table = (nint*)Switch.Layout()[RuntimeThread.FirstAddress + RuntimeThread.DebuggerTable];
+        table[1] = s_base;
+        fixed (nint* carved = &s_carved)
+        {
+            table[2] = (nint)carved;
+        }
     }
 
     /// <summary>Whether the slot's page may hold something: false for those given back.</summary>
@@ -162,7 +174,7 @@ internal static unsafe class GoroutinePages
             return false;
         }
         nint error = Os.GuardEach(
-            s_base + (s_guarded * SlotSize), SlotSize, Layout.SlotsPerChunk, s_guardBuffer);
+            s_base + (s_guarded * SlotSize), Os.PageSize, SlotSize, Layout.SlotsPerChunk, s_guardBuffer);
         if (error < 0)
         {
             return false;

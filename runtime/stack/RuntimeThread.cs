@@ -36,6 +36,10 @@ internal static unsafe class RuntimeThread
     internal const int BoundsHigh = 0xb0;
     internal const int Interrupted = 0xc8;
     internal const int NoCollection = 0x10;
+    private const int Attached = 0x01;
+
+    /// <summary>Of the word that tells threads to stop.</summary>
+    internal const int TrapThreadsBit = 2;
 
     /// <summary>The transition frame of a thread whose registers are in Interrupted.</summary>
     internal const nint InterruptedFrame = -2;
@@ -60,9 +64,12 @@ internal static unsafe class RuntimeThread
     internal const int VectorSize = 11;
     private const int InlineSuspend = 12;
     internal const int HostUrgentAction = 13;
+    internal const int DebuggerTable = 14;
+    internal const int TrapThreads = 15;
+    internal const int PreemptNativeCode = 16;
 
     /// <summary>The first of those that stack/Collector.cs uses.</summary>
-    internal const int CollectorCode = 14;
+    internal const int CollectorCode = 17;
 
     internal static nint Field(nint thread, int offset) => *(nint*)(thread + offset);
 
@@ -149,6 +156,8 @@ internal static unsafe class RuntimeThread
             && CodeHas(code[1], [0x48, 0x8b, 0x70, HijackSlot]) // mov rsi, [rax+0x68]
             && CodeHas(code[1], [0x48, 0x8b, 0x50, ExInfo]) // mov rdx, [rax+0x78]
             && CodeHas(code[2], [0xf7, 0x40, Flags, NoCollection]) // test dword [rax+0x40], 0x10
+            && CodeHas(code[2], [0xf7, 0x40, Flags, Attached]) // test dword [rax+0x40], 1
+            && CodeHas(code[2], [0x48, 0xc7, 0x40, TransitionFrame, 0]) // mov qword [rax+0x48], 0
             && CodeHas(code[3], [0x48, 0x05, Statics, 0, 0, 0]) // add rax, 0x90
             && CodeHas(code[4], [0x48, 0x8b, 0x88, InlinedList, 0, 0, 0]) // mov rcx, [rax+0x98]
             && CodeHas(code[InlineSuspend], [0x48, 0x89, 0xb3, Interrupted, 0, 0, 0]) // mov [rbx+0xc8], rsi

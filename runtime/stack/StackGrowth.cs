@@ -20,6 +20,7 @@ internal static unsafe class StackGrowth
     private const nint FaultHeadroom = 8 * 1024;
 
     private const nint ProbeCodeSize = 64;
+    private const long CollectionNapNs = 50_000;
 
     private static nint s_maxStack;
     private static nint s_probeCode;
@@ -58,6 +59,11 @@ internal static unsafe class StackGrowth
     /// <summary>Handles a fault in g's guard page. The context is the interrupted code's.</summary>
     internal static void OnFault(Goroutine* g, SignalContext* context, nint address)
     {
+        if (g->Kind == GoroutineKind.NativeMovable)
+        {
+            MoveNative(g, context, address);
+            return;
+        }
         if (g->Kind != GoroutineKind.Movable)
         {
             Overflow(g, address, "the fixed stack is full; its size is set when the goroutine starts"u8);
@@ -71,6 +77,45 @@ internal static unsafe class StackGrowth
             Overflow(g, address, "a callback from native code is full: its stack cannot move"u8);
         }
         MakeRoom(g, context, FaultHeadroom, address);
+    }
+
+    /// <summary>Native frames may move too. While the thread is in native code a collection may be walking this
+    /// very stack: so the thread takes part again, as a callback would, before anything moves, and the next
+    /// collection waits for it.</summary>
+    private static void MoveNative(Goroutine* g, SignalContext* context, nint address)
+    {
+        nint thread = Current.Thread();
+        nint frame = RuntimeThread.Field(thread, RuntimeThread.TransitionFrame);
+        if (frame != 0)
+        {
+            StopCollections(thread, frame);
+        }
+        nint low = g->StackLow - Os.PageSize;
+        nint high = g->StackHigh;
+        MakeRoom(g, context, FaultHeadroom, address);
+        if (frame != 0)
+        {
+            frame += frame >= low && frame < high ? g->StackHigh - high : 0;
+            Volatile.Write(ref *(nint*)(thread + RuntimeThread.TransitionFrame), frame);
+        }
+    }
+
+    /// <summary>As the runtime's own entry from native code, but the wait is ours: there is a signal frame
+    /// here.</summary>
+    private static void StopCollections(nint thread, nint frame)
+    {
+        nint trap = Switch.Layout()[RuntimeThread.FirstAddress + RuntimeThread.TrapThreads];
+        while (true)
+        {
+            Volatile.Write(ref *(nint*)(thread + RuntimeThread.TransitionFrame), 0);
+            Interlocked.MemoryBarrier(); // Pairs with the fence on all threads of who suspends them.
+            if ((Volatile.Read(ref *(int*)trap) & RuntimeThread.TrapThreadsBit) == 0)
+            {
+                return;
+            }
+            Volatile.Write(ref *(nint*)(thread + RuntimeThread.TransitionFrame), frame);
+            Os.Nap(CollectionNapNs);
+        }
     }
 
     /// <summary>Makes room below the interrupted code: for the runtime to dispatch an exception, or for what
@@ -177,7 +222,7 @@ internal static unsafe class StackGrowth
         Fatal.Write(": stack overflow: "u8);
         Fatal.Write(why);
         Fatal.Write("\nweft: limit "u8);
-        Fatal.Write(g->Kind == GoroutineKind.Movable ? MaxStack : g->StackHigh - g->StackLow);
+        Fatal.Write(g->Kind == GoroutineKind.Fixed ? g->StackHigh - g->StackLow : MaxStack);
         Fatal.Write(" bytes; stack ["u8);
         Fatal.WriteHex(g->StackLow);
         Fatal.Write(", "u8);

@@ -1,0 +1,53 @@
+// What the functions return: 0, or the negative of an errno of Linux, so that they mean what C programmers
+// know. weft.h has the same numbers under the names WEFT_E...
+
+namespace Weft.Native;
+
+internal static class Code
+{
+    internal const int Ok = 0;
+    internal const int NotPermitted = -1;
+    internal const int NotGoroutine = -3;
+    internal const int BadHandle = -9;
+    internal const int WouldWait = -11;
+    internal const int NoMemory = -12;
+    internal const int Busy = -16;
+    internal const int SecondCopy = -17;
+    internal const int Invalid = -22;
+    internal const int Closed = -32;
+    internal const int NotSupported = -95;
+    internal const int NotRunning = -108;
+    internal const int TimedOut = -110;
+    internal const int Cancelled = -125;
+
+    /// <summary>For what the C face calls and does not expect to fail.</summary>
+    internal static int Of(Exception e) => e switch
+    {
+        OutOfMemoryException or InsufficientMemoryException => NoMemory,
+        ArgumentException => Invalid,
+        PlatformNotSupportedException or NotSupportedException => NotSupported,
+        OperationCanceledException => Cancelled,
+        TimeoutException => TimedOut,
+        InvalidOperationException => NotPermitted,
+        _ => Invalid,
+    };
+
+    internal static ReadOnlySpan<byte> Text(int code) => code switch
+    {
+        > 0 or Ok => "success\0"u8,
+        NotPermitted => "not permitted: unlocked, or used in the wrong way\0"u8,
+        NotGoroutine => "the caller is not a goroutine\0"u8,
+        BadHandle => "not a handle, or one that was freed\0"u8,
+        WouldWait => "the call would have to wait\0"u8,
+        NoMemory => "no memory, or a limit of the system\0"u8,
+        Busy => "in use\0"u8,
+        SecondCopy => "another copy of libweft is loaded in this process\0"u8,
+        Invalid => "an argument is null or out of range\0"u8,
+        Closed => "the channel is closed\0"u8,
+        NotSupported => "not supported here\0"u8,
+        NotRunning => "Weft is not running: before weft_init, or after weft_shutdown\0"u8,
+        TimedOut => "the time has passed\0"u8,
+        Cancelled => "cancelled\0"u8,
+        _ => "unknown error\0"u8,
+    };
+}

@@ -1,0 +1,292 @@
+// Goroutines: start, yield, sleep, what they are.
+//
+// A C goroutine runs on a stack that stays, so that C may keep addresses of locals. Its body is one long
+// native call from C#: while it computes, its processor can be taken; each weft_ function it calls is a
+// callback from native code (runtime/sched/Scheduler.Native.cs).
+//
+// mxcsr and the x87 control word belong to the goroutine in C: the callback keeps them
+// (asm/switch_x64_sysv.S), and its end forgets them.
+
+using System.Runtime.InteropServices;
+using System.Text;
+using Weft.Runtime;
+
+namespace Weft.Native;
+
+internal static unsafe partial class Exports
+{
+    private const int KindFixed = 0;
+    private const int KindMovable = 1;
+
+    /// <summary>weft_attr.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Attributes
+    {
+        internal nuint Size;
+        internal nuint StackSize;
+        internal int StackKind;
+        internal uint Flags;
+        internal byte* Name;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_go")]
+    private static int Go(nint function, nint argument) =>
+        Start(function, argument, GoroutineKind.Fixed, Runtime.Layout.FixedStackDefault, null);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_go_with")]
+    private static int GoWith(Attributes* attributes, nint function, nint argument)
+    {
+        Attributes given = default;
+        if (attributes != null)
+        {
+            nuint size = attributes->Size;
+            if (size < (nuint)sizeof(nuint) || size > LargestOptions)
+            {
+                return Code.Invalid;
+            }
+            System.Runtime.CompilerServices.Unsafe.CopyBlock(
+                &given, attributes, (uint)Math.Min(size, (nuint)sizeof(Attributes)));
+        }
+        nuint stack = given.StackSize == 0 ? (nuint)Runtime.Layout.FixedStackDefault : given.StackSize;
+        if (given.StackKind is not (KindFixed or KindMovable) || given.Flags != 0
+            || stack < (nuint)Runtime.Layout.SmallestLargeStack || stack > (nuint)Runtime.Layout.MaxStackLimit)
+        {
+            return Code.Invalid;
+        }
+        return Start(
+            function,
+            argument,
+            given.StackKind == KindMovable ? GoroutineKind.NativeMovable : GoroutineKind.Fixed,
+            (nint)stack,
+            given.Name);
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_yield")]
+    private static int Yield()
+    {
+        Goroutine* g = Current.Goroutine();
+        if (g == null)
+        {
+            return YieldThread();
+        }
+        Scheduler.Yield(g);
+        return Code.Ok;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_sleep")]
+    private static int Sleep(long nanoseconds)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        try
+        {
+            Goroutine* g = Current.Goroutine();
+            if (g == null || nanoseconds <= 0)
+            {
+                Weft.Go.Sleep(Ticks(nanoseconds));
+                return Code.Ok;
+            }
+            bool slept = Scheduler.SleepUntil(g, Scheduler.TimeAfter(nanoseconds));
+            return slept ? Code.Ok : Code.NoMemory;
+        }
+        catch (Exception e)
+        {
+            return Code.Of(e);
+        }
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_exit")]
+    private static int ExitGoroutine()
+    {
+        Goroutine* g = Current.Goroutine();
+        if (g == null)
+        {
+            return Code.NotGoroutine;
+        }
+        EndGoroutine(g);
+        (Goroutine.StateObject(g) as WaitGroup)?.Done(); // Of weft_run or weft_main.
+        Scheduler.Exit(g); // The frames of C are dropped, as longjmp drops them.
+        return Code.Ok;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_self")]
+    private static long Self()
+    {
+        Goroutine* g = Current.Goroutine();
+        return g == null ? 0 : g->Id;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_count")]
+    private static long Count() => Handles.AreOpen ? Scheduler.LiveCount : 0;
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_maxprocs")]
+    private static int MaxProcs(int count)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        if (count is < 0 or > Runtime.Layout.MaxProcessors)
+        {
+            return Code.Invalid;
+        }
+        try
+        {
+            int before = Weft.Go.MaxProcs;
+            if (count != 0)
+            {
+                Weft.Go.MaxProcs = count;
+            }
+            return before;
+        }
+        catch (Exception e)
+        {
+            return Code.Of(e);
+        }
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_blocking")]
+    private static int Blocking(delegate* unmanaged<nint, void> function, nint argument)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        if (function == null)
+        {
+            return Code.Invalid;
+        }
+        Goroutine* g = Current.Goroutine();
+        if (g != null)
+        {
+            Scheduler.AnnounceBlocking(g);
+        }
+        function(argument);
+        return Code.Ok;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_preemptible")]
+    private static int Preemptible(nint start, nint end)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        return start == 0 || end <= start ? Code.Invalid
+            : Scheduler.AddNativeSection(start, end) ? Code.Ok : Code.NoMemory;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_lock_thread")]
+    private static int LockThread()
+    {
+        Goroutine* g = Current.Goroutine();
+        if (g == null)
+        {
+            return Code.NotGoroutine;
+        }
+        Scheduler.LockThread(g);
+        return Code.Ok;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_unlock_thread")]
+    private static int UnlockThread()
+    {
+        Goroutine* g = Current.Goroutine();
+        if (g == null)
+        {
+            return Code.NotGoroutine;
+        }
+        return Scheduler.UnlockThread(g) ? Code.Ok : Code.NotPermitted;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_dump")]
+    private static int Dump(int descriptor)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        try
+        {
+            using StringWriter text = new();
+            StackDump.Write(text);
+            return Process.Write(descriptor, Encoding.UTF8.GetBytes(text.ToString()))
+                ? Code.Ok : Code.Invalid;
+        }
+        catch (Exception e)
+        {
+            return Code.Of(e);
+        }
+    }
+
+    private static int YieldThread()
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        _ = Thread.Yield();
+        return Code.Ok;
+    }
+
+    private static int Start(nint function, nint argument, GoroutineKind kind, nint stack, byte* name)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        if (function == 0)
+        {
+            return Code.Invalid;
+        }
+        Goroutine* g;
+        try
+        {
+            g = Scheduler.Create(kind, stack);
+        }
+        catch (InsufficientMemoryException)
+        {
+            return Code.NoMemory;
+        }
+        ((nint*)g->InlineState)[0] = function;
+        ((nint*)g->InlineState)[1] = argument;
+        if (name != null)
+        {
+            SetName(g, name);
+        }
+        g->Invoke = &InvokeFunction;
+        Scheduler.Start(g);
+        return Code.Ok;
+    }
+
+    private static void InvokeFunction(Goroutine* g)
+    {
+        nint* call = (nint*)g->InlineState;
+        ((delegate* unmanaged<nint, void>)call[0])(call[1]);
+        EndGoroutine(g);
+    }
+
+    /// <summary>The goroutine's function has returned.</summary>
+    private static void EndGoroutine(Goroutine* g)
+    {
+        Switch.DefaultFloat();
+        if (g->LocalsSet != 0)
+        {
+            EndLocals(g);
+        }
+        g->HasName = false;
+    }
+
+    private static void SetName(Goroutine* g, byte* name)
+    {
+        int i = 0;
+        for (; i < Goroutine.NameSize - 1 && name[i] != 0; i++)
+        {
+            g->Name[i] = name[i];
+        }
+        g->Name[i] = 0;
+        g->HasName = true;
+    }
+}

@@ -1,0 +1,84 @@
+// Values of a goroutine's own, under keys that are made once: as pthread_key_create's are of a thread. They lie
+// in the control block; a bit tells which are set, so that a goroutine without any pays a test at its end.
+
+using System.Runtime.InteropServices;
+using Weft.Runtime;
+
+namespace Weft.Native;
+
+internal static unsafe partial class Exports
+{
+    private const int EndRounds = 4; // A function called at the end may set values again; as POSIX has it.
+
+    private static readonly nint[] s_localEnds = new nint[Goroutine.LocalCount];
+    private static int s_localKeys;
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_local_key")]
+    private static int LocalKey(int* key, nint end)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        if (key == null)
+        {
+            return Code.Invalid;
+        }
+        int made = Interlocked.Increment(ref s_localKeys);
+        if (made > Goroutine.LocalCount)
+        {
+            Interlocked.Decrement(ref s_localKeys);
+            return Code.NoMemory;
+        }
+        s_localEnds[made - 1] = end;
+        *key = made;
+        return Code.Ok;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_local_set")]
+    private static int LocalSet(int key, nint value)
+    {
+        Goroutine* g = Current.Goroutine();
+        if (g == null)
+        {
+            return Code.NotGoroutine;
+        }
+        if (key <= 0 || key > Volatile.Read(ref s_localKeys))
+        {
+            return Code.Invalid;
+        }
+        uint bit = 1u << (key - 1);
+        g->Locals[key - 1] = value;
+        g->LocalsSet = value != 0 ? g->LocalsSet | bit : g->LocalsSet & ~bit;
+        return Code.Ok;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_local_get")]
+    private static nint LocalGet(int key)
+    {
+        Goroutine* g = Current.Goroutine();
+        return g == null || key <= 0 || key > Goroutine.LocalCount || (g->LocalsSet & (1u << (key - 1))) == 0
+            ? 0
+            : (nint)g->Locals[key - 1];
+    }
+
+    private static void EndLocals(Goroutine* g)
+    {
+        for (int round = 0; round < EndRounds && g->LocalsSet != 0; round++)
+        {
+            for (int i = 0; i < Goroutine.LocalCount; i++)
+            {
+                if ((g->LocalsSet & (1u << i)) != 0)
+                {
+                    g->LocalsSet &= ~(1u << i);
+                    nint value = (nint)g->Locals[i];
+                    if (s_localEnds[i] != 0)
+                    {
+                        ((delegate* unmanaged<nint, void>)s_localEnds[i])(value);
+                    }
+                }
+            }
+        }
+        g->LocalsSet = 0;
+    }
+}

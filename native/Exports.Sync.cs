@@ -1,0 +1,264 @@
+// Mutex, read-write lock, wait group, condition, semaphore, once.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Weft.Native;
+
+internal static unsafe partial class Exports
+{
+    private const long OnceDone = 1;
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_mutex_make")]
+    private static int MutexMake(nint* handle) => Make<Mutex>(handle, Kind.Mutex);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_mutex_free")]
+    private static int MutexFree(nint handle) => FreeHandle<Mutex>(handle, Kind.Mutex);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_mutex_lock")]
+    private static int MutexLock(nint handle)
+    {
+        Mutex? mutex = Handles.Get<Mutex>(handle, Kind.Mutex);
+        if (mutex == null)
+        {
+            return Handles.Fault(handle);
+        }
+        return mutex.TryLock() ? Code.Ok : LockSlow(mutex);
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_mutex_try_lock")]
+    private static int MutexTryLock(nint handle)
+    {
+        Mutex? mutex = Handles.Get<Mutex>(handle, Kind.Mutex);
+        return mutex == null ? Handles.Fault(handle) : mutex.TryLock() ? Code.Ok : Code.WouldWait;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_mutex_unlock")]
+    private static int MutexUnlock(nint handle)
+    {
+        Mutex? mutex = Handles.Get<Mutex>(handle, Kind.Mutex);
+        if (mutex == null)
+        {
+            return Handles.Fault(handle);
+        }
+        try
+        {
+            mutex.Unlock();
+            return Code.Ok;
+        }
+        catch (InvalidOperationException)
+        {
+            return Code.NotPermitted;
+        }
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_make")]
+    private static int RWLockMake(nint* handle) => Make<RWMutex>(handle, Kind.RWMutex);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_free")]
+    private static int RWLockFree(nint handle) => FreeHandle<RWMutex>(handle, Kind.RWMutex);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_rdlock")]
+    private static int RWLockRead(nint handle) =>
+        Do(handle, Kind.RWMutex, static (RWMutex mutex, long _) => mutex.RLock(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_try_rdlock")]
+    private static int RWLockTryRead(nint handle)
+    {
+        RWMutex? mutex = Handles.Get<RWMutex>(handle, Kind.RWMutex);
+        return mutex == null ? Handles.Fault(handle) : mutex.TryRLock() ? Code.Ok : Code.WouldWait;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_rdunlock")]
+    private static int RWLockReadUnlock(nint handle) =>
+        Do(handle, Kind.RWMutex, static (RWMutex mutex, long _) => mutex.RUnlock(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_wrlock")]
+    private static int RWLockWrite(nint handle) =>
+        Do(handle, Kind.RWMutex, static (RWMutex mutex, long _) => mutex.Lock(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_try_wrlock")]
+    private static int RWLockTryWrite(nint handle)
+    {
+        RWMutex? mutex = Handles.Get<RWMutex>(handle, Kind.RWMutex);
+        return mutex == null ? Handles.Fault(handle) : mutex.TryLock() ? Code.Ok : Code.WouldWait;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_wrunlock")]
+    private static int RWLockWriteUnlock(nint handle) =>
+        Do(handle, Kind.RWMutex, static (RWMutex mutex, long _) => mutex.Unlock(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_wg_make")]
+    private static int WaitGroupMake(nint* handle) => Make<WaitGroup>(handle, Kind.WaitGroup);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_wg_free")]
+    private static int WaitGroupFree(nint handle) => FreeHandle<WaitGroup>(handle, Kind.WaitGroup);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_wg_add")]
+    private static int WaitGroupAdd(nint handle, int delta) =>
+        Do(handle, Kind.WaitGroup, static (WaitGroup group, long delta) => group.Add((int)delta), delta);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_wg_done")]
+    private static int WaitGroupDone(nint handle) =>
+        Do(handle, Kind.WaitGroup, static (WaitGroup group, long _) => group.Done(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_wg_wait")]
+    private static int WaitGroupWait(nint handle) =>
+        Do(handle, Kind.WaitGroup, static (WaitGroup group, long _) => group.Wait(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_cond_make")]
+    private static int CondMake(nint* handle, nint mutexHandle)
+    {
+        Mutex? mutex = Handles.Get<Mutex>(mutexHandle, Kind.Mutex);
+        if (mutex == null)
+        {
+            return Handles.Fault(mutexHandle);
+        }
+        return Publish(handle, handle == null ? null : new Cond(mutex), Kind.Cond);
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_cond_free")]
+    private static int CondFree(nint handle) => FreeHandle<Cond>(handle, Kind.Cond);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_cond_wait")]
+    private static int CondWait(nint handle) =>
+        Do(handle, Kind.Cond, static (Cond cond, long _) => cond.Wait(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_cond_signal")]
+    private static int CondSignal(nint handle) =>
+        Do(handle, Kind.Cond, static (Cond cond, long _) => cond.Signal(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_cond_broadcast")]
+    private static int CondBroadcast(nint handle) =>
+        Do(handle, Kind.Cond, static (Cond cond, long _) => cond.Broadcast(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_sem_make")]
+    private static int SemaphoreMake(nint* handle, long size) =>
+        !Handles.AreOpen ? Code.NotRunning : size < 0 ? Code.Invalid
+        : Publish(handle, handle == null ? null : new Semaphore(size), Kind.Semaphore);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_sem_free")]
+    private static int SemaphoreFree(nint handle) => FreeHandle<Semaphore>(handle, Kind.Semaphore);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_sem_acquire")]
+    private static int SemaphoreAcquire(nint handle, long count) =>
+        Do(handle, Kind.Semaphore, static (Semaphore semaphore, long count) => semaphore.Acquire(count), count);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_sem_try_acquire")]
+    private static int SemaphoreTryAcquire(nint handle, long count)
+    {
+        Semaphore? semaphore = Handles.Get<Semaphore>(handle, Kind.Semaphore);
+        return semaphore == null ? Handles.Fault(handle)
+            : count < 0 ? Code.Invalid
+            : semaphore.TryAcquire(count) ? Code.Ok : Code.WouldWait;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_sem_release")]
+    private static int SemaphoreRelease(nint handle, long count) =>
+        Do(handle, Kind.Semaphore, static (Semaphore semaphore, long count) => semaphore.Release(count), count);
+
+    /// <summary>weft_once is a word of the caller's: 0, a handle while it is being done, then OnceDone.</summary>
+    [UnmanagedCallersOnly(EntryPoint = "weft_once_do")]
+    private static int OnceDo(long* once, delegate* unmanaged<nint, void> function, nint argument)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        if (once == null || function == null)
+        {
+            return Code.Invalid;
+        }
+        try
+        {
+            while (Volatile.Read(ref *once) is long state && state != OnceDone)
+            {
+                if (state == 0)
+                {
+                    Mutex mutex = new();
+                    mutex.Lock();
+                    nint handle = Handles.Make(mutex, Kind.Once);
+                    if (handle == 0)
+                    {
+                        return Code.NoMemory;
+                    }
+                    if (Interlocked.CompareExchange(ref *once, handle, 0) == 0)
+                    {
+                        function(argument);
+                        Volatile.Write(ref *once, OnceDone);
+                        mutex.Unlock();
+                    }
+                    _ = Handles.Free<Mutex>(handle, Kind.Once);
+                    continue;
+                }
+                Mutex? busy = Handles.Get<Mutex>((nint)state, Kind.Once);
+                if (busy != null)
+                {
+                    busy.Lock(); // Until it is done.
+                    busy.Unlock();
+                }
+                else if (Volatile.Read(ref *once) == state)
+                {
+                    return Code.BadHandle; // Not a weft_once.
+                }
+            }
+            return Code.Ok;
+        }
+        catch (Exception e)
+        {
+            return Code.Of(e);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int LockSlow(Mutex mutex)
+    {
+        try
+        {
+            mutex.Lock();
+            return Code.Ok;
+        }
+        catch (Exception e)
+        {
+            return Code.Of(e);
+        }
+    }
+
+    /// <summary>For what may wait or throw. The function is static, so that no delegate is made.</summary>
+    private static int Do<T>(nint handle, Kind kind, Action<T, long> action, long argument)
+        where T : class
+    {
+        T? target = Handles.Get<T>(handle, kind);
+        if (target == null)
+        {
+            return Handles.Fault(handle);
+        }
+        try
+        {
+            action(target, argument);
+            return Code.Ok;
+        }
+        catch (Exception e)
+        {
+            return Code.Of(e);
+        }
+    }
+
+    private static int Make<T>(nint* handle, Kind kind)
+        where T : class, new() =>
+        !Handles.AreOpen ? Code.NotRunning : Publish(handle, handle == null ? null : new T(), kind);
+
+    private static int Publish(nint* handle, object? target, Kind kind)
+    {
+        if (handle == null || target == null)
+        {
+            return Code.Invalid;
+        }
+        *handle = Handles.Make(target, kind);
+        return *handle != 0 ? Code.Ok : Code.NoMemory;
+    }
+
+    private static int FreeHandle<T>(nint handle, Kind kind)
+        where T : class =>
+        Handles.Free<T>(handle, kind) == null ? Handles.Fault(handle) : Code.Ok;
+}

@@ -1,0 +1,26 @@
+/* CHECK(condition) and EQUAL(value, expected): on failure, where and what, and exit code 1. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHECK(condition)                                                                \
+    do {                                                                                \
+        if (!(condition)) {                                                             \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);   \
+            exit(1);                                                                    \
+        }                                                                               \
+    } while (0)
+
+#define EQUAL(value, expected)                                                          \
+    do {                                                                                \
+        long long value_ = (long long)(value), expected_ = (long long)(expected);       \
+        if (value_ != expected_) {                                                      \
+            fprintf(stderr, "%s:%d: %s is %lld, expected %lld\n", __FILE__, __LINE__,   \
+                    #value, value_, expected_);                                         \
+            exit(1);                                                                    \
+        }                                                                               \
+    } while (0)
+
+#endif

@@ -1,0 +1,199 @@
+#!/bin/sh
+# The tests of libweft, against an installed one: run.sh PREFIX CASE [ARGUMENT...], or run.sh PREFIX all. Each case
+# prints nothing and exits 0, or says what is wrong; 77 when a program that it needs is missing.
+# tests/NativeTests.cs runs each of them.
+#
+# Lists of options are split into words on purpose:
+# shellcheck disable=SC2086
+set -eu
+export LC_ALL=C
+prefix=$1
+shift
+here=$(cd "$(dirname "$0")" && pwd)
+examples=$here/../examples
+tmp=$prefix/tmp
+mkdir -p "$tmp"
+
+# --- cases ---------------------------------------------------------------------------------------------------
+
+# A sample, built as its user would: sample FILE
+sample() {
+    need pkg-config
+    case $1 in
+        *.cpp) compiler="c++ -std=c++20" ;;
+        *) compiler="cc -std=c99 -pedantic" ;;
+    esac
+    flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs weft)
+    $compiler -Wall -Wextra -Werror -O2 "$examples/$1" -o "$tmp/pc-$1" $flags "-Wl,-rpath,$prefix/lib"
+    is_right "${1%.*}" "$tmp/pc-$1"
+}
+
+# All samples at once, by find_package.
+cmake_samples() {
+    need cmake
+    cmake -S "$here" -B "$tmp/cmake" -DCMAKE_PREFIX_PATH="$prefix" >"$tmp/cmake.log"
+    cmake --build "$tmp/cmake" -j2 >>"$tmp/cmake.log"
+    for program in hello pipeline cpp; do
+        is_right $program "$tmp/cmake/$program"
+    done
+    is_right hello "$tmp/cmake/hello-static"
+}
+
+# One archive, and it brings no names but its own.
+static() {
+    for program in hello pipeline; do
+        cc -O2 -I"$prefix/include" "$examples/$program.c" -o "$tmp/static-$program" "$prefix/lib/libweft.a" \
+            -lm -lpthread -ldl
+        is_right $program "$tmp/static-$program"
+    done
+    others=$(nm -g --defined-only "$prefix/lib/libweft.a" | awk 'NF == 3 && $3 !~ /^weft_/ { print $3 }')
+    [ -z "$others" ] || fail "libweft.a defines $others"
+}
+
+# Every function, with right and wrong arguments: api PROCS [LOAD]
+api() {
+    compile api_test
+    says passed "$program" "$@"
+}
+
+# Exported names, sizes and numbers are those of the committed list; the header declares them all.
+abi() {
+    compile abi_test
+    "$here/make_abi.sh" "$prefix/lib/libweft.so" "$program" >"$tmp/abi"
+    diff "$here/abi.txt" "$tmp/abi"
+    others=$(nm -D --defined-only "$prefix/lib/libweft.so" | grep -v -e ' weft_' -e ' A WEFT_' || true)
+    [ -z "$others" ] || fail "libweft.so exports $others"
+    grep -o 'weft_[a-z_]*(' "$prefix/include/weft.h" | tr -d '(' | sort -u >"$tmp/declared"
+    hidden=$(sed -n 's/^export \([^ ]*\) .*/\1/p' "$tmp/abi" | sort | comm -13 "$tmp/declared" - | grep -v weft_gdb || true)
+    [ -z "$hidden" ] || fail "weft.h does not declare $hidden"
+    readelf -d "$prefix/lib/libweft.so" | grep -q 'soname: \[libweft.so.0\]' || fail "the soname is another"
+    readelf -d "$prefix/lib/libweft.so" | grep -q NODELETE || fail "it can be unloaded"
+}
+
+# Threads and goroutines on the same channels: mixed SECONDS [PROCS]
+mixed() {
+    compile mixed_test
+    says "nothing lost" "$program" "$@"
+}
+
+# dlopen, twice; a second copy; the host's signal handlers.
+host() {
+    compile host_test
+    cp "$prefix/lib/libweft.so" "$tmp/copy.so"
+    says passed "$program" "$prefix/lib/libweft.so" "$tmp/copy.so"
+}
+
+python() {
+    need python3
+    says passed python3 "$here/ctypes_test.py" "$prefix/lib/libweft.so"
+}
+
+# Who computes or blocks holds nobody up.
+handoff() {
+    compile handoff_test
+    says passed "$program"
+}
+
+# A full stack ends the process with a message.
+overflow() {
+    compile handoff_test
+    ulimit -c 0
+    status=0
+    "$program" overflow >/dev/null 2>"$tmp/overflow.log" || status=$?
+    [ $status -eq 134 ] || fail "exit code $status"
+    grep -q 'stack overflow: the fixed stack is full' "$tmp/overflow.log" || fail "$(cat "$tmp/overflow.log")"
+}
+
+# Movable stacks of C code grow; code in registered sections is interrupted.
+stacks() {
+    compile stack_test
+    says passed "$program"
+}
+
+# The goroutines in gdb, and the stack of one that is parked.
+debugger() {
+    need gdb
+    compile gdb_test
+    gdb -batch -nx -ex 'set debuginfod enabled off' -ex 'handle SIGSEGV SIG34 SIGURG nostop noprint pass' \
+        -ex "source $prefix/share/gdb/weft-gdb.py" -ex 'break look_here' -ex run \
+        -ex 'info goroutines' -ex 'goroutine 3 bt' -ex continue "$program" >"$tmp/gdb.log" 2>&1
+    shows 'chan receive "second" parked' "$tmp/gdb.log"
+    shows '^\* .*1 running .*thread' "$tmp/gdb.log"
+    shows '^4 goroutines' "$tmp/gdb.log"
+    shows '#.* deep_inside (depth=.*0)' "$tmp/gdb.log"
+    shows '#.* parked (depth=' "$tmp/gdb.log"
+    shows '^went on' "$tmp/gdb.log"
+}
+
+all() {
+    for source in hello.c sieve.c pipeline.c select.c cpp.cpp; do
+        run sample $source
+    done
+    for procs in 1 2 4; do
+        run api $procs
+        run api $procs 3
+        run mixed 1 $procs
+    done
+    for name in cmake_samples static abi host python handoff overflow stacks debugger; do
+        run $name
+    done
+}
+
+# --- steps ---------------------------------------------------------------------------------------------------
+
+run() {
+    status=0
+    "$here/run.sh" "$prefix" "$@" || status=$?
+    echo "$* $status"
+    [ $status -eq 0 ] || [ $status -eq 77 ]
+}
+
+# What a sample prints: is_right SAMPLE PROGRAM
+is_right() {
+    case $1 in
+        hello) expected="hello from a goroutine 1" ;;
+        sieve) expected="2 3 5 7 11 13 17 19 23 29 31 37 41 43 47 53 59 61 67 71 73 79 83 89 97" ;;
+        pipeline) expected="the squares of 1 to 1000 add up to 333833500" ;;
+        select) expected="20 fast, 5 slow, ticks: some
+the time has passed" ;;
+        cpp) expected="10100 0
+thrown in a goroutine
+the channel is closed
+0" ;;
+    esac
+    output=$("$2") || fail "$1: exit code $?"
+    [ "$output" = "$expected" ] || fail "$1 prints: $output"
+}
+
+# Sets program. Cases that run at once compile to files of their own.
+compile() {
+    program=$(mktemp "$tmp/$1-XXXXXX")
+    cc -std=gnu99 -O1 -g -Wall -Wextra -Werror -I"$prefix/include" "$here/$1.c" -o "$program" \
+        -L"$prefix/lib" -lweft -lpthread -ldl -lm "-Wl,-rpath,$prefix/lib"
+}
+
+# says TEXT COMMAND...
+says() {
+    text=$1
+    shift
+    output=$("$@" 2>&1) || fail "exit code $?: $output"
+    case $output in *"$text"*) ;; *) fail "$output" ;; esac
+}
+
+shows() {
+    grep -q -e "$1" "$2" || fail "no line '$1' in: $(cat "$2")"
+}
+
+need() {
+    command -v "$1" >/dev/null || exit 77
+}
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+for tool in cc nm readelf; do
+    need $tool
+done
+"$@"

@@ -1,0 +1,173 @@
+"""Goroutines in gdb.
+
+    (gdb) source weft-gdb.py
+    (gdb) info goroutines             all of them: number, state, what each waits for, name, function
+    (gdb) goroutine 7 bt              a command in goroutine 7; without a command, bt
+    (gdb) goroutine all bt            in each
+
+Works by the table weft_gdb that libweft exports, without debug information of its own. A goroutine that is
+parked is shown by lending its registers to the selected thread for the time of the command, so that needs a
+process, not a core file. Weft stops at SIGSEGV when a stack grows, and the collector uses SIG34:
+
+    handle SIGSEGV SIG34 SIGURG nostop noprint pass
+"""
+import gdb
+
+VERSION = 1
+SLOT, CONTROL_AT = 8192, 4096 + 2048
+
+# Offsets in the control block, as in runtime/core/Goroutine.cs.
+SAVED_SP, STATE, KIND, ID, REASON, FUNCTION, HAS_NAME, NAME = 0, 0x70, 0x74, 0x78, 0xB8, 0xC0, 0x30C, 0x310
+DEAD, RUNNABLE, RUNNING, WAITING = range(4)
+STATES = ["dead", "runnable", "running", "waiting"]
+REASONS = ["", "yield", "chan send", "chan receive", "wait group", "exit", "select", "sleep", "mutex",
+           "rw mutex", "cond", "semaphore", "network", "system stack"]
+KIND_THREAD = 2  # A stand-in for a thread that waits.
+
+# Where weft_switch has saved what: from the saved stack pointer up.
+SAVED = ["r15", "r14", "r13", "r12", "rbx", "rbp", "pc"]
+
+
+def word(address, size=8):
+    return int.from_bytes(gdb.selected_inferior().read_memory(address, size).tobytes(), "little")
+
+
+def table():
+    symbol = gdb.lookup_minimal_symbol("weft_gdb") if hasattr(gdb, "lookup_minimal_symbol") else None
+    address = int(symbol.value().address) if symbol else int(gdb.parse_and_eval("(long)&weft_gdb"))
+    words = [word(address + 8 * i) for i in range(4)]
+    if words[0] != VERSION:
+        raise gdb.GdbError("weft_gdb has version %d; this script knows %d" % (words[0], VERSION))
+    if words[1] == 0:
+        raise gdb.GdbError("Weft has not started yet")
+    return words
+
+
+class Goroutine:
+    def __init__(self, address):
+        self.address = address
+        self.state = word(address + STATE, 4)
+        self.kind = word(address + KIND, 4)
+        self.number = word(address + ID)
+
+    @property
+    def saved_sp(self):
+        return word(self.address + SAVED_SP)
+
+    def describe(self):
+        reason = word(self.address + REASON, 4)
+        what = STATES[self.state]
+        if self.state == WAITING and reason < len(REASONS):
+            what = REASONS[reason]
+        name = ""
+        if word(self.address + HAS_NAME, 1):
+            raw = gdb.selected_inferior().read_memory(self.address + NAME, 32).tobytes()
+            name = ' "%s"' % raw.split(b"\0")[0].decode("utf-8", "replace")
+        function = word(self.address + FUNCTION)
+        block = gdb.execute("info symbol %d" % function, to_string=True).split(" in section")[0].strip()
+        if block.startswith("No symbol"):
+            block = ""
+        return "%s%s %s" % (what, name, block)
+
+
+def goroutines():
+    """Those that exist, in the order of their slots."""
+    _, base, carved, _ = table()
+    for slot in range(word(carved)):
+        try:
+            goroutine = Goroutine(base + slot * SLOT + CONTROL_AT)
+        except gdb.MemoryError:
+            continue  # In a core file: a page that was never touched.
+        if goroutine.state not in (RUNNABLE, RUNNING, WAITING) or goroutine.kind == KIND_THREAD:
+            continue
+        yield goroutine
+
+
+def threads_of():
+    """Which thread runs which goroutine, by the address of its control block."""
+    offset = table()[3]
+    offset -= (offset >> 63) << 64
+    running = {}
+    before = gdb.selected_thread()
+    for thread in gdb.selected_inferior().threads():
+        thread.switch()
+        base = int(gdb.parse_and_eval("(unsigned long)$fs_base"))
+        try:
+            goroutine = word((base + offset) & (2**64 - 1))
+        except gdb.MemoryError:
+            continue
+        if goroutine:
+            running[goroutine] = thread
+    if before is not None:
+        before.switch()
+    return running
+
+
+def in_goroutine(goroutine, running, command):
+    thread = running.get(goroutine.address)
+    before = gdb.selected_thread()
+    if thread is not None:
+        thread.switch()
+        gdb.execute(command)
+        before.switch()
+        return
+    sp = goroutine.saved_sp
+    if sp == 0:
+        raise gdb.GdbError("goroutine %d is just starting or ending" % goroutine.number)
+    gdb.newest_frame().select()
+    kept = {name: int(gdb.parse_and_eval("(unsigned long)$" + name)) for name in SAVED + ["sp"]}
+    try:
+        for i, name in enumerate(SAVED):
+            gdb.execute("set $%s = %d" % (name, word(sp + 8 * i)))
+        gdb.execute("set $sp = %d" % (sp + 8 * len(SAVED)))
+        gdb.execute(command)
+    finally:
+        gdb.newest_frame().select()
+        for name, value in kept.items():
+            gdb.execute("set $%s = %d" % (name, value))
+        gdb.newest_frame().select()
+
+
+class InfoGoroutines(gdb.Command):
+    """All goroutines: number, state or what it waits for, name, function."""
+
+    def __init__(self):
+        super().__init__("info goroutines", gdb.COMMAND_STACK)
+
+    def invoke(self, argument, from_tty):
+        running = threads_of()
+        count = 0
+        for goroutine in goroutines():
+            thread = running.get(goroutine.address)
+            where = " thread %d" % thread.num if thread is not None else ""
+            gdb.write("%s %6d %s%s\n" % ("*" if where else " ", goroutine.number, goroutine.describe(), where))
+            count += 1
+        gdb.write("%d goroutines\n" % count)
+
+
+class InGoroutine(gdb.Command):
+    """goroutine NUMBER|all [COMMAND]: a command, bt if there is none, in that goroutine."""
+
+    def __init__(self):
+        super().__init__("goroutine", gdb.COMMAND_STACK)
+
+    def invoke(self, argument, from_tty):
+        which, _, command = argument.strip().partition(" ")
+        if which != "all" and not which.isdigit():
+            raise gdb.GdbError("usage: goroutine NUMBER|all [COMMAND]")
+        running = threads_of()
+        found = False
+        for goroutine in list(goroutines()):
+            if which == "all" or goroutine.number == int(which):
+                found = True
+                gdb.write("goroutine %d: %s\n" % (goroutine.number, goroutine.describe()))
+                try:
+                    in_goroutine(goroutine, running, command or "bt")
+                except gdb.error as error:
+                    gdb.write("  %s\n" % error)
+        if not found and which != "all":
+            raise gdb.GdbError("no goroutine %s" % which)
+
+
+InfoGoroutines()
+InGoroutine()

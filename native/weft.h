@@ -1,0 +1,343 @@
+/* weft.h: goroutines for C.
+ *
+ *   #include <weft.h>                                  cc hello.c $(pkg-config --cflags --libs weft)
+ *
+ * A goroutine is a function that runs concurrently with others on a stack of its own; many share a few
+ * threads. weft_go starts one. It runs until it waits in a weft_ function, yields or returns.
+ *
+ * Words used below:
+ *   anywhere    from goroutines and from any thread of the process, also one that Weft did not make
+ *   goroutine   from a goroutine only; elsewhere WEFT_ESRCH
+ *   waits       a goroutine parks, which costs no thread; any other thread blocks
+ *
+ * Results are 0 or more, or the negative of an errno (weft_strerror). Every function returns WEFT_ESHUTDOWN
+ * before weft_init and after weft_shutdown, WEFT_EINVAL for null where that is not allowed, WEFT_EBADF for a
+ * handle that was freed, is none, or is of another kind; this is not repeated below. A pointer to memory must be
+ * valid: that cannot be checked.
+ *
+ * Handles (weft_chan * and the like) are not addresses. Freeing one while others wait on it leaves them
+ * waiting, but for channels, which are closed first.
+ *
+ * What C code must know:
+ *   - A goroutine may go on in another thread after every weft_ call. Thread-local variables, errno after a
+ *     weft_ call, pthread mutexes held across one, and thread identities do not belong to it:
+ *     weft_local_get, weft_mutex and weft_lock_thread are what replaces them.
+ *   - A call that blocks the thread (read, sleep, pthread_mutex_lock) stops its goroutine only; within 10 ms
+ *     another thread takes over the others. weft_blocking says so beforehand: 20 us.
+ *   - Code that computes for longer than 10 ms is treated the same way: it goes on, on its thread.
+ *   - longjmp and C++ exceptions must not leave a goroutine's function, nor pass through a weft_ function.
+ *   - After fork the child may only exec or _exit.
+ *   - No weft_ function may be called in a signal handler.
+ *   - The rounding mode (mxcsr, x87 control word) is the goroutine's own.
+ */
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEFT_VERSION_MAJOR 0
+#define WEFT_VERSION_MINOR 1
+#define WEFT_VERSION_PATCH 0
+#define WEFT_VERSION "0.1.0"
+
+/* The errors: negative values of Linux's errno. */
+enum {
+    WEFT_OK = 0,
+    WEFT_EPERM = -1,        /* unlocked though not locked, and the like */
+    WEFT_ESRCH = -3,        /* the caller is not a goroutine */
+    WEFT_EBADF = -9,        /* not a handle, freed, or of another kind */
+    WEFT_EAGAIN = -11,      /* the call would have to wait */
+    WEFT_ENOMEM = -12,      /* no memory, or a limit of the system (vm.max_map_count, ulimit -v) */
+    WEFT_EBUSY = -16,       /* goroutines still exist */
+    WEFT_EEXIST = -17,      /* another copy of libweft is loaded */
+    WEFT_EINVAL = -22,      /* null or out of range */
+    WEFT_EPIPE = -32,       /* the channel is closed */
+    WEFT_ENOTSUP = -95,     /* not on this system */
+    WEFT_ESHUTDOWN = -108,  /* before weft_init, or after weft_shutdown */
+    WEFT_ETIMEDOUT = -110,  /* the time has passed */
+    WEFT_ECANCELED = -125   /* cancelled */
+};
+
+typedef struct weft_chan weft_chan;
+typedef struct weft_mutex weft_mutex;
+typedef struct weft_rwlock weft_rwlock;
+typedef struct weft_wg weft_wg;
+typedef struct weft_cond weft_cond;
+typedef struct weft_sem weft_sem;
+typedef struct weft_timer weft_timer;
+typedef struct weft_ctx weft_ctx;
+
+/* --- beginning, end, version ------------------------------------------------------------------------- */
+
+/* Set size to sizeof(weft_options) and the rest to 0 for the defaults. */
+typedef struct weft_options {
+    size_t size;
+    int maxprocs;           /* how many goroutines run at once; 0: WEFT_MAXPROCS, or all processors */
+    int max_threads;        /* threads that run goroutines or are blocked in them; 0: 10000 */
+    uint32_t flags;         /* 0 */
+    uint32_t reserved;      /* 0 */
+} weft_options;
+
+/* Starts Weft; options may be NULL. Anywhere but in a goroutine. May be called again: each call needs its
+ * weft_shutdown; options of later calls count too. Takes over SIGURG and SIGSEGV (a handler that was there before
+ * gets what is not Weft's), and makes all handlers run on the alternate signal stack.
+ * Errors: WEFT_EEXIST another copy is loaded, WEFT_EINVAL, WEFT_ENOTSUP. */
+int weft_init(const weft_options *options);
+
+/* Undoes one weft_init. The last one makes every later call fail with WEFT_ESHUTDOWN, until weft_init; handles
+ * stay valid across that. The library stays loaded and its threads sleep. Not in a goroutine (WEFT_EPERM).
+ * Errors: WEFT_EBUSY goroutines still exist. */
+int weft_shutdown(void);
+
+/* weft_init(NULL), then main_function(argc, argv) in a goroutine with a stack of 8 MB; returns what it
+ * returns. Other goroutines are not waited for: return from main, or exit, as in Go. When all goroutines
+ * wait and nothing is left that could wake one, the process ends with a report. Blocks the thread.
+ * Errors: those of weft_init; WEFT_ENOMEM. */
+int weft_main(int (*main_function)(int argc, char **argv), int argc, char **argv);
+
+/* Runs function(argument) in a goroutine and waits for its end. Anywhere. Errors: WEFT_ENOMEM. */
+int weft_run(void (*function)(void *), void *argument);
+
+/* "0.1.0". Anywhere, always. */
+const char *weft_version(void);
+
+/* 1. Changes when programs have to be compiled anew. Anywhere, always. */
+int weft_abi_version(void);
+
+/* 1 if the library has what the name says: "movable", "preempt", "context", "timer", "net"; else 0. Anywhere,
+ * always. */
+int weft_has(const char *feature);
+
+/* What a result means, in English. Never NULL. Anywhere, always. */
+const char *weft_strerror(int result);
+
+/* --- goroutines -------------------------------------------------------------------------------------- */
+
+enum {
+    WEFT_STACK_FIXED = 0,   /* stack_size bytes of address space; pages become memory when touched */
+    WEFT_STACK_MOVABLE = 1  /* starts at 2 KB and moves when it grows, up to 256 MB: no address of a local, nor
+                               of what alloca gives, may be kept anywhere but on this stack or in
+                               registers, by the goroutine's own code nor by what it calls */
+};
+
+/* Set size to sizeof(weft_attr) and the rest to 0 for the defaults. */
+typedef struct weft_attr {
+    size_t size;
+    size_t stack_size;      /* 64 KB to 1 GB, rounded up to a power of two; 0: 256 KB */
+    int stack_kind;
+    uint32_t flags;         /* 0 */
+    const char *name;       /* for reports, up to 31 bytes are copied; may be NULL */
+} weft_attr;
+
+/* Starts function(argument) in a goroutine with a fixed stack of 256 KB. Anywhere; never waits. A full stack
+ * ends the process with a message. Errors: WEFT_ENOMEM. */
+int weft_go(void (*function)(void *), void *argument);
+
+/* The same with attributes, which may be NULL. Errors: WEFT_EINVAL, WEFT_ENOMEM. */
+int weft_go_with(const weft_attr *attributes, void (*function)(void *), void *argument);
+
+/* Lets other goroutines run. On a thread: sched_yield. */
+int weft_yield(void);
+
+/* Waits for at least so many nanoseconds; 0 or less: weft_yield. Errors: WEFT_ENOMEM. */
+int weft_sleep(int64_t nanoseconds);
+
+/* Ends the calling goroutine; nothing on its stack is unwound. Goroutine. Returns only on an error. */
+int weft_exit(void);
+
+/* The calling goroutine's number, unique in the process; 0 on a thread. Anywhere, always. */
+int64_t weft_self(void);
+
+/* How many goroutines exist. Anywhere, always. */
+int64_t weft_count(void);
+
+/* How many goroutines may run at once; sets it unless count is 0. Returns the value before. 1 to 1024. Setting a
+ * smaller one waits until no more than that run. */
+int weft_maxprocs(int count);
+
+/* function(argument), in place. Says beforehand that it blocks the thread, so that others take over at
+ * once. Anywhere. */
+int weft_blocking(void (*function)(void *), void *argument);
+
+/* The code at [start, end) may be interrupted at the end of its time slice (10 ms, if others wait), where it would
+ * keep a thread else. It must not hold locks, use thread-local variables (errno is kept), or call what does. Stays
+ * for good. Anywhere. Errors: WEFT_ENOMEM there are 64 already.
+ *
+ * WEFT_PREEMPTIBLE before a function puts it into one section, which weft_preemptible_functions() registers:
+ * once in each executable or library. */
+int weft_preemptible(const void *start, const void *end);
+
+#if defined(__GNUC__)
+#define WEFT_PREEMPTIBLE __attribute__((section("weft_interruptible"), noinline))
+#define weft_preemptible_functions()                                                                          \
+    (__extension__({                                                                                          \
+        extern const char __start_weft_interruptible[] __attribute__((visibility("hidden")));                  \
+        extern const char __stop_weft_interruptible[] __attribute__((visibility("hidden")));                   \
+        weft_preemptible(__start_weft_interruptible, __stop_weft_interruptible);                                  \
+    }))
+#endif
+
+/* Keeps the goroutine on its thread, and others off it, until weft_unlock_thread was called as often; its end
+ * ends the thread then. Goroutine. Errors: WEFT_EPERM it is not locked. */
+int weft_lock_thread(void);
+int weft_unlock_thread(void);
+
+/* Writes what every goroutine does to a descriptor: number, state, what it waits for and how long, and its
+ * name. Stops all goroutines for a moment. Anywhere. Errors: WEFT_EINVAL the descriptor refuses. */
+int weft_dump(int fd);
+
+/* Values that belong to the goroutine, under keys that are made once and stay: 32 of them. end, if not NULL, is
+ * called with a value that is not NULL when its goroutine ends. get gives NULL where nothing is set, and on
+ * threads. Keys: anywhere; values: goroutine. Errors: WEFT_ENOMEM no key is left. */
+int weft_local_key(int *key, void (*end)(void *));
+int weft_local_set(int key, void *value);
+void *weft_local_get(int key);
+
+/* --- channels ---------------------------------------------------------------------------------------- */
+
+/* Makes a channel of elements of so many bytes each (0 is allowed), which holds capacity of them without a
+ * receiver; 0: each send waits for its receive. Any number of goroutines and threads may use it. Anywhere; never
+ * waits. Errors: WEFT_EINVAL too large, WEFT_ENOMEM. */
+int weft_chan_make(weft_chan **chan, size_t elem_size, size_t capacity);
+
+/* Closes the channel, and makes the handle invalid; who waits is told that it is closed. */
+int weft_chan_free(weft_chan *chan);
+
+/* Sends the bytes at elem; waits while the channel is full. Anywhere.
+ * Errors: WEFT_EPIPE closed, also while it waited: nothing was sent; WEFT_ENOMEM on a thread. */
+int weft_chan_send(weft_chan *chan, const void *elem);
+
+/* Receives to elem; waits while the channel is empty. elem NULL: drops the element. Anywhere.
+ * Errors: WEFT_EPIPE closed and drained: elem is zeroed; WEFT_ENOMEM on a thread. */
+int weft_chan_recv(weft_chan *chan, void *elem);
+
+/* The same without waiting: WEFT_EAGAIN instead, and elem is left alone. Anywhere. */
+int weft_chan_try_send(weft_chan *chan, const void *elem);
+int weft_chan_try_recv(weft_chan *chan, void *elem);
+
+/* Receivers get what is left, then WEFT_EPIPE; senders get WEFT_EPIPE. Only a sender should close. Anywhere;
+ * never waits. Errors: WEFT_EPIPE it is closed already. */
+int weft_chan_close(weft_chan *chan);
+
+/* How many elements are in it now, can be in it, and the bytes of each; or an error. Anywhere. */
+int64_t weft_chan_len(weft_chan *chan);
+int64_t weft_chan_cap(weft_chan *chan);
+int64_t weft_chan_elem_size(weft_chan *chan);
+
+enum { WEFT_RECV = 0, WEFT_SEND = 1 };
+
+typedef struct weft_case {
+    weft_chan *chan;        /* NULL: never ready */
+    void *elem;             /* as for weft_chan_send and weft_chan_recv; not written to by a send */
+    int op;                 /* WEFT_RECV or WEFT_SEND */
+    int result;             /* of the chosen case: 0, or WEFT_EPIPE when the channel is closed */
+} weft_case;
+
+#define WEFT_FOREVER ((int64_t)-1)
+
+/* Does one of the cases and returns its index; of several that are ready a random one. Waits for so many
+ * nanoseconds at most: 0 does not wait, a negative time is for ever. Anywhere.
+ * Errors: WEFT_EAGAIN none is ready (timeout 0), WEFT_ETIMEDOUT, WEFT_EINVAL, WEFT_ENOMEM. */
+int weft_select(weft_case *cases, int count, int64_t timeout);
+
+/* --- locks and the like: anywhere; lock, wait and acquire wait ------------------------------------------- */
+
+/* Not recursive; anybody may unlock it. try: WEFT_EAGAIN. unlock: WEFT_EPERM it is not locked. */
+int weft_mutex_make(weft_mutex **mutex);
+int weft_mutex_free(weft_mutex *mutex);
+int weft_mutex_lock(weft_mutex *mutex);
+int weft_mutex_try_lock(weft_mutex *mutex);
+int weft_mutex_unlock(weft_mutex *mutex);
+
+/* Many readers or one writer. A writer that waits keeps new readers out. */
+int weft_rwlock_make(weft_rwlock **lock);
+int weft_rwlock_free(weft_rwlock *lock);
+int weft_rwlock_rdlock(weft_rwlock *lock);
+int weft_rwlock_try_rdlock(weft_rwlock *lock);
+int weft_rwlock_rdunlock(weft_rwlock *lock);
+int weft_rwlock_wrlock(weft_rwlock *lock);
+int weft_rwlock_try_wrlock(weft_rwlock *lock);
+int weft_rwlock_wrunlock(weft_rwlock *lock);
+
+/* A counter; wait returns when it is 0. WEFT_EPERM: it would be below 0, and is left alone. */
+int weft_wg_make(weft_wg **wg);
+int weft_wg_free(weft_wg *wg);
+int weft_wg_add(weft_wg *wg, int delta);
+int weft_wg_done(weft_wg *wg);
+int weft_wg_wait(weft_wg *wg);
+
+/* wait unlocks the mutex, waits for a signal and locks it again; call it in a loop. WEFT_EPERM: the mutex is
+ * not locked. */
+int weft_cond_make(weft_cond **cond, weft_mutex *mutex);
+int weft_cond_free(weft_cond *cond);
+int weft_cond_wait(weft_cond *cond);
+int weft_cond_signal(weft_cond *cond);
+int weft_cond_broadcast(weft_cond *cond);
+
+/* units of something, of which each takes count, in order of arrival. acquire: WEFT_EINVAL more than there will
+ * ever be. release: WEFT_EPERM more than was taken. */
+int weft_sem_make(weft_sem **sem, int64_t units);
+int weft_sem_free(weft_sem *sem);
+int weft_sem_acquire(weft_sem *sem, int64_t count);
+int weft_sem_try_acquire(weft_sem *sem, int64_t count);
+int weft_sem_release(weft_sem *sem, int64_t count);
+
+/* function(argument) once, whoever calls; returns when it is over. WEFT_EBADF: the word is no weft_once. */
+typedef struct weft_once { int64_t state; } weft_once;
+#define WEFT_ONCE_INIT { 0 }
+int weft_once_do(weft_once *once, void (*function)(void *), void *argument);
+
+/* --- time: anywhere; nothing waits ------------------------------------------------------------------------ */
+
+/* Nanoseconds of the monotonic clock. Always. */
+int64_t weft_now(void);
+
+/* After delay, and then each period unless that is 0: runs function(argument) in a new goroutine, or, if
+ * function is NULL, sends weft_now() to the timer's channel, which holds one int64_t. */
+int weft_timer_make(weft_timer **timer, int64_t delay, int64_t period,
+                    void (*function)(void *), void *argument);
+
+/* The channel; it belongs to the timer. WEFT_EINVAL: the timer has a function instead. */
+int weft_timer_chan(weft_timer *timer, weft_chan **chan);
+
+/* 1: it was set, and nobody has seen it fire; 0: it had fired, or was stopped. After it nothing of an earlier
+ * setting is received. */
+int weft_timer_stop(weft_timer *timer);
+int weft_timer_reset(weft_timer *timer, int64_t delay, int64_t period);
+int weft_timer_free(weft_timer *timer);
+
+/* --- contexts: anywhere; nothing waits -------------------------------------------------------------------- */
+
+/* A context is cancelled by weft_ctx_cancel, after timeout nanoseconds unless that is negative, or with its
+ * parent, which may be NULL. */
+int weft_ctx_make(weft_ctx **ctx, weft_ctx *parent, int64_t timeout);
+
+/* The same without a timeout, with a value that it and its children find under the key, any address. */
+int weft_ctx_with_value(weft_ctx **ctx, weft_ctx *parent, const void *key, void *value);
+void *weft_ctx_value(weft_ctx *ctx, const void *key);
+
+/* Cancels it and its children. When it returns their channels are closed. */
+int weft_ctx_cancel(weft_ctx *ctx);
+
+/* 0, WEFT_ECANCELED or WEFT_ETIMEDOUT. */
+int weft_ctx_err(weft_ctx *ctx);
+
+/* A channel of nothing that is closed when the context is cancelled: for weft_select. It belongs to the
+ * context. */
+int weft_ctx_done(weft_ctx *ctx, weft_chan **chan);
+
+/* Nanoseconds until its deadline or that of a parent; INT64_MAX if there is none. */
+int64_t weft_ctx_remaining(weft_ctx *ctx);
+
+/* Cancels it, and makes the handle and its channel invalid. */
+int weft_ctx_free(weft_ctx *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

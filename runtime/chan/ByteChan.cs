@@ -1,0 +1,334 @@
+// A channel whose elements are so many bytes each, at addresses that the caller gives: the C face's. The
+// rules and the locks are those of Chan<T>; only what an element is differs.
+//
+// Waiter.Slot is the caller's own address: a peer copies straight from it or to it while the caller is
+// parked. It may lie on a goroutine's stack, which does not move while it is parked; growth before the park
+// moves the slot. A null slot of a receiver takes the element and drops it.
+//
+// Rejected: Chan<T> with a struct for each size. Every size would be compiled, and none of the large ones.
+
+using System.Runtime.CompilerServices;
+
+namespace Weft.Runtime;
+
+internal sealed unsafe class ByteChan : Chan
+{
+    private readonly byte[] _buffer;
+    private readonly int _size;
+    private int _first; // In elements, as _count. Guarded by the lock.
+    private int _count;
+
+    /// <summary>The size of an element, 0 or more; their product with the capacity fits an array.</summary>
+    internal ByteChan(int size, int capacity)
+        : base(capacity)
+    {
+        _size = size;
+        _buffer = size == 0 || capacity == 0 ? [] : new byte[checked(size * capacity)];
+    }
+
+    internal int ElementSize => _size;
+
+    internal int BufferedCount => Volatile.Read(ref _count);
+
+    internal override bool CanSendNow => _closed || !_receivers.IsEmpty || _count < Capacity;
+
+    private bool LooksFull => Capacity == 0 ? _receivers.LooksEmpty : Volatile.Read(ref _count) == Capacity;
+
+    private bool LooksEmpty => Capacity == 0 ? _senders.LooksEmpty : Volatile.Read(ref _count) == 0;
+
+    /// <summary>Sends what is at the address; waits while the channel is full. Closed: it was not sent.
+    /// </summary>
+    internal Outcome Send(void* element)
+    {
+        _lock.Enter();
+        Outcome outcome = SendNow(element, out Goroutine* receiver);
+        if (outcome == Outcome.Waits)
+        {
+            return Wait(ref _senders, element, ParkReason.ChanSend);
+        }
+        _lock.Exit();
+        if (receiver != null)
+        {
+            Scheduler.Ready(receiver);
+        }
+        return outcome;
+    }
+
+    /// <summary>The same, but Waits where it would wait.</summary>
+    internal Outcome TrySend(void* element)
+    {
+        if (!Volatile.Read(ref _closed) && LooksFull)
+        {
+            return Outcome.Waits;
+        }
+        _lock.Enter();
+        Outcome outcome = SendNow(element, out Goroutine* receiver);
+        _lock.Exit();
+        if (receiver != null)
+        {
+            Scheduler.Ready(receiver);
+        }
+        return outcome;
+    }
+
+    /// <summary>Receives to the address; waits while the channel is empty. Closed: there is nothing, and the
+    /// element is made zero.</summary>
+    internal Outcome Receive(void* element)
+    {
+        _lock.Enter();
+        Outcome outcome = ReceiveNow(element, out Goroutine* sender);
+        if (outcome == Outcome.Waits)
+        {
+            outcome = Wait(ref _receivers, element, ParkReason.ChanReceive);
+        }
+        else
+        {
+            Unlock();
+            if (sender != null)
+            {
+                Scheduler.Ready(sender);
+            }
+        }
+        if (outcome == Outcome.Closed)
+        {
+            Clear(element);
+        }
+        return outcome;
+    }
+
+    /// <summary>The same, but Waits where it would wait.</summary>
+    internal Outcome TryReceive(void* element)
+    {
+        if (LooksEmpty && !Volatile.Read(ref _closed))
+        {
+            return Outcome.Waits;
+        }
+        _lock.Enter();
+        Outcome outcome = ReceiveNow(element, out Goroutine* sender);
+        Unlock();
+        if (sender != null)
+        {
+            Scheduler.Ready(sender);
+        }
+        if (outcome == Outcome.Closed)
+        {
+            Clear(element);
+        }
+        return outcome;
+    }
+
+    /// <summary>With the lock held. The receiver that got the element, if one waited, is to be readied after
+    /// the lock is released.</summary>
+    internal Outcome SendNow(void* element, out Goroutine* receiver)
+    {
+        receiver = null;
+        if (_closed)
+        {
+            return Outcome.Closed;
+        }
+        Waiter* waiter = _receivers.Dequeue();
+        if (waiter != null)
+        {
+            Copy(element, AddressOf(waiter));
+            waiter->Success = true;
+            receiver = waiter->Goroutine;
+            return Outcome.Done;
+        }
+        if (_count < Capacity)
+        {
+            int at = _first + _count;
+            Store(at >= Capacity ? at - Capacity : at, element);
+            Volatile.Write(ref _count, _count + 1);
+            return Outcome.Done;
+        }
+        return Outcome.Waits;
+    }
+
+    /// <summary>With the lock held. The sender whose element was taken, if one waited, is to be readied after
+    /// the lock is released.</summary>
+    internal Outcome ReceiveNow(void* element, out Goroutine* sender)
+    {
+        sender = null;
+        if (_count > 0)
+        {
+            int first = _first;
+            Load(first, element);
+            _first = first + 1 == Capacity ? 0 : first + 1;
+            Waiter* refill = DequeueSender();
+            if (refill != null)
+            {
+                Store(first, AddressOf(refill)); // The buffer was full: its end is where it began.
+                refill->Success = true;
+                sender = refill->Goroutine;
+                return Outcome.Done;
+            }
+            Volatile.Write(ref _count, _count - 1);
+            return Outcome.Done;
+        }
+        Waiter* waiter = DequeueSender();
+        if (waiter != null)
+        {
+            Copy(AddressOf(waiter), element);
+            waiter->Success = true;
+            sender = waiter->Goroutine;
+            return Outcome.Done;
+        }
+        return _closed ? Outcome.Closed : Outcome.Waits;
+    }
+
+    internal void Clear(void* element)
+    {
+        if (element != null)
+        {
+            Unsafe.InitBlockUnaligned(element, 0, (uint)_size);
+        }
+    }
+
+    private static void* AddressOf(Waiter* waiter) =>
+        waiter->IsSelect ? Unsafe.As<ByteCase>(SelectCase.Of(waiter)).Element : waiter->Slot;
+
+    /// <summary>Called with the lock held, which it releases. Closed: the channel was closed first. Misused:
+    /// no memory to wait with.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private Outcome Wait(ref WaitQueue queue, void* element, ParkReason reason)
+    {
+        Goroutine* g = Current.Goroutine();
+        if (g == null)
+        {
+            try
+            {
+                g = EnterWait();
+            }
+            catch (InsufficientMemoryException)
+            {
+                return Outcome.Misused;
+            }
+        }
+        Waiter* waiter = Goroutine.WaiterAt(g, 0);
+        waiter->Goroutine = g;
+        waiter->Slot = element;
+        waiter->Success = false;
+        Goroutine.ParkObject(g) = this;
+        queue.Enqueue(waiter);
+        Scheduler.Park(g, &Release, null, reason);
+        bool success = waiter->Success;
+        waiter->Slot = null;
+        Goroutine.ParkObject(g) = null;
+        Scheduler.LeaveWait(g);
+        return success ? Outcome.Done : Outcome.Closed;
+    }
+
+    private void Store(int at, void* element)
+    {
+        if (_size == sizeof(long))
+        {
+            Unsafe.WriteUnaligned(ref At(at), Unsafe.ReadUnaligned<long>(element));
+        }
+        else
+        {
+            Unsafe.CopyBlockUnaligned(ref At(at), ref *(byte*)element, (uint)_size);
+        }
+    }
+
+    private void Load(int at, void* element)
+    {
+        if (element == null)
+        {
+            return;
+        }
+        if (_size == sizeof(long))
+        {
+            Unsafe.WriteUnaligned(element, Unsafe.ReadUnaligned<long>(ref At(at)));
+        }
+        else
+        {
+            Unsafe.CopyBlockUnaligned(ref *(byte*)element, ref At(at), (uint)_size);
+        }
+    }
+
+    private void Copy(void* from, void* to)
+    {
+        if (to == null)
+        {
+            return;
+        }
+        if (_size == sizeof(long))
+        {
+            Unsafe.WriteUnaligned(to, Unsafe.ReadUnaligned<long>(from));
+        }
+        else
+        {
+            Unsafe.CopyBlockUnaligned(to, from, (uint)_size);
+        }
+    }
+
+    private ref byte At(int at) => ref Unsafe.Add(
+        ref System.Runtime.InteropServices.MemoryMarshal.GetArrayDataReference(_buffer), (nint)at * _size);
+}
+
+/// <summary>A case of a select on a <see cref="ByteChan"/>. It serves one after the other: set Use before
+/// each.</summary>
+internal sealed unsafe class ByteCase() : SelectCase(null)
+{
+    private bool _sends;
+
+    /// <summary>Where the element is, or goes; null drops what is received.</summary>
+    internal void* Element { get; private set; }
+
+    /// <summary>False when the channel was found closed.</summary>
+    internal bool Ok { get; private set; }
+
+    internal void Use(ByteChan? channel, bool sends, void* element)
+    {
+        Channel = channel;
+        _sends = sends;
+        Element = element;
+        Ok = false;
+    }
+
+    internal override Outcome Attempt(out Goroutine* peer)
+    {
+        ByteChan channel = Unsafe.As<ByteChan>(Channel!);
+        Outcome outcome = _sends ? channel.SendNow(Element, out peer) : channel.ReceiveNow(Element, out peer);
+        return outcome == Outcome.Waits ? outcome : Finish(outcome == Outcome.Done);
+    }
+
+    internal override void Enqueue(Waiter* waiter)
+    {
+        if (_sends)
+        {
+            Channel!.EnqueueSender(waiter);
+        }
+        else
+        {
+            Channel!.EnqueueReceiver(waiter);
+        }
+    }
+
+    internal override void Remove(Waiter* waiter)
+    {
+        if (_sends)
+        {
+            Channel!.RemoveSender(waiter);
+        }
+        else
+        {
+            Channel!.RemoveReceiver(waiter);
+        }
+    }
+
+    /// <summary>A closed channel is an answer here, for both directions: Ok tells.</summary>
+    internal override Outcome Finish(bool success)
+    {
+        Ok = success;
+        if (!success && !_sends)
+        {
+            Unsafe.As<ByteChan>(Channel!).Clear(Element);
+        }
+        return Outcome.Done;
+    }
+
+    internal override void Invoke()
+    {
+    }
+}

@@ -1,0 +1,90 @@
+// libweft as C programs meet it: installed under a prefix, then the cases of native/tests/run.sh, which says what
+// each does. Skipped where a program that a case needs is missing.
+
+namespace Weft.Tests;
+
+internal sealed class NativeTests
+{
+    private const int Skipped = 77;
+
+    private static readonly Lazy<string> s_prefix = new(Install);
+
+    [Test]
+    [Arguments("hello.c")]
+    [Arguments("sieve.c")]
+    [Arguments("pipeline.c")]
+    [Arguments("select.c")]
+    [Arguments("cpp.cpp")]
+    public Task ASampleIsBuiltThroughPkgConfigAndRuns(string source) => Passes("sample", source);
+
+    [Test]
+    public Task AllSamplesAreBuiltThroughCMakeAndRun() => Passes("cmake_samples");
+
+    [Test]
+    public Task TheStaticLibraryIsAllThatAProgramNeeds() => Passes("static");
+
+    [Test]
+    [Arguments("1", "0")]
+    [Arguments("2", "0")]
+    [Arguments("4", "0")]
+    [Arguments("1", "3")]
+    [Arguments("2", "3")]
+    [Arguments("4", "3")]
+    public Task EveryFunctionDoesWhatItsHeaderSays(string processors, string load) =>
+        Passes("api", processors, load);
+
+    [Test]
+    public Task NamesAndSizesAreThoseOfTheCommittedList() => Passes("abi");
+
+    [Test]
+    [Arguments("1")]
+    [Arguments("2")]
+    [Arguments("4")]
+    public Task ThreadsAndGoroutinesOnTheSameChannelsLoseNothing(string processors) =>
+        Passes("mixed", "1", processors);
+
+    [Test]
+    public Task AHostMayLoadItAtRunTimeAndASecondCopyIsRefused() => Passes("host");
+
+    [Test]
+    public Task PythonMayLoadIt() => Passes("python");
+
+    [Test]
+    public Task AGoroutineThatComputesOrBlocksHoldsNobodyUp() => Passes("handoff");
+
+    [Test]
+    public Task AFullStackOfAGoroutineSaysSo() => Passes("overflow");
+
+    [Test]
+    public Task MovableStacksGrowAndRegisteredCodeIsInterrupted() => Passes("stacks");
+
+    [Test]
+    public Task GdbShowsGoroutinesAndTheirStacks() => Passes("debugger");
+
+    private static async Task Passes(params string[] arguments)
+    {
+        string script = Path.Combine(Repository.Root(), "native", "tests", "run.sh");
+        ChildResult result = ChildProcess.Execute(
+            "sh", [script, s_prefix.Value, .. arguments], timeout: TimeSpan.FromMinutes(2));
+        Skip.When(result.ExitCode == Skipped, "a program that this test needs is missing");
+        await Assert.That(result.ExitCode).IsEqualTo(0).Because(result.ToString());
+    }
+
+    /// <summary>Under out/, anew for each run of the tests.</summary>
+    private static string Install()
+    {
+        string root = Repository.Root();
+        string prefix = Path.Combine(root, "out", "native-tests");
+        if (Directory.Exists(prefix))
+        {
+            Directory.Delete(prefix, recursive: true);
+        }
+        ChildResult install = ChildProcess.Execute(
+            "sh", ["build.sh", "install", prefix], root, timeout: TimeSpan.FromMinutes(5));
+        if (install.ExitCode != 0)
+        {
+            Assert.Fail(install.ToString());
+        }
+        return prefix;
+    }
+}
