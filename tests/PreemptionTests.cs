@@ -235,6 +235,45 @@ internal sealed partial class PreemptionTests
         await Assert.That(median).IsLessThan(50);
     }
 
+    // The owner of a lock is interrupted, and two thousand want it: each of those that tries costs a thread, so
+    // the owner must not come last.
+    [Test]
+    public async Task TheOwnerOfALockGoesOnBeforeAllOthersBlockInIt()
+    {
+        int machines = 0;
+        int entered = 0;
+        string? failure = Crew.Run(1, crew =>
+        {
+            object gate = new();
+            int before = Scheduler.MachineCount;
+            crew.Go(() =>
+            {
+                lock (gate)
+                {
+                    long start = Stopwatch.GetTimestamp();
+                    while (Stopwatch.GetElapsedTime(start) < TimeSpan.FromMilliseconds(35))
+                    {
+                    }
+                    machines = Scheduler.MachineCount - before;
+                }
+            });
+            for (int i = 0; i < 2000; i++)
+            {
+                crew.Go(() =>
+                {
+                    lock (gate)
+                    {
+                        entered++;
+                    }
+                });
+            }
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(entered).IsEqualTo(2000);
+        await Assert.That(machines).IsLessThan(200);
+    }
+
     // The owner of a lock is interrupted while everybody else wants it.
     [Test]
     [Arguments(1)]

@@ -81,44 +81,56 @@ internal static unsafe partial class Scheduler
         Goroutine* first = PopGlobal();
         int room = Layout.RunQueueSize - (int)p->Queue.Count; // Only we fill it, so room only grows.
         int share = Math.Min(s_globalCount / MaxProcessors, Math.Min(room, most - 1));
-        for (int i = 0; i < share && !s_globalHead->NeedsLoop; i++)
+        for (int i = 0; i < share && s_global.First != null && !s_global.First->NeedsLoop; i++)
         {
-            bool pushed = p->Queue.TryPush(PopGlobal());
+            bool pushed = p->Queue.TryPush(Pop(ref s_global));
             Check.Always(pushed, "scheduler: a queue with room is full"u8);
         }
         s_lock.Exit();
         return first;
     }
 
-    /// <summary>Under s_lock.</summary>
+    /// <summary>From the two halves of the global queue in turn: those that were made ready, and those that
+    /// were stopped in the middle of what they did. One of the latter may hold a lock that all of the former
+    /// want; behind them it would come last, when each of them has blocked a thread. Under s_lock.</summary>
     private static Goroutine* PopGlobal()
     {
-        Goroutine* g = s_globalHead;
+        s_stoppedTurn = !s_stoppedTurn;
+        bool stopped = s_stopped.First != null && (s_stoppedTurn || s_global.First == null);
+        return stopped ? Pop(ref s_stopped) : Pop(ref s_global);
+    }
+
+    private static Goroutine* Pop(ref GoroutineList list)
+    {
+        Goroutine* g = list.First;
         if (g != null)
         {
-            s_globalHead = g->Link;
-            if (s_globalHead == null)
-            {
-                s_globalTail = null;
-            }
+            list.First = g->Link;
             Volatile.Write(ref s_globalCount, s_globalCount - 1);
         }
         return g;
     }
 
-    /// <summary>Under s_lock. A linked list of count goroutines, first to last.</summary>
-    private static void PushGlobal(Goroutine* first, Goroutine* last, int count)
+    /// <summary>Under s_lock. A linked list of count goroutines, first to last, that were made
+    /// ready.</summary>
+    private static void PushGlobal(Goroutine* first, Goroutine* last, int count) =>
+        Append(ref s_global, first, last, count);
+
+    /// <summary>Under s_lock. One that was interrupted, or lost its processor to a native call.</summary>
+    private static void PushStopped(Goroutine* g) => Append(ref s_stopped, g, g, 1);
+
+    private static void Append(ref GoroutineList list, Goroutine* first, Goroutine* last, int count)
     {
         last->Link = null;
-        if (s_globalTail == null)
+        if (list.First == null)
         {
-            s_globalHead = first;
+            list.First = first;
         }
         else
         {
-            s_globalTail->Link = first;
+            list.Last->Link = first;
         }
-        s_globalTail = last;
+        list.Last = last;
         Volatile.Write(ref s_globalCount, s_globalCount + count);
     }
 

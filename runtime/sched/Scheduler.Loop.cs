@@ -163,7 +163,11 @@ internal static unsafe partial class Scheduler
             case ParkReason.Preempted:
                 CountPreemption(Current.Machine());
                 g->Transition(GoroutineState.Running, GoroutineState.Runnable);
-                SubmitGlobal(g);
+                s_lock.Enter();
+                PushStopped(g);
+                s_lock.Exit();
+                Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+                WakeProcessor();
                 break;
 
             case ParkReason.NativeReturn:

@@ -44,6 +44,7 @@ internal static unsafe partial class Scheduler
             return false;
         }
         Release(m, p);
+        p->RoundsToGlobal = 0; // Who runs next may block in the same lock: see PopGlobal.
         Volatile.Write(ref m->Retake, Machine.RetakeDone); // Pairs with the read in ReturnFromNative.
         HandOn(p);
         return true;
@@ -106,7 +107,7 @@ internal static unsafe partial class Scheduler
         Processor* p = PopIdle();
         if (p == null)
         {
-            PushGlobal(g, g, 1);
+            PushStopped(g);
         }
         s_lock.Exit();
         if (p != null)

@@ -30,8 +30,9 @@ internal static unsafe partial class Scheduler
     private const int IdBatch = 16;
 
     private static ShortLock s_lock;
-    private static Goroutine* s_globalHead;
-    private static Goroutine* s_globalTail;
+    private static GoroutineList s_global;  // The global queue: those that were made ready,
+    private static GoroutineList s_stopped; // and those that were stopped in the middle.
+    private static bool s_stoppedTurn;
     private static int s_globalCount;
     private static Processor* s_idleProcessors;
     private static int s_idleProcessorCount;
@@ -46,6 +47,13 @@ internal static unsafe partial class Scheduler
     private static long s_externalLive;
     private static int s_changing;
     private static int s_started;
+
+    /// <summary>Linked by Link; Last counts only while First is not null.</summary>
+    private struct GoroutineList
+    {
+        internal Goroutine* First;
+        internal Goroutine* Last;
+    }
 
     /// <summary>Machines that exist. For tests.</summary>
     internal static int MachineCount => Volatile.Read(ref s_machineCount);
