@@ -196,7 +196,13 @@ internal sealed partial class NetCloseTests
         int before = PollTable.OpenCount;
         string? failure = Crew.Run(1, crew =>
         {
-            crew.Go(Forget);
+            bool forgotten = false;
+            crew.Go(() =>
+            {
+                _ = Loopback.Pair();
+                Volatile.Write(ref forgotten, true);
+            });
+            crew.Until(() => Volatile.Read(ref forgotten), "the pair");
             crew.Until(
                 () =>
                 {
@@ -208,8 +214,6 @@ internal sealed partial class NetCloseTests
         });
 
         await Assert.That(failure).IsNull();
-
-        static void Forget() => _ = Loopback.Pair();
     }
 
     [Test]

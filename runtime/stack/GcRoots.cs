@@ -73,6 +73,7 @@ internal static unsafe class GcRoots
         }
         nint carved = GoroutinePages.Carved;
         long now = promotion ? Os.NowNs() : 0;
+        int returns = 0;
         for (nint slot = number; slot < carved; slot += count) // Server GC: each thread its share.
         {
             if (!GoroutinePages.IsPresent(slot))
@@ -84,8 +85,9 @@ internal static unsafe class GcRoots
             {
                 continue;
             }
-            if (promotion && StackReturn.IsDue(g, now))
+            if (promotion && returns < StackReturn.MostAtOnce && StackReturn.IsDue(g, now))
             {
+                returns++;
                 StackReturn.Move(g); // Before its words are reported where they are.
             }
             if (deciding && LeakScan.TryDefer(g))

@@ -29,6 +29,10 @@ internal static unsafe class StackReturn
 {
     private const nint Most = Goroutine.FirstStackSize - 512; // Room to go on without growing at once.
 
+    /// <summary>In one collection, for each of its threads: a system call each, with the world stopped.
+    /// </summary>
+    internal const int MostAtOnce = 256;
+
     private static long s_returns;
 
     /// <summary>How often a stack was moved back. For tests.</summary>
