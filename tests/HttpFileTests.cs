@@ -83,6 +83,16 @@ internal sealed class HttpFileTests
     }
 
     [Test]
+    public async Task ARangeIsForGetOnly()
+    {
+        using Site site = new();
+        HttpAnswer answer = site.Server.Ask("HEAD", "/a.txt", "Range: bytes=0-1\r\n");
+
+        await Assert.That(answer.Status).IsEqualTo(200);
+        await Assert.That(answer["Content-Length"]).IsEqualTo("10");
+    }
+
+    [Test]
     public async Task ConditionsAreEvaluated()
     {
         using Site site = new();

@@ -179,10 +179,13 @@ internal sealed class HttpServerTests
         using Socket idle = server.Connect();
         using Socket fresh = server.Connect();
         using Socket busy = server.Connect();
+        using Socket last = server.Connect();
         WeaveServer.Send(idle, Get);
         WeaveServer.ReadUntil(idle, Hello);
         WeaveServer.Send(busy, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
         WeaveServer.ReadUntil(busy, "ab\r\n");
+        WeaveServer.Send(last, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na");
+        WeaveServer.ReadUntil(last, "a\r\n");
         server.Signal("TERM");
 
         await Assert.That(WeaveServer.ReadToEnd(idle)).IsEmpty();
@@ -191,6 +194,10 @@ internal sealed class HttpServerTests
         WeaveServer.Send(busy, "cd" + Get);
         await Assert.That(WeaveServer.Latin1(WeaveServer.ReadToEnd(busy)))
             .StartsWith("2\r\ncd\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n").And.Contains("Connection: close");
+
+        // This one's answer had begun before, and did not say that it is the last.
+        WeaveServer.Send(last, "b");
+        await Assert.That(WeaveServer.Latin1(WeaveServer.ReadToEnd(last))).IsEqualTo("1\r\nb\r\n0\r\n\r\n");
         await Assert.That(server.WaitForExit().ExitCode).IsEqualTo(0);
     }
 

@@ -21,7 +21,11 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
     // After an answer that ends the connection: so long the client may go on sending.
     private static readonly TimeSpan s_lingerTime = TimeSpan.FromSeconds(2);
 
+    // When the server ends: so long a request may be on its way.
+    private static readonly TimeSpan s_lastTime = TimeSpan.FromMilliseconds(50);
+
     private bool _isWaiting;
+    private bool _isLast;
     private bool _hasWorked;
     private long _idleSince;
 
@@ -44,7 +48,8 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
     {
         while (true)
         {
-            if (WaitForRequest())
+            bool isReadable = WaitForRequest();
+            if (isReadable)
             {
                 if (!ServeBusy())
                 {
@@ -52,19 +57,30 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
                 }
 
                 BeginIdle();
-                continue;
             }
-
-            if (server.IsDraining || IsLate)
+            else if (IsLate)
             {
                 return Outcome.Closed;
             }
 
-            Transport.Resume();
-            if (_hasWorked)
+            if (server.IsDraining)
             {
-                _hasWorked = false;
-                return Outcome.Renewed;
+                if (_isLast)
+                {
+                    return Outcome.Closed;
+                }
+
+                _isLast = true;
+                Transport.WakeAfter(s_lastTime);
+            }
+            else if (!isReadable)
+            {
+                Transport.Resume();
+                if (_hasWorked)
+                {
+                    _hasWorked = false;
+                    return Outcome.Renewed;
+                }
             }
         }
     }

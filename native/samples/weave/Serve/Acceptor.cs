@@ -52,8 +52,8 @@ internal sealed class Acceptor(Listener listener, SslServerAuthenticationOptions
         }
     }
 
-    /// <summary>Waits for the next connection; null when the acceptor is disposed. Out of descriptors, it
-    /// waits for some to become free.</summary>
+    /// <summary>Waits for the next connection; null when the acceptor is disposed. If the system refuses,
+    /// which it does when it is out of descriptors or memory, it waits a little and tries again.</summary>
     internal Transport? Accept()
     {
         TimeSpan pause = s_firstPause;
@@ -68,8 +68,7 @@ internal sealed class Acceptor(Listener listener, SslServerAuthenticationOptions
             {
                 return null;
             }
-            catch (SocketException e) when (e.SocketErrorCode
-                is SocketError.TooManyOpenSockets or SocketError.NoBufferSpaceAvailable)
+            catch (SocketException)
             {
                 Go.Sleep(pause);
                 pause = pause * 2 < s_longestPause ? pause * 2 : s_longestPause;

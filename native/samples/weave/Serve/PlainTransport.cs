@@ -52,6 +52,8 @@ internal sealed class PlainTransport(Conn conn) : Transport
 
     internal override void Wake() => conn.SetReadDeadline(TimeSpan.Zero);
 
+    internal override void WakeAfter(TimeSpan time) => conn.SetReadDeadline(time);
+
     internal override void Resume() => conn.SetReadDeadline(Timeout.InfiniteTimeSpan);
 
     internal override void Abort() => conn.SetDeadline(TimeSpan.Zero);

@@ -39,6 +39,9 @@ internal abstract class Transport : IDisposable
     /// <summary>Ends waits for input, also the next one, until Resume. Called by others.</summary>
     internal abstract void Wake();
 
+    /// <summary>The same, after a while. Called by the connection's goroutine.</summary>
+    internal abstract void WakeAfter(TimeSpan time);
+
     /// <summary>Undoes Wake.</summary>
     internal abstract void Resume();
 

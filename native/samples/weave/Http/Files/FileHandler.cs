@@ -7,6 +7,7 @@ using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Weave.Files;
 using Weave.Http.Handlers;
+using Weave.Http.Parsing;
 
 namespace Weave.Http.Files;
 
@@ -115,7 +116,10 @@ internal sealed class FileHandler(SafeFileHandle root) : Handler
 
         long offset = 0;
         long length = status.Size;
-        if (code == 200 && !exchange.Head.Range.IsEmpty && Preconditions.RangeApplies(exchange, validators))
+        if (code == 200
+            && exchange.Head.Method == Method.Get // No other has ranges.
+            && !exchange.Head.Range.IsEmpty
+            && Preconditions.RangeApplies(exchange, validators))
         {
             RangeKind range = ByteRange.Parse(
                 exchange.Text(exchange.Head.Range), status.Size, out offset, out length);
