@@ -447,7 +447,8 @@ PREEMPTED weft_preempt
         STOP    $REASON_PREEMPTED
 GO_ON weft_preempt
 
-// The same for C code that has been registered for it: it yields, as if it had called Weft there. Its errno stays.
+// The same for C code that has been registered for it: it yields, as if it had called Weft there. Its errno
+// stays.
 PREEMPTED weft_preempt_native
         call    __errno_location@PLT
         mov     (%rax), %ebx
@@ -576,8 +577,9 @@ FUNCTION weft_call_on_system_stack
         ret
 END weft_call_on_system_stack
 
-// Native code enters managed code. On a goroutine the native frames below must not move: count them. The rest
-// is what RhpReversePInvoke does where there is nothing to wait for, in line: each call of the C face pays it.
+// Native code enters managed code. On a goroutine the native frames below must not move: count them. The
+// rest is what RhpReversePInvoke does where there is nothing to wait for, in line: each call of the C face
+// pays it.
 //
 // rdi: the frame, two words. The first keeps the transition frame. The second would be the Thread, which we
 // find anew: it keeps mxcsr and the x87 control word of the native code instead. Managed code, and so every
@@ -603,7 +605,8 @@ FUNCTION __wrap_RhpReversePInvoke
         test    %rcx, %rcx
         jz      2f
         mov     %rcx, (%rdi)
-        movq    $0, %fs:THREAD_FRAME(%rdx)      // Who suspends sets the word below, then has all threads fence.
+        // Who suspends threads sets the word below, and then has all of them execute a fence.
+        movq    $0, %fs:THREAD_FRAME(%rdx)
         testl   $TRAP_THREADS, RhpTrapThreads(%rip)
         jnz     1f
 3:      stmxcsr 8(%rdi)

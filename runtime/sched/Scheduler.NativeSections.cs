@@ -1,8 +1,8 @@
-// C code that may be interrupted at the end of its time slice: sections that the program has registered, whose
-// code takes no locks and keeps no address of thread-local storage.
+// C code that may be interrupted at the end of its time slice: sections that the program has registered,
+// whose code takes no locks and keeps no address of thread-local storage.
 //
-//   handler   pushes the address, goes on in weft_preempt_native: every register on the stack, then a yield, which
-//             is a callback from native code like any other
+//   handler   pushes the address, goes on in weft_preempt_native: every register on the stack, then a
+//             yield, which is a callback from native code like any other
 //
 // Everything else in native code loses its processor instead (Scheduler.Native.cs).
 // Locks: s_sectionLock for adding; the handler reads without it: the count is written last.
@@ -44,8 +44,8 @@ internal static unsafe partial class Scheduler
         return room;
     }
 
-    /// <summary>The native code goes on in weft_preempt_native. False when it is not registered, or there is no
-    /// room. In the signal handler: raw code.</summary>
+    /// <summary>The native code goes on in weft_preempt_native. False when it is not registered, or there
+    /// is no room. In the signal handler: raw code.</summary>
     private static bool InterruptNative(Goroutine* g, Machine* m, SignalContext* context)
     {
         nint room = s_preemptRoom + SignalContext.RedZone + YieldRoom;

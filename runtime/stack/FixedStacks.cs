@@ -3,13 +3,13 @@
 //
 //   [ guard, 64 KB ][ low ............................. high )[ guard ][ low ...... high ) ...
 //
-// The guard is wide because C code is not compiled to touch its stack page by page: a frame of some kilobytes
-// would jump over one page, and write to what lies below. Stacks of the usual sizes are cut from pieces that
-// hold many: one mapping, and one system call for all their guards, so that a million of them fit under
-// vm.max_map_count.
+// The guard is wide because C code is not compiled to touch its stack page by page: a frame of some
+// kilobytes would jump over one page, and write to what lies below. Stacks of the usual sizes are cut from
+// pieces that hold many: one mapping, and one system call for all their guards, so that a million of them fit
+// under vm.max_map_count.
 //
-// A free one's top page holds the link to the next. Up to Layout.FixedStacksKept of a size keep what they had,
-// if that is not much; the pages of others go to the system.
+// A free one's top page holds the link to the next. Up to Layout.FixedStacksKept of a size keep what they
+// had, if that is not much; the pages of others go to the system.
 //
 // Rejected: giving the lower pages of each back. Nobody knows whether any was touched, and asking the kernel
 // for each goroutine that ends costs more than the goroutine.
@@ -43,7 +43,8 @@ internal static unsafe class FixedStacks
         s_end = s_next + ClassCount;
         s_guardBuffer = s_end + ClassCount;
         s_count = (int*)(s_guardBuffer + (2 * MostInPiece));
-        Check.Always((nint)(s_count + ClassCount) <= memory + Os.PageSize, "stacks: the pools' page is full"u8);
+        nint end = (nint)(s_count + ClassCount);
+        Check.Always(end <= memory + Os.PageSize, "stacks: the pools' page is full"u8);
     }
 
     /// <summary>Takes a stack of a class's size. Returns its low address, or -errno.</summary>

@@ -79,9 +79,9 @@ internal static unsafe class StackGrowth
         MakeRoom(g, context, FaultHeadroom, address);
     }
 
-    /// <summary>Native frames may move too. While the thread is in native code a collection may be walking this
-    /// very stack: so the thread takes part again, as a callback would, before anything moves, and the next
-    /// collection waits for it.</summary>
+    /// <summary>Native frames may move too. While the thread is in native code a collection may be walking
+    /// this very stack: so the thread takes part again, as a callback would, before anything moves, and the
+    /// next collection waits for it.</summary>
     private static void MoveNative(Goroutine* g, SignalContext* context, nint address)
     {
         nint thread = Current.Thread();

@@ -1,0 +1,207 @@
+/* What the calls of libweft cost, beside threads: ns for one operation, the median of five rounds.
+ *
+ *   costs            all on one processor of Weft's; threads as the system runs them
+ */
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <weft.h>
+
+#define ROUNDS 5
+
+static weft_chan *to, *back, *buffered;
+static weft_mutex *mutex;
+static weft_wg *wg;
+static volatile int end;
+
+static void yielder(void *argument)
+{
+    (void)argument;
+    while (!end)
+        weft_yield();
+}
+
+static void echo(void *argument)
+{
+    (void)argument;
+    for (int64_t value; weft_chan_recv(to, &value) == 0;)
+        weft_chan_send(back, &value);
+}
+
+static void nothing(void *argument)
+{
+    (void)argument;
+}
+
+static void done(void *argument)
+{
+    (void)argument;
+    weft_wg_done(wg);
+}
+
+static void self(int n)
+{
+    for (int i = 0; i < n; i++)
+        weft_self();
+}
+
+static void yield(int n)
+{
+    for (int i = 0; i < n / 2; i++)
+        weft_yield();
+}
+
+static void ping_pong(int n)
+{
+    int64_t value = 0;
+    for (int i = 0; i < n; i++) {
+        weft_chan_send(to, &value);
+        weft_chan_recv(back, &value);
+    }
+}
+
+static void send_receive(int n)
+{
+    int64_t value = 0;
+    for (int i = 0; i < n; i++) {
+        weft_chan_send(buffered, &value);
+        weft_chan_recv(buffered, &value);
+    }
+}
+
+static void try_receive(int n)
+{
+    int64_t value = 0;
+    for (int i = 0; i < n; i++)
+        weft_chan_try_recv(buffered, &value);
+}
+
+static void select_two(int n)
+{
+    int64_t value = 0;
+    weft_case cases[] = { { buffered, &value, WEFT_RECV, 0 }, { back, &value, WEFT_RECV, 0 } };
+    for (int i = 0; i < n; i++) {
+        weft_chan_send(buffered, &value);
+        weft_select(cases, 2, WEFT_FOREVER);
+    }
+}
+
+static void lock_unlock(int n)
+{
+    for (int i = 0; i < n; i++) {
+        weft_mutex_lock(mutex);
+        weft_mutex_unlock(mutex);
+    }
+}
+
+static void spawn(int n)
+{
+    for (int i = 0; i < n; i += 64) {
+        weft_wg_add(wg, 64);
+        for (int k = 0; k < 64; k++)
+            weft_go(done, NULL);
+        weft_wg_wait(wg);
+    }
+}
+
+static pthread_mutex_t thread_mutex = PTHREAD_MUTEX_INITIALIZER;
+static sem_t there, here;
+
+static void thread_lock_unlock(int n)
+{
+    for (int i = 0; i < n; i++) {
+        pthread_mutex_lock(&thread_mutex);
+        pthread_mutex_unlock(&thread_mutex);
+    }
+}
+
+static void *thread_nothing(void *argument)
+{
+    nothing(argument);
+    return NULL;
+}
+
+static void thread_spawn(int n)
+{
+    for (int i = 0; i < n; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, thread_nothing, NULL) == 0)
+            pthread_join(thread, NULL);
+    }
+}
+
+static void *thread_echo(void *argument)
+{
+    while (!end) {
+        sem_wait(&there);
+        sem_post(&here);
+    }
+    return argument;
+}
+
+static void thread_ping_pong(int n)
+{
+    for (int i = 0; i < n; i++) {
+        sem_post(&there);
+        sem_wait(&here);
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure(const char *name, void (*work)(int), int n)
+{
+    double each[ROUNDS];
+    work(n / 10);
+    for (int i = 0; i < ROUNDS; i++) {
+        int64_t start = weft_now();
+        work(n);
+        each[i] = (double)(weft_now() - start) / n;
+    }
+    qsort(each, ROUNDS, sizeof *each, by_value);
+    printf("%-44s %10.1f   (%.1f to %.1f)\n", name, each[ROUNDS / 2], each[0], each[ROUNDS - 1]);
+}
+
+static void in_goroutine(void *argument)
+{
+    (void)argument;
+    measure("call: weft_self", self, 2000000);
+    weft_go(yielder, NULL);
+    measure("switch: weft_yield between two", yield, 1000000);
+    end = 1;
+    weft_yield();
+    measure("channel: send and receive, buffered", send_receive, 500000);
+    measure("channel: try to receive from an empty one", try_receive, 1000000);
+    measure("channel: round trip to another, unbuffered", ping_pong, 200000);
+    measure("channel: send, and select of two", select_two, 200000);
+    measure("mutex: lock and unlock", lock_unlock, 1000000);
+    measure("start and end: 64 at a time", spawn, 64000);
+}
+
+int main(void)
+{
+    weft_options options = { sizeof options, 1, 0, 0, 0 };
+    pthread_t thread;
+    weft_init(&options);
+    weft_chan_make(&to, sizeof(int64_t), 0);
+    weft_chan_make(&back, sizeof(int64_t), 0);
+    weft_chan_make(&buffered, sizeof(int64_t), 16);
+    weft_mutex_make(&mutex);
+    weft_wg_make(&wg);
+    weft_go(echo, NULL);
+    puts("ns each: the median (and the range) of five rounds");
+    weft_run(in_goroutine, NULL);
+    end = 0;
+    sem_init(&there, 0, 0);
+    sem_init(&here, 0, 0);
+    pthread_create(&thread, NULL, thread_echo, NULL);
+    measure("threads: mutex", thread_lock_unlock, 1000000);
+    measure("threads: round trip by semaphores", thread_ping_pong, 20000);
+    measure("threads: start and end", thread_spawn, 2000);
+    return 0;
+}
