@@ -15,6 +15,14 @@ internal sealed partial class PreemptionTests
     private static readonly TimeSpan s_enough = TimeSpan.FromMilliseconds(300);
 
     [Test]
+    public async Task WhoCollectsIsNotInterruptedInsideTheCollection()
+    {
+        ChildResult child = ChildProcess.Run("collection-alarm", timeout: TimeSpan.FromSeconds(20));
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+    }
+
+    [Test]
     [Arguments("counting")]
     [Arguments("generic")]
     [Arguments("structs")]

@@ -41,6 +41,7 @@ internal static class Programs
         Register("select-never", SelectTests.Never);
         Register("million", SchedulerTests.Million);
         Register("sleeper", PreemptionTests.Sleeper);
+        Register("collection-alarm", CollectionAlarm.Program);
         Register("balance", PreemptionTests.BalanceRuns);
         Register("deadlock", ReportTests.Deadlock);
         Register("dump", ReportTests.Dump);

@@ -13,8 +13,9 @@
 // Rejected: refusing where there is such an address. It may be left over in a register that a loop never
 // uses, and the loop would never be stopped.
 //
-// Never: native code (its processor is taken instead), exception dispatch and what runs inside it, catch
-// and finally blocks included: the runtime's own C# lies in the middle of steps that belong together there.
+// Never: native code (its processor is taken instead), with the raw C# that the collector calls inside a
+// collection that the goroutine asked for; exception dispatch and what runs inside it, catch and finally
+// blocks included: the runtime's own C# lies in the middle of steps that belong together there.
 //
 // All of the handler is raw code. Locks: none.
 
@@ -156,7 +157,7 @@ internal static unsafe partial class Scheduler
         nint ip = context->Ip;
         nint sp = context->Sp;
         return ip >= s_managedStart && ip < s_managedEnd
-            && g->NoPreempt == 0 && Switch.Critical() == 0
+            && (m->NativeCount & 1) == 0 && g->NoPreempt == 0 && Switch.Critical() == 0
             && RuntimeThread.Field(m->Thread, RuntimeThread.TransitionFrame) == 0
             && RuntimeThread.Field(m->Thread, RuntimeThread.ExInfo) == 0
             && (RuntimeThread.Field(m->Thread, RuntimeThread.Flags) & RuntimeThread.NoCollection) == 0
