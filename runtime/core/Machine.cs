@@ -81,7 +81,7 @@ internal unsafe struct Machine
 
     /// <summary>The kernel's timer that interrupts it at the end of a time slice: its number and one more; 0
     /// if it has none yet. Made by sysmon, under the scheduler's lock.</summary>
-    internal nint Alarm;
+    internal nint SliceTimer;
 
     /// <summary>Its signal stack, guard included.</summary>
     internal nint SignalStack;

@@ -76,14 +76,14 @@ internal static unsafe partial class Scheduler
     private static void SetAlarm(Machine* m, long end)
     {
         s_lock.Enter();
-        if (m->Alarm == 0 && m->ThreadId != 0)
+        if (m->SliceTimer == 0 && m->ThreadId != 0)
         {
             nint made = Os.CreateAlarm(m->ThreadId, Os.SignalUrgent, (nint)m);
-            m->Alarm = made < 0 ? 0 : made + 1;
+            m->SliceTimer = made < 0 ? 0 : made + 1;
         }
-        if (m->Alarm != 0)
+        if (m->SliceTimer != 0)
         {
-            _ = Os.SetAlarm(m->Alarm - 1, end);
+            _ = Os.SetAlarm(m->SliceTimer - 1, end);
         }
         s_lock.Exit();
     }
@@ -92,9 +92,9 @@ internal static unsafe partial class Scheduler
     /// native code, whose processor is taken, and which signals may disturb.</summary>
     private static void TryAgainSoon(Machine* m)
     {
-        if (m->Alarm != 0 && (m->NativeCount & 1) == 0)
+        if (m->SliceTimer != 0 && (m->NativeCount & 1) == 0)
         {
-            _ = Os.SetAlarm(m->Alarm - 1, Os.NowNs() + RetryNs);
+            _ = Os.SetAlarm(m->SliceTimer - 1, Os.NowNs() + RetryNs);
         }
     }
 

@@ -222,10 +222,10 @@ internal static unsafe partial class Scheduler
         Interlocked.Decrement(ref s_machineCount);
         s_lock.Enter();
         m->ThreadId = 0;
-        if (m->Alarm != 0)
+        if (m->SliceTimer != 0)
         {
-            Os.DeleteAlarm(m->Alarm - 1);
-            m->Alarm = 0;
+            Os.DeleteAlarm(m->SliceTimer - 1);
+            m->SliceTimer = 0;
         }
         m->Link = s_freeMachines;
         s_freeMachines = m; // From here on it may be another thread's.
