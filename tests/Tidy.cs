@@ -19,7 +19,7 @@ internal sealed partial class Tidy
     [Test]
     public void NoRuntimeFileIsTooLong() => Check(
         from file in Sources("runtime")
-        where file.Lines.Length > MaxLines
+        where file.Lines.Length > MaxLines && !file.Path.EndsWith("DECISIONS.md") // A log only grows.
         select $"{file.Path}: {file.Lines.Length} lines, at most {MaxLines}");
 
     [Test]

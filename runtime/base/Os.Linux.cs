@@ -15,6 +15,7 @@ internal static unsafe partial class Os
     internal const nint Exists = 17;
     internal const nint TimedOut = 110;
     internal const long NoLimit = -1;
+    internal const long NoAlarm = 0;
 
     private const nint SysWrite = 1;
     private const nint SysMmap = 9;
@@ -197,7 +198,8 @@ internal static unsafe partial class Os
         return result < 0 ? result : timer;
     }
 
-    /// <summary>The timer goes off once, at that time of NowNs; at once if it is past.</summary>
+    /// <summary>The timer goes off once, at that time of NowNs; at once if it is past; not at all with
+    /// NoAlarm.</summary>
     internal static nint SetAlarm(nint timer, long untilNs)
     {
         const int absolute = 1;

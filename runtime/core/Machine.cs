@@ -83,6 +83,9 @@ internal unsafe struct Machine
     /// if it has none yet. Made by sysmon, under the scheduler's lock.</summary>
     internal nint SliceTimer;
 
+    /// <summary>It may still go off. Sysmon.</summary>
+    internal bool SliceTimerIsSet;
+
     /// <summary>Its signal stack, guard included.</summary>
     internal nint SignalStack;
 

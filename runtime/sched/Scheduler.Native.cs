@@ -45,6 +45,8 @@ internal static unsafe partial class Scheduler
         }
         Release(m, p);
         p->RoundsToGlobal = 0; // Who runs next may block in the same lock: see PopGlobal.
+        p->SeenRounds = -1; // A new time slice, whatever number it begins with.
+        CancelAlarm(m);
         Volatile.Write(ref m->Retake, Machine.RetakeDone); // Pairs with the read in ReturnFromNative.
         HandOn(p);
         return true;

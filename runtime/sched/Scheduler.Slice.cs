@@ -84,7 +84,25 @@ internal static unsafe partial class Scheduler
         if (m->SliceTimer != 0)
         {
             _ = Os.SetAlarm(m->SliceTimer - 1, end);
+            m->SliceTimerIsSet = true;
         }
+        s_lock.Exit();
+    }
+
+    /// <summary>m is in native code, and its processor gone: a signal would only end a wait there too soon.
+    /// On sysmon's thread.</summary>
+    private static void CancelAlarm(Machine* m)
+    {
+        if (!m->SliceTimerIsSet)
+        {
+            return;
+        }
+        s_lock.Enter();
+        if (m->SliceTimer != 0)
+        {
+            _ = Os.SetAlarm(m->SliceTimer - 1, Os.NoAlarm);
+        }
+        m->SliceTimerIsSet = false;
         s_lock.Exit();
     }
 
