@@ -25,7 +25,6 @@ internal sealed class Acceptor(Listener listener, SslServerAuthenticationOptions
             (string network, string address) = Split(options.Address);
             SslServerAuthenticationOptions? tls = options.Tls is null ? null : TlsTransport.Load(options.Tls);
             using Acceptor acceptor = new(Net.Listen(network, address), tls);
-            acceptor.Announce();
             return server.Run(acceptor);
         }
         catch (Exception e) when (e
@@ -78,7 +77,8 @@ internal sealed class Acceptor(Listener listener, SslServerAuthenticationOptions
 
     public void Dispose() => listener.Dispose();
 
-    private void Announce()
+    /// <summary>Says on standard output where it listens.</summary>
+    internal void Announce()
     {
         string where = listener.Address is IPEndPoint endPoint ? endPoint.ToString() : $"{listener.Address}";
         Output output = new(Posix.StandardOutput);

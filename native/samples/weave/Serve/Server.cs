@@ -45,6 +45,7 @@ internal sealed class Server(ServerOptions options, Func<Server, Transport, Conn
     {
         using PosixSignalRegistration terminate = Handle(PosixSignal.SIGTERM);
         using PosixSignalRegistration interrupt = Handle(PosixSignal.SIGINT);
+        acceptor.Announce(); // Whoever reads it may end us in order from now on.
         Go.Run(Watch);
         Go.Run(() => Accept(acceptor));
 
