@@ -1,6 +1,8 @@
 // What the functions return: 0, or the negative of an errno of Linux, so that they mean what C programmers
 // know. weft.h has the same numbers under the names WEFT_E...
 
+using System.Net.Sockets;
+
 namespace Weft.Native;
 
 internal static class Code
@@ -27,9 +29,26 @@ internal static class Code
         ArgumentException => Invalid,
         PlatformNotSupportedException or NotSupportedException => NotSupported,
         OperationCanceledException => Cancelled,
+        SocketException s => OfSocket(s.SocketErrorCode),
+        ObjectDisposedException => BadHandle,
         TimeoutException => TimedOut,
         InvalidOperationException => NotPermitted,
         _ => Invalid,
+    };
+
+    private static int OfSocket(SocketError error) => error switch
+    {
+        SocketError.TimedOut => TimedOut,
+        SocketError.ConnectionRefused => -111,
+        SocketError.ConnectionReset => -104,
+        SocketError.AddressAlreadyInUse => -98,
+        SocketError.AddressNotAvailable => -99,
+        SocketError.AccessDenied => NotPermitted,
+        SocketError.TooManyOpenSockets => -24,
+        SocketError.NetworkUnreachable => -101,
+        SocketError.HostUnreachable or SocketError.HostNotFound or SocketError.TryAgain => -113,
+        SocketError.OperationAborted => BadHandle,
+        _ => -5,
     };
 
     internal static ReadOnlySpan<byte> Text(int code) => code switch
@@ -48,6 +67,14 @@ internal static class Code
         NotRunning => "Weft is not running: before weft_init, or after weft_shutdown\0"u8,
         TimedOut => "the time has passed\0"u8,
         Cancelled => "cancelled\0"u8,
+        -5 => "input or output failed\0"u8,
+        -24 => "too many open files\0"u8,
+        -98 => "the address is in use\0"u8,
+        -99 => "the address is not of this host\0"u8,
+        -101 => "the network cannot be reached\0"u8,
+        -104 => "the peer has reset the connection\0"u8,
+        -111 => "the connection was refused\0"u8,
+        -113 => "the host cannot be reached, or is not known\0"u8,
         _ => "unknown error\0"u8,
     };
 }

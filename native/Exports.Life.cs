@@ -52,7 +52,8 @@ internal static unsafe partial class Exports
         }
         ReadOnlySpan<byte> name = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(feature);
         return name.SequenceEqual("movable"u8) || name.SequenceEqual("preempt"u8)
-            || name.SequenceEqual("context"u8) || name.SequenceEqual("timer"u8) ? 1 : 0;
+            || name.SequenceEqual("context"u8) || name.SequenceEqual("timer"u8)
+            || name.SequenceEqual("net"u8) ? 1 : 0;
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_strerror")]

@@ -13,6 +13,7 @@ internal static unsafe partial class Process
     private const uint CloseOnExec = 1;
     private const int ProtectionNone = 0;
     private const int MapShared = 1;
+    private const int DuplicateCloseOnExec = 1030;
 
     private static bool s_claimed;
 
@@ -69,6 +70,14 @@ internal static unsafe partial class Process
         }
         return true;
     }
+
+    /// <summary>Another number for the same; -1 when there is none such.</summary>
+    internal static int Duplicate(int descriptor) => fcntl(descriptor, DuplicateCloseOnExec, 0);
+
+    internal static void Close(int descriptor) => _ = close(descriptor);
+
+    [LibraryImport("libc")]
+    private static partial int fcntl(int descriptor, int command, int argument);
 
     [LibraryImport("libc")]
     private static partial int memfd_create(byte* name, uint flags);

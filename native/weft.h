@@ -337,6 +337,40 @@ int64_t weft_ctx_remaining(weft_ctx *ctx);
 /* Cancels it, and makes the handle and its channel invalid. */
 int weft_ctx_free(weft_ctx *ctx);
 
+/* --- network: anywhere; all but close, port and deadline wait -------------------------------------------- */
+
+typedef struct weft_listener weft_listener;
+typedef struct weft_conn weft_conn;
+
+enum { WEFT_READABLE = 0, WEFT_WRITABLE = 1 };
+
+/* Waits until the descriptor, any that poll(2) can tell about, is ready, or so many nanoseconds have passed; a
+ * negative time is for ever. The caller makes it non-blocking if it needs to. A regular file is always ready.
+ * Errors: WEFT_ETIMEDOUT; WEFT_EBADF no open descriptor. */
+int weft_fd_wait(int fd, int what, int64_t timeout);
+
+/* network is "tcp", "tcp4", "tcp6" or "unix", address "host:port", or a path. Port 0 takes a free one. Errors: the
+ * negative errno of the system; WEFT_EINVAL an address that is none. */
+int weft_listen(weft_listener **listener, const char *network, const char *address);
+int weft_listener_port(weft_listener *listener);
+
+/* Waits for a connection. Errors: those of the system; WEFT_EBADF also when it is closed meanwhile. */
+int weft_accept(weft_listener *listener, weft_conn **conn);
+int weft_listener_close(weft_listener *listener);
+
+/* Connects, within so many nanoseconds; a negative time is for ever. Errors: WEFT_ETIMEDOUT, -ECONNREFUSED, ... */
+int weft_dial(weft_conn **conn, const char *network, const char *address, int64_t timeout);
+
+/* Reads what there is, up to count bytes; 0 at the end. Writes all of it, and returns count. Errors:
+ * WEFT_ETIMEDOUT the deadline has passed; WEFT_EBADF also when it is closed meanwhile; -ECONNRESET, ... */
+int64_t weft_read(weft_conn *conn, void *buffer, size_t count);
+int64_t weft_write(weft_conn *conn, const void *buffer, size_t count);
+
+/* From now on reads and writes stop waiting after so many nanoseconds, those under way too; a negative time:
+ * never. */
+int weft_conn_deadline(weft_conn *conn, int64_t timeout);
+int weft_conn_close(weft_conn *conn);
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,6 +14,7 @@ internal sealed class NativeTests
     [Arguments("sieve.c")]
     [Arguments("pipeline.c")]
     [Arguments("select.c")]
+    [Arguments("echo.c")]
     [Arguments("cpp.cpp")]
     public Task ASampleIsBuiltThroughPkgConfigAndRuns(string source) => Passes("sample", source);
 

@@ -44,6 +44,8 @@ int main(void)
     VALUE(WEFT_STACK_MOVABLE);
     VALUE(WEFT_RECV);
     VALUE(WEFT_SEND);
+    VALUE(WEFT_READABLE);
+    VALUE(WEFT_WRITABLE);
     VALUE(weft_abi_version());
     return 0;
 }

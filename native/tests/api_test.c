@@ -54,6 +54,9 @@ static void outside(void)
     EQUAL(weft_once_do((weft_once *)&chan, (void (*)(void *))abort, NULL), WEFT_ESHUTDOWN);
     EQUAL(weft_timer_make((weft_timer **)&chan, 1, 0, NULL, NULL), WEFT_ESHUTDOWN);
     EQUAL(weft_ctx_make((weft_ctx **)&chan, NULL, -1), WEFT_ESHUTDOWN);
+    EQUAL(weft_fd_wait(0, WEFT_READABLE, 0), WEFT_ESHUTDOWN);
+    EQUAL(weft_listen((weft_listener **)&chan, "tcp", "127.0.0.1:0"), WEFT_ESHUTDOWN);
+    EQUAL(weft_dial((weft_conn **)&chan, "tcp", "127.0.0.1:1", -1), WEFT_ESHUTDOWN);
     CHECK(weft_ctx_value((weft_ctx *)chan, &chan) == NULL);
     CHECK(weft_now() > 0);
     CHECK(strcmp(weft_version(), WEFT_VERSION) == 0);
@@ -596,6 +599,69 @@ static void rounding(void)
     EQUAL(fegetround(), FE_TONEAREST);
 }
 
+static void keep_conn(void *listener)
+{
+    weft_conn *conn;
+    char byte;
+    EQUAL(weft_accept(listener, &conn), 0);
+    EQUAL(weft_read(conn, &byte, 1), 1);
+    EQUAL(byte, 'a');
+    EQUAL(weft_write(conn, "bc", 2), 2);
+    EQUAL(weft_read(conn, &byte, 1), 0); /* The end. */
+    EQUAL(weft_conn_close(conn), 0);
+}
+
+static void net(void)
+{
+    weft_listener *listener;
+    weft_conn *conn;
+    char address[32], text[4];
+    int fds[2];
+    EQUAL(weft_listen(NULL, "tcp", "127.0.0.1:0"), WEFT_EINVAL);
+    EQUAL(weft_listen(&listener, NULL, "127.0.0.1:0"), WEFT_EINVAL);
+    EQUAL(weft_listen(&listener, "tcp", NULL), WEFT_EINVAL);
+    EQUAL(weft_listen(&listener, "carrier pigeon", "127.0.0.1:0"), WEFT_EINVAL);
+    EQUAL(weft_listen(&listener, "tcp", "no port"), WEFT_EINVAL);
+    EQUAL(weft_listen(&listener, "tcp", "127.0.0.1:0"), 0);
+    int port = weft_listener_port(listener);
+    CHECK(port > 0);
+    snprintf(address, sizeof address, "127.0.0.1:%d", port);
+    EQUAL(weft_accept(listener, NULL), WEFT_EINVAL);
+    EQUAL(weft_accept(NULL, &conn), WEFT_EINVAL);
+    EQUAL(weft_accept((weft_listener *)8, &conn), WEFT_EBADF);
+    EQUAL(weft_dial(NULL, "tcp", address, -1), WEFT_EINVAL);
+    EQUAL(weft_dial(&conn, "tcp", NULL, -1), WEFT_EINVAL);
+    EQUAL(weft_go(keep_conn, listener), 0);
+    EQUAL(weft_dial(&conn, "tcp", address, 10000 * MS), 0);
+    EQUAL(weft_read(conn, NULL, 1), WEFT_EINVAL);
+    EQUAL(weft_write(conn, NULL, 1), WEFT_EINVAL);
+    EQUAL(weft_read(conn, NULL, 0), 0);
+    EQUAL(weft_conn_deadline(conn, 2 * MS), 0);
+    EQUAL(weft_read(conn, text, 1), WEFT_ETIMEDOUT);
+    EQUAL(weft_conn_deadline(conn, -1), 0);
+    EQUAL(weft_write(conn, "a", 1), 1);
+    EQUAL(weft_read(conn, text, 1), 1);
+    EQUAL(weft_read(conn, text + 1, 3), 1);
+    CHECK(memcmp(text, "bc", 2) == 0);
+    EQUAL(weft_conn_close(conn), 0);
+    EQUAL(weft_conn_close(conn), WEFT_EBADF);
+    EQUAL(weft_read(conn, text, 1), WEFT_EBADF);
+    EQUAL(weft_write(conn, text, 1), WEFT_EBADF);
+    EQUAL(weft_conn_deadline(conn, 1), WEFT_EBADF);
+    EQUAL(weft_listener_close(listener), 0);
+    EQUAL(weft_listener_close(listener), WEFT_EBADF);
+    EQUAL(weft_listener_port(listener), WEFT_EBADF);
+
+    EQUAL(weft_fd_wait(-1, WEFT_READABLE, 0), WEFT_EBADF);
+    EQUAL(weft_fd_wait(0, 7, 0), WEFT_EINVAL);
+    CHECK(pipe(fds) == 0);
+    EQUAL(weft_fd_wait(fds[0], WEFT_READABLE, 2 * MS), WEFT_ETIMEDOUT);
+    EQUAL(weft_fd_wait(fds[1], WEFT_WRITABLE, WEFT_FOREVER), 0);
+    EQUAL(write(fds[1], "x", 1), 1);
+    EQUAL(weft_fd_wait(fds[0], WEFT_READABLE, WEFT_FOREVER), 0);
+    close(fds[0]), close(fds[1]);
+}
+
 static void everything(void)
 {
     goroutines();
@@ -605,6 +671,7 @@ static void everything(void)
     locks();
     timers();
     contexts();
+    net();
     rounding();
 }
 

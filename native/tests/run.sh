@@ -126,7 +126,7 @@ debugger() {
 }
 
 all() {
-    for source in hello.c sieve.c pipeline.c select.c cpp.cpp; do
+    for source in hello.c sieve.c pipeline.c select.c echo.c cpp.cpp; do
         run sample $source
     done
     for procs in 1 2 4; do
@@ -156,6 +156,9 @@ is_right() {
         pipeline) expected="the squares of 1 to 1000 add up to 333833500" ;;
         select) expected="20 fast, 5 slow, ticks: some
 the time has passed" ;;
+        echo) expected="50 of 50 clients were answered
+the connection was refused
+the time has passed, success" ;;
         cpp) expected="10100 0
 thrown in a goroutine
 the channel is closed

@@ -38,6 +38,9 @@ public sealed unsafe partial class Conn : Stream
         _peerLength = (byte)peer.Length;
     }
 
+    /// <summary>For the C face, which wants -errno.</summary>
+    internal Descriptor Descriptor => _descriptor;
+
     /// <inheritdoc/>
     public override bool CanRead => !_descriptor.IsClosed;
 

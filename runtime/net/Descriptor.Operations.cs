@@ -32,6 +32,20 @@ internal sealed unsafe partial class Descriptor
         return result;
     }
 
+    /// <summary>Waits until the kernel reports the descriptor as ready, as it does too when that is so from
+    /// the beginning. For one that nothing else is done with.</summary>
+    internal nint WaitUntilReady(PollMode mode)
+    {
+        nint result = Enter(mode, null);
+        if (result == 0)
+        {
+            result = Stopped(mode);
+            result = result == 0 ? Wait(mode) : result;
+            Leave(mode);
+        }
+        return result;
+    }
+
     /// <summary>Reads if that does not wait; -EAGAIN if it would.</summary>
     internal nint TryRead(Span<byte> buffer)
     {
