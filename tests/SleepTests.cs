@@ -359,8 +359,8 @@ internal sealed class SleepTests
         int notInTime = 0;
         WaitGroup done = new();
         done.Add(count);
+        TimeSpan startTakes = TimeSpan.FromMilliseconds(100) + (3 * count * TimeToStart());
         long start = Stopwatch.GetTimestamp();
-        TimeSpan startTakes = TimeSpan.FromMicroseconds(100_000 + (4.0 * count));
         for (int i = 0; i < count; i++)
         {
             int number = i;
@@ -385,4 +385,26 @@ internal sealed class SleepTests
             $"earliest {late[0]:F3} ms, latest {late[^1]:F3} ms, {notInTime} did not start in time");
         return late[0] >= 0 ? 0 : 1;
     });
+
+    /// <summary>How long it takes to start one that sleeps, in memory never used before.</summary>
+    private static TimeSpan TimeToStart()
+    {
+        const int trial = 5000;
+        WaitGroup done = new();
+        done.Add(trial);
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < trial; i++)
+        {
+            Go.Run(
+                static done =>
+                {
+                    Go.Sleep(TimeSpan.FromMilliseconds(1));
+                    done.Done();
+                },
+                done);
+        }
+        TimeSpan time = Stopwatch.GetElapsedTime(start) / trial;
+        done.Wait();
+        return time;
+    }
 }
