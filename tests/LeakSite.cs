@@ -22,14 +22,15 @@ internal sealed unsafe class LeakSite
     /// <summary>How many have run their finally blocks.</summary>
     internal int Ended => Volatile.Read(ref _ended);
 
-    /// <summary>Runs the function in a goroutine, which ends, and waits until all that it started are
-    /// parked.</summary>
+    /// <summary>Runs the function in a thread, and waits until that has ended and all that it started are
+    /// parked. Not in a goroutine: one that has counted down may be interrupted before its end, and old words
+    /// on its stack would keep alive what it made.</summary>
     internal static LeakSite Make(Action<LeakSite> make)
     {
         LeakSite site = new();
-        WaitGroup done = new();
-        done.Go(() => make(site));
-        done.Wait();
+        Thread thread = new(() => make(site));
+        thread.Start();
+        thread.Join();
         Until(site.AreParked, "the goroutines to park");
         return site;
     }
