@@ -45,6 +45,8 @@ run_tests() {
     passed=0 failed=0
     suite weft-tests "$@"
     suite weft-tests-small "$@"
+    failures weft-tests
+    failures weft-tests-small
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
@@ -139,6 +141,18 @@ suite() {
     fi
     passed=$((passed + suite_passed))
     failed=$((failed + suite_failed))
+}
+
+# What each failed test said, once more: it is far above in the log. A run that ended without a summary
+# shows its last lines instead.
+failures() {
+    log=out/$1.log
+    awk -v name="$1" '
+        /^(passed|failed|skipped|start ) / || /^Test run summary/ { shown = 0 }
+        /^failed / { shown = 40; print "== " name }
+        shown > 0 { print; shown-- }
+    ' "$log"
+    grep -q '^Test run summary' "$log" || { echo "== $1 ended early"; tail -n 40 "$log"; }
 }
 
 # The last number that the summary in the log gives for a word, or 0.

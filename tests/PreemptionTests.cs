@@ -379,6 +379,17 @@ internal sealed partial class PreemptionTests
         }
     }
 
+    [Test]
+    [Arguments(2)]
+    [Arguments(4)]
+    public async Task StacksGrowWhereverTheyAreInterrupted(int procs)
+    {
+        ChildResult child = ChildProcess.Run(
+            "growth-storm", [procs.ToString(CultureInfo.InvariantCulture), "2"]);
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+    }
+
     // Native code that calls back: the callback is interrupted, and goes on in another thread.
     [Test]
     [Arguments(1)]

@@ -30,6 +30,7 @@ internal static class Programs
         Register("overflow", StackTests.Overflow);
         Register("overflow-fixed", StackTests.OverflowFixed);
         Register("growth", StackTests.Growth);
+        Register("growth-storm", GrowthStorm.Program);
         Register("too-many-guards", StackTests.TooManyGuards);
         Register("unhandled", SchedulerTests.UnhandledChild);
         Register("host-42", SchedulerTests.Host42);

@@ -219,6 +219,30 @@ internal sealed class StackTests
         await Assert.That(big).IsEqualTo(BigInteger.Pow(7, 3000).ToString(CultureInfo.InvariantCulture));
     }
 
+    // Not as they end, which would hold all others up: bit by bit, afterwards.
+    [Test]
+    public async Task PagesOfGoroutinesThatHaveEndedGoBackToTheSystem()
+    {
+        const int chunks = 64;
+        string? failure = Crew.Run(2, crew =>
+        {
+            Chan<int> gate = new();
+            WaitGroup done = new();
+            for (int i = 0; i < Layout.FreePagesKept + (chunks * Layout.SlotsPerChunk); i++)
+            {
+                done.Go(() => gate.Receive(out _));
+            }
+            gate.Close();
+            done.Wait();
+            long most = GoroutinePages.FreeResident;
+            crew.Until(() => !GoroutinePages.HasTooMany, "the pages to go back");
+            long left = GoroutinePages.FreeResident;
+            crew.Expect(left <= most - (chunks / 2 * Layout.SlotsPerChunk), $"{most} free, {left} are left");
+        });
+
+        await Assert.That(failure).IsNull();
+    }
+
     [Test]
     public async Task ANullReferenceStaysAnException()
     {

@@ -11,6 +11,9 @@ internal sealed partial class ThreadTests
     [LibraryImport("libc", EntryPoint = "gettid")]
     private static partial int ThreadId();
 
+    [LibraryImport("libc", EntryPoint = "usleep")]
+    private static partial int Sleep(uint microseconds);
+
     [Test]
     [Arguments(1)]
     [Arguments(2)]
@@ -61,6 +64,58 @@ internal sealed partial class ThreadTests
         });
 
         await Assert.That(failure).IsNull();
+    }
+
+    // Its processor is taken meanwhile, and another machine finds it before its own has gone to sleep: the
+    // busy threads see to it that a machine loses its core anywhere.
+    [Test]
+    [Arguments(2)]
+    [Arguments(4)]
+    public async Task ALockedGoroutineMayBeFoundBeforeItsThreadSleeps(int procs)
+    {
+        string? failure = Crew.Run(procs, crew =>
+        {
+            bool stop = false;
+            Chan<int> channel = new();
+            WaitGroup done = new();
+            for (int i = 0; i < procs; i++)
+            {
+                crew.Go(() => SpinUntil(ref stop, () =>
+                {
+                    _ = channel.TrySend(1);
+                    Go.Yield();
+                }));
+                crew.Thread(() => SpinUntil(ref stop, () => Thread.SpinWait(100)));
+            }
+            for (int i = 0; i < 4; i++)
+            {
+                done.Go(() =>
+                {
+                    Go.LockOSThread();
+                    int thread = ThreadId();
+                    for (int round = 0; round < 1000; round++)
+                    {
+                        _ = channel.Receive();
+                        crew.Equal(ThreadId(), thread, "the thread after a receive");
+                        _ = Sleep(round % 4 == 0 ? 30u : 0);
+                        crew.Equal(ThreadId(), thread, "the thread after native code");
+                    }
+                    Go.UnlockOSThread();
+                });
+            }
+            done.Wait();
+            Volatile.Write(ref stop, true);
+        });
+
+        await Assert.That(failure).IsNull();
+    }
+
+    private static void SpinUntil(ref bool stop, Action action)
+    {
+        while (!Volatile.Read(ref stop))
+        {
+            action();
+        }
     }
 
     [Test]

@@ -54,12 +54,11 @@ internal static unsafe partial class Scheduler
     {
         Processor* p = m->Processor;
         Release(m, p);
-        Machine* locked = g->LockedMachine;
-        locked->RunNext = g; // Pairs, as NextProcessor, with the store of Wake.
-        HandTo(locked, p, spinning: false);
+        HandTo(g->LockedMachine, p, spinning: false);
     }
 
-    /// <summary>m's goroutine has stopped: m runs nothing else until it may go on.</summary>
+    /// <summary>m's goroutine has stopped: m runs nothing else until it may go on. That may have been found,
+    /// and m been handed a processor for it, already: so nobody but m writes RunNext.</summary>
     private static void WaitForLocked(Machine* m)
     {
         LeaveProcessor(m);
@@ -70,6 +69,7 @@ internal static unsafe partial class Scheduler
         }
         Interlocked.Decrement(ref s_lockedAsleep);
         AcquireNext(m);
+        m->RunNext = m->Locked;
     }
 
     /// <summary>Gives the processor to somebody else, if m holds one.</summary>

@@ -7,7 +7,8 @@
 // It takes processors from machines that have been in one native call since the last look. Where nobody
 // waits for a processor it leaves them theirs for 10 ms: coming back would cost them more. And it asks
 // goroutines to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the network
-// if nobody has for 10 ms (Scheduler.Netpoll.cs).
+// if nobody has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended back to
+// the system, a chunk of pages every 5 ms (stack/GoroutinePages.cs), before it goes to sleep for long.
 
 using System.Runtime.InteropServices;
 
@@ -18,10 +19,12 @@ internal static unsafe partial class Scheduler
     private const long ShortestNapNs = 20_000;
     private const long LongestNapNs = 10_000_000;
     private const int RoundsBeforeLonger = 50;
+    private const long ReturnEveryNs = 5_000_000;
     private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
 
     private static int* s_sysmonAsleep;
     private static long s_nextLook;
+    private static long s_lastReturn;
 
     /// <summary>How long native code may keep a processor that others wait for, if it has not announced that
     /// it blocks. Zero for C#, whose native calls are short or block; a time slice where the goroutines are
@@ -64,6 +67,7 @@ internal static unsafe partial class Scheduler
                 idleRounds = 0;
                 nap = ShortestNapNs;
             }
+            ReturnPagesIfDue();
             bool acted = LookAtProcessors(CoarseNow, last);
             acted |= PollIfNobodyDid(CoarseNow);
             last = CoarseNow;
@@ -98,6 +102,7 @@ internal static unsafe partial class Scheduler
         while (Volatile.Read(ref *s_sysmonAsleep) != 0)
         {
             long until = Math.Min(DetectsDeadlocks ? checkAt : long.MaxValue, NextTrace());
+            until = Math.Min(until, NextReturn());
             long limit = until == long.MaxValue ? Os.NoLimit : Math.Max(0, until - Os.NowNs());
             if (Os.WaitOnAddress(s_sysmonAsleep, 1, limit))
             {
@@ -105,6 +110,7 @@ internal static unsafe partial class Scheduler
             }
             CoarseNow = Os.NowNs();
             TraceIfDue();
+            ReturnPagesIfDue();
             if (DetectsDeadlocks && CoarseNow >= checkAt)
             {
                 ReportDeadlock();
@@ -113,6 +119,19 @@ internal static unsafe partial class Scheduler
             }
         }
         return true;
+    }
+
+    /// <summary>When the next pages go back to the system.</summary>
+    private static long NextReturn() =>
+        GoroutinePages.HasTooMany ? s_lastReturn + ReturnEveryNs : long.MaxValue;
+
+    private static void ReturnPagesIfDue()
+    {
+        if (CoarseNow >= NextReturn())
+        {
+            s_lastReturn = CoarseNow;
+            GoroutinePages.ReturnChunk();
+        }
     }
 
     /// <summary>Under s_lock, by who makes a processor busy.</summary>
