@@ -1,4 +1,4 @@
-// The system calls of poll/Netpoll.Linux.cs.
+// The system calls of poll/Epoll.cs.
 
 namespace Weft.Runtime;
 

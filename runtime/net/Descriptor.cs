@@ -330,7 +330,7 @@ internal sealed unsafe partial class Descriptor : IParkLock
         {
             _read.Deadline?.Clear();
             _write.Deadline?.Clear();
-            _ = Netpoll.Remove(_fd, pd);
+            _ = Netpoll.Remove(_fd);
             PollTable.Give(pd);
         }
         if (_restoreBlocking)

@@ -1,5 +1,5 @@
-// The network poller: which descriptors can be read or written now, and who waits for that. Portable; the
-// system's part is Netpoll.<system>.cs.
+// The network poller: which descriptors can be read or written now, and who waits for that. The system's part
+// is a backend: Epoll, Kqueue or Iocp, in files of these names. All are compiled in every build.
 //
 //   net/     open, then: try; would it block? Scheduler.WaitNetwork
 //   sched/   Poll(0) where it looks for work, Poll(until the next timer) on the one idle machine that keeps
@@ -12,52 +12,35 @@
 //
 //   nint Start()
 //          Makes the instance. Once, before all others.
-//   nint Add(nint handle, PollDescriptor* pd)
-//          From now on changes of the handle are reported for pd, both directions, edge-triggered: one report
-//          at least after each change from "would block" to "would not", and one at once for what is ready
-//          now. The event carries pd->Index and pd->Tag as they are at this call. -EPERM: this kind of
-//          handle cannot be waited for (a regular file).
-//   nint Remove(nint handle, PollDescriptor* pd)
-//          Before the handle is closed. Reports may still come, from a Poll that is running: their tag is
-//          old, and Report drops them.
-//   Goroutine* Poll(long delayNs)
-//          Collects reports: Report(ref list, index, tag, what) for each. 0 does not wait, a negative delay
-//          waits without a limit, a positive one that many ns (later by the system's slack only). Returns
-//          the goroutines that may go on, linked, each Waiting and owned by the caller; null when there are
-//          none: the time is up, Break was called, or all reports were for nobody. A call that waits lets
-//          collections proceed; there is at most one of these at a time.
+//   nint Add(nint handle, ulong name)
+//          From now on changes of the handle are reported under that name, both directions, edge-triggered:
+//          one report at least after each change from "would block" to "would not", and one at once for what
+//          is ready now. -EPERM: this kind of handle cannot be waited for (a regular file).
+//   nint Remove(nint handle)
+//          Before the handle is closed. Reports may still come, from a Poll that is running: their name has
+//          an old tag, and they are dropped here.
+//   int Poll(PollReport* reports, int most, long delayNs)
+//          Collects up to most reports. 0 does not wait, a negative delay waits without a limit, a positive
+//          one that many ns (later by the system's slack only). Returns how many; 0 when the time is up or
+//          Break was called. A call that waits lets collections proceed; there is at most one at a time.
 //   void Break()
 //          Ends the Poll that waits now, or else the next one that would: it is never lost. A Poll that does
 //          not wait leaves it be.
 //
-// A backend of completions (IOCP) reports the end of an operation where the others report readiness: the
-// operation's record has index and tag, and Report makes its direction ready. Closing the handle cancels what
-// is under way; the record has to stay until that is reported.
+// A backend of completions (Iocp) reports the end of an operation where the others report readiness: the
+// operation's record has the name, and Report makes its direction ready. Closing the handle cancels what is
+// under way; the record has to stay until that is reported.
 //
 // Rejected: a thread of its own that polls (two thread switches for each event); level-triggered reports
-// (a system call for each park).
+// (a system call for each park); an interface for the backends (one of them is ever used in a process).
 // Locks: none of its own; PollTable's is a leaf.
-
-using System.Diagnostics.CodeAnalysis;
 
 namespace Weft.Runtime;
 
-/// <summary>What a report says.</summary>
-[Flags]
-[SuppressMessage("Naming", "CA1711", Justification = "It is a set of flags.")]
-internal enum PollEvents
+internal static unsafe class Netpoll
 {
-    None = 0,
-    Read = 1,
-    Write = 2,
+    private const int TagShift = 32;
 
-    /// <summary>The other end is closed, or there is an error or urgent data: a read that got less than it
-    /// had room for says nothing about what comes next.</summary>
-    Unusual = 4,
-}
-
-internal static unsafe partial class Netpoll
-{
     private static int s_waiters;
 
     /// <summary>Goroutines and threads that are parked on a descriptor. May be one too many for a
@@ -67,11 +50,64 @@ internal static unsafe partial class Netpoll
     /// <summary>Before a goroutine is stored in a descriptor; with -1 after it was taken out.</summary>
     internal static void AddWaiters(int count) => Interlocked.Add(ref s_waiters, count);
 
-    /// <summary>What a backend calls for each event.</summary>
-    private static void Report(ref Goroutine* list, uint index, uint tag, PollEvents events)
+    /// <summary>Makes the instance of this system's backend, or of the one asked for. 0 or -errno.</summary>
+    internal static nint Start() =>
+        Kqueue.IsChosen ? Kqueue.Start() : OperatingSystem.IsWindows() ? Iocp.Start() : Epoll.Start();
+
+    /// <summary>Reports changes of the handle to pd from now on. 0 or -errno.</summary>
+    internal static nint Add(nint handle, PollDescriptor* pd)
     {
-        PollDescriptor* pd = PollTable.At(index);
-        if (pd->Tag != tag)
+        ulong name = ((ulong)pd->Tag << TagShift) | pd->Index;
+        return Kqueue.IsChosen ? Kqueue.Add(handle, name)
+            : OperatingSystem.IsWindows() ? Iocp.Add(handle, name)
+            : Epoll.Add(handle, name);
+    }
+
+    /// <summary>Before the handle is closed.</summary>
+    internal static nint Remove(nint handle) =>
+        Kqueue.IsChosen ? Kqueue.Remove(handle)
+            : OperatingSystem.IsWindows() ? Iocp.Remove(handle)
+            : Epoll.Remove(handle);
+
+    /// <summary>The goroutines that may go on, linked, each Waiting and owned by the caller; null when there
+    /// are none: the time is up, Break was called, or all reports were for nobody. On a system
+    /// stack.</summary>
+    internal static Goroutine* Poll(long delayNs)
+    {
+        PollReport* reports = stackalloc PollReport[Layout.EventsPerPoll];
+        int count = Kqueue.IsChosen ? Kqueue.Poll(reports, Layout.EventsPerPoll, delayNs)
+            : OperatingSystem.IsWindows() ? Iocp.Poll(reports, Layout.EventsPerPoll, delayNs)
+            : Epoll.Poll(reports, Layout.EventsPerPoll, delayNs);
+        Goroutine* list = null;
+        for (int i = 0; i < count; i++)
+        {
+            Report(ref list, reports + i);
+        }
+        return list;
+    }
+
+    /// <summary>Ends the Poll that waits, or the next one that would.</summary>
+    internal static void Break()
+    {
+        if (Kqueue.IsChosen)
+        {
+            Kqueue.Break();
+        }
+        else if (OperatingSystem.IsWindows())
+        {
+            Iocp.Break();
+        }
+        else
+        {
+            Epoll.Break();
+        }
+    }
+
+    private static void Report(ref Goroutine* list, PollReport* report)
+    {
+        PollDescriptor* pd = PollTable.At((uint)report->Name);
+        PollEvents events = report->Events;
+        if (pd->Tag != (uint)(report->Name >> TagShift))
         {
             return; // Closed meanwhile; its memory may be another's.
         }

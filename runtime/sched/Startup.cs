@@ -46,6 +46,7 @@ internal static unsafe class Startup
             GcRoots.Initialize();
             StackGrowth.Initialize();
             Switch.SetHooks(&StackGrowth.GrowForReserve, &GcRoots.Report, &LeakScan.Decide);
+            Kqueue.Choose();
             FaultHandler.Install();
             Scheduler.InitializePreemption(Environment.GetEnvironmentVariable(PreemptVariable) != "0");
             Scheduler.Initialize(InitialProcessors());

@@ -9,7 +9,7 @@ using System.Runtime.InteropServices;
 
 namespace Weft.Runtime;
 
-internal static unsafe partial class Netpoll
+internal static unsafe class Epoll
 {
     private const ulong BreakData = ulong.MaxValue;
 
@@ -51,27 +51,27 @@ internal static unsafe partial class Netpoll
         return 0;
     }
 
-    internal static nint Add(nint handle, PollDescriptor* pd)
+    internal static nint Add(nint handle, ulong name)
     {
         EpollEvent each = new()
         {
             Events = Posix.EPOLLIN | Posix.EPOLLOUT | Posix.EPOLLRDHUP | Posix.EPOLLPRI | Posix.EPOLLET,
-            Data = ((ulong)pd->Tag << 32) | pd->Index,
+            Data = name,
         };
         return Os.EpollControl(s_epoll, Posix.EPOLL_CTL_ADD, (int)handle, (byte*)&each);
     }
 
-    internal static nint Remove(nint handle, PollDescriptor* pd)
+    internal static nint Remove(nint handle)
     {
         EpollEvent none = default;
         return Os.EpollControl(s_epoll, Posix.EPOLL_CTL_DEL, (int)handle, (byte*)&none);
     }
 
-    internal static Goroutine* Poll(long delayNs)
+    internal static int Poll(PollReport* reports, int most, long delayNs)
     {
-        EpollEvent* events = stackalloc EpollEvent[Layout.EventsPerPoll];
-        nint count = Wait((byte*)events, delayNs);
-        Goroutine* list = null;
+        EpollEvent* events = stackalloc EpollEvent[most];
+        nint count = Wait((byte*)events, most, delayNs);
+        int reported = 0;
         for (nint i = 0; i < count; i++)
         {
             if (events[i].Data == BreakData)
@@ -82,9 +82,10 @@ internal static unsafe partial class Netpoll
                 }
                 continue;
             }
-            Report(ref list, (uint)events[i].Data, (uint)(events[i].Data >> 32), Meaning(events[i].Events));
+            reports[reported].Name = events[i].Data;
+            reports[reported++].Events = Meaning(events[i].Events);
         }
-        return list;
+        return reported;
     }
 
     internal static void Break()
@@ -103,13 +104,13 @@ internal static unsafe partial class Netpoll
         _ = Interlocked.Exchange(ref s_broken, 0); // After the read: a Break in between is this one.
     }
 
-    private static nint Wait(byte* events, long delayNs)
+    private static nint Wait(byte* events, int most, long delayNs)
     {
         while (true)
         {
             nint count = delayNs == 0
-                ? Os.EpollLook(s_epoll, events, Layout.EventsPerPoll)
-                : Os.EpollWait(s_epoll, events, Layout.EventsPerPoll, delayNs, ref s_milliseconds);
+                ? Os.EpollLook(s_epoll, events, most)
+                : Os.EpollWait(s_epoll, events, most, delayNs, ref s_milliseconds);
             if (count >= 0)
             {
                 return count;

@@ -1,0 +1,66 @@
+// The poller over kqueue: the network tests once more, in a child, over a library that offers kqueue's calls on
+// Linux (tests/kqueue). To use libkqueue itself, set WEFT_KQUEUE_LIB.
+
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace Weft.Tests;
+
+internal sealed partial class KqueueTests
+{
+    private const string Variable = "WEFT_KQUEUE_LIB";
+
+    private static readonly Lazy<string> s_library = new(FindLibrary);
+
+    [Test]
+    [Arguments("NetTests", 10)]
+    [Arguments("NetStreamTests", 5)]
+    [Arguments("NetCloseTests", 5)]
+    [Arguments("NetDeadlineTests", 5)]
+    [Arguments("NetStormTests", 2)]
+    [Arguments("PollTests", 5)]
+    public async Task TheNetworkTestsPassOverKqueue(string tests, int least)
+    {
+        ChildResult child = ChildProcess.Execute(
+            Environment.ProcessPath!,
+            [tests],
+            environment: new() { [Variable] = s_library.Value },
+            timeout: TimeSpan.FromMinutes(3));
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+        int passed = int.Parse(Succeeded().Match(child.Output).Groups[1].Value, CultureInfo.InvariantCulture);
+        await Assert.That(passed).IsGreaterThanOrEqualTo(least);
+    }
+
+    [Test]
+    public async Task ALibraryThatIsNotThereIsNamed()
+    {
+        ChildResult child = ChildProcess.Run(
+            "max-procs", environment: new() { [Variable] = "/nowhere/libkqueue.so" });
+
+        await Assert.That(child.ExitCode).IsNotEqualTo(0);
+        await Assert.That(child.ToString()).Contains("/nowhere/libkqueue.so");
+    }
+
+    private static string FindLibrary()
+    {
+        if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } wanted)
+        {
+            return wanted;
+        }
+        string root = Repository.Root();
+        string library = Path.Combine(root, "out", $"kqueue-{Environment.ProcessId}.so");
+        ChildResult made = ChildProcess.Execute(
+            "cc",
+            ["-O2", "-shared", "-fPIC", "-o", library, Path.Combine(root, "tests", "kqueue", "kqueue.c")]);
+        if (made.ExitCode != 0)
+        {
+            Assert.Fail(made.ToString());
+        }
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => File.Delete(library);
+        return library;
+    }
+
+    [GeneratedRegex(@"^\s*succeeded: (\d+)", RegexOptions.Multiline)]
+    private static partial Regex Succeeded();
+}
