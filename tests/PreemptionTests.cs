@@ -390,6 +390,19 @@ internal sealed partial class PreemptionTests
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
     }
 
+    // There a signal takes many times as long as the distance between two alarms.
+    [Test]
+    public async Task ProgressGoesOnUnderATracer()
+    {
+        Skip.Unless(File.Exists("/usr/bin/strace"), "strace is not installed");
+        ChildResult child = ChildProcess.Execute(
+            "/usr/bin/strace",
+            ["-f", "-o", "/dev/null", Environment.ProcessPath!, "--child", "storm", "4", "20"],
+            timeout: TimeSpan.FromMinutes(2));
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+    }
+
     // Native code that calls back: the callback is interrupted, and goes on in another thread.
     [Test]
     [Arguments(1)]

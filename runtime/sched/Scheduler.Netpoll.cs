@@ -1,6 +1,6 @@
 // Waiting on descriptors: who polls when, and how a goroutine or a thread waits.
 //
-//   a machine without local work   looks, without waiting, before it steals
+//   a machine without local work   yields its core, looks without waiting, and only then steals
 //   the keeper of the time         waits in the poller (Scheduler.Timers.cs): the one idle machine that does
 //   sysmon                         looks if nobody did for 10 ms: all processors compute
 //
@@ -127,6 +127,7 @@ internal static unsafe partial class Scheduler
         {
             return false;
         }
+        Os.SchedYield(); // Who makes the next events may be waiting for this core.
         Goroutine* list = Look(CoarseNow);
         ReadyInOrder(p, list);
         return list != null;

@@ -4,7 +4,8 @@
 //                 machine's alarm for the slice's end
 //   the alarm     SIGURG to the machine: its handler looks whether it is the same slice still, and whether
 //                 anybody waits, and interrupts the goroutine (Scheduler.Preempt.cs); if it may not
-//                 where it is, which is often a matter of nanoseconds: the alarm again, 50 us later
+//                 where it is, which is often a matter of nanoseconds: the alarm again, 50 us later, and
+//                 twice as long each time: a signal may cost more than that (HACKING.md, trap ae)
 //   sysmon        asks by itself, once a millisecond, where the slice has passed, because somebody came to
 //                 wait only later, or because the goroutine could not be interrupted
 //
@@ -25,6 +26,7 @@ internal static unsafe partial class Scheduler
     private const long AskAgainNs = 1_000_000;
     private const long AlarmAfterNs = 1_000_000; // Most goroutines run for less.
     private const long RetryNs = 50_000;
+    private const int MostDoublings = 8; // 12.8 ms.
 
     /// <summary>Asks for preemption when the same goroutine has run on p for a time slice and others wait, or
     /// a timer does; once a millisecond from then on. On sysmon's thread.</summary>
@@ -45,6 +47,7 @@ internal static unsafe partial class Scheduler
             if (s_preempts && now >= p->RoundsSince + AlarmAfterNs && p->AlarmSetFor != p->RoundsSince)
             {
                 p->AlarmSetFor = p->RoundsSince;
+                m->Retries = 0;
                 SetAlarm(m, end);
             }
             s_nextLook = Math.Min(s_nextLook, end);
@@ -112,7 +115,8 @@ internal static unsafe partial class Scheduler
     {
         if (m->SliceTimer != 0 && (m->NativeCount & 1) == 0)
         {
-            _ = Os.SetAlarm(m->SliceTimer - 1, Os.NowNs() + RetryNs);
+            long delay = RetryNs << Math.Min(m->Retries++, MostDoublings);
+            _ = Os.SetAlarm(m->SliceTimer - 1, Os.NowNs() + delay);
         }
     }
 
