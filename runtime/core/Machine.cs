@@ -86,8 +86,8 @@ internal unsafe struct Machine
     /// <summary>It may still go off. Sysmon.</summary>
     internal bool SliceTimerIsSet;
 
-    /// <summary>How often in a row the goroutine could not be interrupted. Its own signal handler; sysmon, for
-    /// a new slice.</summary>
+    /// <summary>How often in a row the goroutine could not be interrupted. Its own signal handler; sysmon,
+    /// for a new slice.</summary>
     internal int Retries;
 
     /// <summary>Its signal stack, guard included.</summary>

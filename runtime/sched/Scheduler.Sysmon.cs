@@ -8,7 +8,7 @@
 // waits for a processor it leaves them theirs for 10 ms: coming back would cost them more. And it asks
 // goroutines to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the network
 // if nobody has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended back to
-// the system, a chunk of pages every 5 ms (stack/GoroutinePages.cs), before it goes to sleep for long.
+// the system, a megabyte every 5 ms, every millisecond while all are idle (stack/GoroutinePages.cs).
 
 using System.Runtime.InteropServices;
 
@@ -20,6 +20,7 @@ internal static unsafe partial class Scheduler
     private const long LongestNapNs = 10_000_000;
     private const int RoundsBeforeLonger = 50;
     private const long ReturnEveryNs = 5_000_000;
+    private const long ReturnEveryIdleNs = 1_000_000;
     private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
 
     private static int* s_sysmonAsleep;
@@ -67,7 +68,7 @@ internal static unsafe partial class Scheduler
                 idleRounds = 0;
                 nap = ShortestNapNs;
             }
-            ReturnPagesIfDue();
+            ReturnPagesIfDue(ReturnEveryNs);
             bool acted = LookAtProcessors(CoarseNow, last);
             acted |= PollIfNobodyDid(CoarseNow);
             last = CoarseNow;
@@ -102,7 +103,7 @@ internal static unsafe partial class Scheduler
         while (Volatile.Read(ref *s_sysmonAsleep) != 0)
         {
             long until = Math.Min(DetectsDeadlocks ? checkAt : long.MaxValue, NextTrace());
-            until = Math.Min(until, NextReturn());
+            until = Math.Min(until, NextReturn(ReturnEveryIdleNs));
             long limit = until == long.MaxValue ? Os.NoLimit : Math.Max(0, until - Os.NowNs());
             if (Os.WaitOnAddress(s_sysmonAsleep, 1, limit))
             {
@@ -110,7 +111,7 @@ internal static unsafe partial class Scheduler
             }
             CoarseNow = Os.NowNs();
             TraceIfDue();
-            ReturnPagesIfDue();
+            ReturnPagesIfDue(ReturnEveryIdleNs);
             if (DetectsDeadlocks && CoarseNow >= checkAt)
             {
                 ReportDeadlock();
@@ -122,15 +123,15 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>When the next pages go back to the system.</summary>
-    private static long NextReturn() =>
-        GoroutinePages.HasTooMany ? s_lastReturn + ReturnEveryNs : long.MaxValue;
+    private static long NextReturn(long every) =>
+        GoroutinePages.HasTooMany ? s_lastReturn + every : long.MaxValue;
 
-    private static void ReturnPagesIfDue()
+    private static void ReturnPagesIfDue(long every)
     {
-        if (CoarseNow >= NextReturn())
+        if (CoarseNow >= NextReturn(every))
         {
             s_lastReturn = CoarseNow;
-            GoroutinePages.ReturnChunk();
+            GoroutinePages.ReturnSome();
         }
     }
 

@@ -25,6 +25,7 @@ internal static unsafe class GoroutinePages
     private const nint CapacityWanted = 16 * 1024 * 1024;
     private const nint CapacityLeast = 1024;
     private const long MappingsLeft = 8 * 1024;
+    private const int SlotsReturnedAtOnce = 256;
     private const ushort Returned = 0x8000; // All free, and its pages given back.
 
     private static ShortLock s_lock;
@@ -49,7 +50,7 @@ internal static unsafe class GoroutinePages
     /// <summary>Free pages that still hold memory. For tests.</summary>
     internal static nint FreeResident => Volatile.Read(ref s_freeResident);
 
-    /// <summary>Whether <see cref="ReturnChunk"/> has something to do. Stale as soon as it is
+    /// <summary>Whether <see cref="ReturnSome"/> has something to do. Stale as soon as it is
     /// read.</summary>
     internal static bool HasTooMany =>
         Volatile.Read(ref s_wholeChunks) > 0 && Volatile.Read(ref s_freeResident) > Layout.FreePagesKept;
@@ -152,22 +153,31 @@ internal static unsafe class GoroutinePages
         return slot;
     }
 
-    /// <summary>Gives the pages of one chunk back to the system, if there are too many. Takes about 0.3 ms,
-    /// in which nobody else gets a page.</summary>
-    internal static void ReturnChunk()
+    /// <summary>Gives a megabyte of pages back to the system, if there are too many. Takes about 0.3 ms, in
+    /// which nobody else gets a page.</summary>
+    internal static void ReturnSome()
     {
-        s_lock.Enter();
-        if (HasTooMany)
+        for (int slots = 0; slots < SlotsReturnedAtOnce && HasTooMany; slots += Layout.SlotsPerChunk)
         {
-            nint chunks = s_guarded / Layout.SlotsPerChunk;
-            do
+            s_lock.Enter();
+            if (HasTooMany)
             {
-                s_nextWhole = s_nextWhole + 1 < chunks ? s_nextWhole + 1 : 0;
+                DiscardChunk(NextWhole());
             }
-            while (s_freeInChunk[s_nextWhole] != Layout.SlotsPerChunk); // There is one: it is counted.
-            DiscardChunk(s_nextWhole);
+            s_lock.Exit();
         }
-        s_lock.Exit();
+    }
+
+    /// <summary>There is one: it is counted.</summary>
+    private static nint NextWhole()
+    {
+        nint chunks = s_guarded / Layout.SlotsPerChunk;
+        do
+        {
+            s_nextWhole = s_nextWhole + 1 < chunks ? s_nextWhole + 1 : 0;
+        }
+        while (s_freeInChunk[s_nextWhole] != Layout.SlotsPerChunk);
+        return s_nextWhole;
     }
 
     /// <summary>All of its slots are free. A dead page is all zero to its next owner. Present goes first: a
