@@ -33,9 +33,8 @@ internal sealed unsafe class GrowthStorm
     private string? Run(int procs, TimeSpan duration)
     {
         Go.MaxProcs = procs;
-        Thread interrupter = new(Interrupt) { IsBackground = true };
+        using PreemptionTests.SignalSender sender = new();
         Thread collector = new(Collect) { IsBackground = true };
-        interrupter.Start();
         collector.Start();
         long start = Stopwatch.GetTimestamp();
         while (_failure is null && Stopwatch.GetElapsedTime(start) < duration)
@@ -49,18 +48,8 @@ internal sealed unsafe class GrowthStorm
             group.Wait();
         }
         _stop = true;
-        interrupter.Join();
         collector.Join();
         return _failure;
-    }
-
-    private void Interrupt()
-    {
-        while (!_stop)
-        {
-            Scheduler.PreemptAll();
-            Thread.SpinWait(200);
-        }
     }
 
     private void Collect()

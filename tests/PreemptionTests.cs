@@ -351,7 +351,7 @@ internal sealed partial class PreemptionTests
     }
 
     /// <summary>Sends the signal to all machines as fast as it goes, until disposed.</summary>
-    private sealed class SignalSender : IDisposable
+    internal sealed class SignalSender : IDisposable
     {
         private readonly Thread _thread;
         private bool _stop;

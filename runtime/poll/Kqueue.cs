@@ -32,7 +32,6 @@ internal static unsafe class Kqueue
     private static delegate* unmanaged<int, byte*, int, byte*, int, long*, int> s_kevent;
     private static delegate* unmanaged<int*, int> s_pipe;
     private static delegate* unmanaged<int, byte*, nint, nint> s_read;
-    private static delegate* unmanaged<int, byte*, nint, nint> s_write;
     private static delegate* unmanaged<int, int> s_close;
     private static int s_eventSize;
     private static int s_queue;
@@ -76,7 +75,6 @@ internal static unsafe class Kqueue
             NativeLibrary.GetExport(library, "kevent");
         s_pipe = (delegate* unmanaged<int*, int>)NativeLibrary.GetExport(library, "pipe");
         s_read = (delegate* unmanaged<int, byte*, nint, nint>)NativeLibrary.GetExport(library, "read");
-        s_write = (delegate* unmanaged<int, byte*, nint, nint>)NativeLibrary.GetExport(library, "write");
         s_close = (delegate* unmanaged<int, int>)NativeLibrary.GetExport(library, "close");
         s_eventSize = sizeof(Kevent) + (OperatingSystem.IsFreeBSD() ? 4 * sizeof(ulong) : 0);
         nint error = Make();
@@ -157,7 +155,7 @@ internal static unsafe class Kqueue
         if (Interlocked.Exchange(ref s_broken, 1) == 0) // Pairs with AcceptBreak: one byte is enough.
         {
             byte one = 1;
-            _ = Os.Write(s_pipeIn, &one, 1); // Not s_write: whoever calls this may hold a lock.
+            _ = Os.Write(s_pipeIn, &one, 1); // No native call: whoever calls this may hold a lock.
         }
     }
 
