@@ -47,6 +47,7 @@ run_tests() {
     suite weft-tests-small "$@"
     failures weft-tests
     failures weft-tests-small
+    summaries weft-tests weft-tests-small
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
@@ -154,6 +155,15 @@ failures() {
         shown > 0 { print; shown-- }
     ' "$log"
     grep -q '^Test run summary' "$log" || { echo "== $1 ended early"; tail -n 40 "$log"; }
+}
+
+# A line for each build: how its run ended, and how many tests it ran.
+summaries() {
+    for program in "$@"; do
+        log=out/$program.log
+        echo "$(grep '^Test run summary' "$log" | tail -n 1), status $(cat "$log-status"): $(summary succeeded)" \
+            "passed, $(summary failed) failed, $(summary skipped) skipped"
+    done
 }
 
 # The last number that the summary in the log gives for a word, or 0.

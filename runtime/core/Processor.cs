@@ -58,6 +58,9 @@ internal unsafe struct Processor
     /// under the heap's lock, read by anybody: see time/TimerHeap.cs.</summary>
     internal long NextTimer;
 
+    /// <summary>No yields of the core before this time, in ns: see Scheduler.Netpoll.cs. Owner.</summary>
+    internal long NextYieldAt;
+
     /// <summary>The next idle one. Guarded by the scheduler's lock.</summary>
     internal Processor* Link;
 

@@ -1,6 +1,6 @@
 // Waiting on descriptors: who polls when, and how a goroutine or a thread waits.
 //
-//   a machine without local work   yields its core, looks without waiting, and only then steals
+//   a machine without local work   looks without waiting, before it steals
 //   the keeper of the time         waits in the poller (Scheduler.Timers.cs): the one idle machine that does
 //   sysmon                         looks if nobody did for 10 ms: all processors compute
 //
@@ -10,6 +10,11 @@
 // A program of which all goroutines wait on descriptors has a keeper, uses no CPU, and is no deadlock. A
 // thread that waits on a descriptor has no machine that will look for work afterwards, so it wakes one, which
 // finds nothing and becomes the keeper.
+//
+// Before it looks, a machine yields its core: who makes the next events may wait for just this core, and what
+// it makes in its turn is found by one look. Where it is somebody else that takes the core, for its whole time
+// slice, that would cost a slice for each look. So a turn that was long and brought little is the last one for
+// as long as it takes to make up for it.
 //
 // A deadline is a word in the descriptor; the timer only looks at it. Moving it to a later time touches no
 // heap: the timer finds out when it fires, and goes on.
@@ -21,6 +26,9 @@ namespace Weft.Runtime;
 internal static unsafe partial class Scheduler
 {
     private const long PollAtLeastEveryNs = 10_000_000;
+    private const long ShortTurnNs = 50_000;
+    private const long WorthOfEventNs = 60_000; // Making and serving one takes less.
+    private const int YieldsSkippedFor = 32;    // Turns of the length lost: 3 % at most are lost.
 
     private static ShortLock s_netpollStart;
     private static bool s_polling;
@@ -127,10 +135,19 @@ internal static unsafe partial class Scheduler
         {
             return false;
         }
-        Os.SchedYield(); // Who makes the next events may be waiting for this core.
-        Goroutine* list = Look(CoarseNow);
-        ReadyInOrder(p, list);
-        return list != null;
+        long now = Os.NowNs();
+        long turn = 0;
+        if (now >= p->NextYieldAt)
+        {
+            Os.SchedYield();
+            turn = Os.NowNs() - now;
+        }
+        int found = ReadyInOrder(p, Look(now + turn));
+        if (turn > ShortTurnNs + (found * WorthOfEventNs))
+        {
+            p->NextYieldAt = now + (YieldsSkippedFor * turn);
+        }
+        return found > 0;
     }
 
     /// <summary>The same on sysmon's thread, if nobody has for a while.</summary>

@@ -214,19 +214,20 @@ internal static unsafe partial class Scheduler
         {
             ran = true;
             node?.Fire(now);
-            ReadyInOrder(p, sleepers);
+            _ = ReadyInOrder(p, sleepers);
         }
         return ran;
     }
 
-    /// <summary>Ready for each of a list, to the end of p's queue.</summary>
-    private static void ReadyInOrder(Processor* p, Goroutine* list)
+    /// <summary>Ready for each of a list, to the end of p's queue. Returns how many.</summary>
+    private static int ReadyInOrder(Processor* p, Goroutine* list)
     {
         if (list == null)
         {
-            return;
+            return 0;
         }
-        while (list != null)
+        int count = 0;
+        for (; list != null; count++)
         {
             Goroutine* next = list->Link; // Before Push: its queue may link it anew.
             if (list->Kind == GoroutineKind.Thread)
@@ -242,6 +243,7 @@ internal static unsafe partial class Scheduler
         }
         Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
         WakeProcessor();
+        return count;
     }
 
     /// <summary>The earliest time in any heap, or Never.</summary>
@@ -288,7 +290,7 @@ internal static unsafe partial class Scheduler
         Hold(m, p);
         m->IsSpinning = true;
         Interlocked.Increment(ref s_spinning);
-        ReadyInOrder(p, list);
+        _ = ReadyInOrder(p, list);
         return true;
     }
 
