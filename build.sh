@@ -95,11 +95,14 @@ stress() {
     setup
     publish_tests
     rounds=${1:-0} round=0
+    [ $# -eq 0 ] || shift
     while [ "$rounds" -eq 0 ] || [ "$round" -lt "$rounds" ]; do
         round=$((round + 1))
         echo "round $round"
-        out/bin/weft-tests
-        out/bin/weft-tests-small
+        for program in weft-tests weft-tests-small; do
+            out/bin/$program "$@" && status=0 || status=$?
+            [ "$status" -eq 0 ] || [ "$status" -eq 8 ] || fail "round $round: $program ended with status $status"
+        done
     done
 }
 

@@ -416,6 +416,37 @@ internal sealed class ContextTests(int procs)
         await Assert.That(failure).IsNull();
     }
 
+    // Whoever sees the error first closes Done: that must be there by then.
+    [Test]
+    public async Task TheErrorIsSeenWithAllThatBelongsToIt()
+    {
+        string? failure = Crew.Run(procs, crew =>
+        {
+            Context? current = null;
+            bool ended = false;
+            crew.Thread(() =>
+            {
+                while (!Volatile.Read(ref ended))
+                {
+                    Context? context = Volatile.Read(ref current);
+                    if (context?.Err != null)
+                    {
+                        crew.Expect(context.Cause != null, "no cause");
+                    }
+                }
+            });
+            for (int i = 0; i < 200_000 && !crew.Failed; i++)
+            {
+                (Context context, Action cancel) = Context.Background.WithCancel();
+                Volatile.Write(ref current, context);
+                cancel();
+            }
+            Volatile.Write(ref ended, true);
+        });
+
+        await Assert.That(failure).IsNull();
+    }
+
     [Test]
     public async Task AWorkerStopsWhenItsContextIsDone()
     {

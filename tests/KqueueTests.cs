@@ -1,12 +1,9 @@
 // The poller over kqueue: the network tests once more, in a child, over a library that offers kqueue's calls on
 // Linux (tests/kqueue). To use libkqueue itself, set WEFT_KQUEUE_LIB.
 
-using System.Globalization;
-using System.Text.RegularExpressions;
-
 namespace Weft.Tests;
 
-internal sealed partial class KqueueTests
+internal sealed class KqueueTests
 {
     private const string Variable = "WEFT_KQUEUE_LIB";
 
@@ -21,15 +18,7 @@ internal sealed partial class KqueueTests
     [Arguments("PollTests", 5)]
     public async Task TheNetworkTestsPassOverKqueue(string tests, int least)
     {
-        ChildResult child = ChildProcess.Execute(
-            Environment.ProcessPath!,
-            [tests],
-            environment: new() { [Variable] = s_library.Value },
-            timeout: TimeSpan.FromMinutes(3));
-
-        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
-        int passed = int.Parse(Succeeded().Match(child.Output).Groups[1].Value, CultureInfo.InvariantCulture);
-        await Assert.That(passed).IsGreaterThanOrEqualTo(least);
+        await ChildTests.Pass(tests, least, new() { [Variable] = s_library.Value });
     }
 
     [Test]
@@ -60,7 +49,4 @@ internal sealed partial class KqueueTests
         AppDomain.CurrentDomain.ProcessExit += (_, _) => File.Delete(library);
         return library;
     }
-
-    [GeneratedRegex(@"^\s*succeeded: (\d+)", RegexOptions.Multiline)]
-    private static partial Regex Succeeded();
 }

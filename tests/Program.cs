@@ -42,6 +42,7 @@ internal static class Program
         ITestApplicationBuilder builder = await TestApplication.CreateBuilderAsync(args);
         builder.AddSelfRegisteredExtensions(args);
         using ITestApplication application = await builder.BuildAsync();
+        using StormAround? storm = StormAround.StartIfWanted();
         return await application.RunAsync();
     }
 

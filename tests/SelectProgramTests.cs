@@ -301,8 +301,13 @@ internal sealed class SelectProgramTests(int procs)
     }
 
     [Test]
-    public async Task TheSieveFindsTheTwoThousandthPrime()
+    public async Task TheSieveFindsTheFiveThousandthPrime()
     {
+#if WEFT_SMALL
+        (int count, int expected) = (1000, 7919); // Its queues are short.
+#else
+        (int count, int expected) = procs == 2 ? (5000, 48611) : (2000, 17389);
+#endif
         string? failure = Crew.Run(procs, crew =>
         {
             Chan<int> quit = new();
@@ -317,13 +322,13 @@ internal sealed class SelectProgramTests(int procs)
                 first.Close();
             });
             int prime = 0;
-            for (int i = 0; i < 2000; i++)
+            for (int i = 0; i < count; i++)
             {
                 prime = from.Receive();
                 from = Filter(crew, from, prime, quit);
             }
             quit.Close();
-            crew.Equal(prime, 17389, "the 2000th prime");
+            crew.Equal(prime, expected, "the last prime");
         });
 
         await Assert.That(failure).IsNull();

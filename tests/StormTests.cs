@@ -58,4 +58,13 @@ internal sealed class StormTests
 
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
     }
+
+    // The programs of Go's test/chan, and what each operation promises, once more (StormAround.cs).
+    [Test]
+    [Arguments("ChanTests", 40)]
+    [Arguments("ChanElementTests", 10)]
+    [Arguments("SelectTests", 40)]
+    [Arguments("PowerSeriesTests", 3)]
+    public Task ChannelsKeepTheirPromisesInAStorm(string tests, int least) =>
+        ChildTests.Pass(tests, least, new() { [StormAround.Variable] = "1" });
 }

@@ -55,7 +55,7 @@ internal sealed class TimerHeapTests
         List<long> actual = [];
         for (long now = 0; now < count; now += 1 + random.Next(3))
         {
-            while (heap.TakeDue(now, out Goroutine* sleepers, out TimerNode? node))
+            while (heap.TakeDue(now, TimerHeap.SleepersAtOnce, out Goroutine* sleepers, out TimerNode? node))
             {
                 if (sleepers != null || node == null || node.When > now || node.Heap != null)
                 {
@@ -70,7 +70,7 @@ internal sealed class TimerHeapTests
             }
             now = count > 300 ? now + (count / 10) : now;
         }
-        while (heap.TakeDue(count, out _, out TimerNode? node))
+        while (heap.TakeDue(count, TimerHeap.SleepersAtOnce, out _, out TimerNode? node))
         {
             actual.Add(node!.When);
         }

@@ -204,8 +204,8 @@ internal sealed class CancelScope : CancelListener
             return;
         }
         _cause = cause ?? error;
-        Volatile.Write(ref _error, error);
         _done ??= closed;
+        Volatile.Write(ref _error, error); // Last: who reads it without the lock uses the other two.
         CancelListener? listener = _first;
         Alarm? alarm = _alarm;
         _first = null;

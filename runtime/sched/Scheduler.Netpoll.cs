@@ -11,10 +11,10 @@
 // thread that waits on a descriptor has no machine that will look for work afterwards, so it wakes one, which
 // finds nothing and becomes the keeper.
 //
-// Before it looks, a machine yields its core: who makes the next events may wait for just this core, and what
-// it makes in its turn is found by one look. Where it is somebody else that takes the core, for its whole time
-// slice, that would cost a slice for each look. So a turn that was long and brought little is the last one for
-// as long as it takes to make up for it.
+// Before it looks, a machine yields its core: who makes the next events may wait for just this core, and
+// what it makes in its turn is found by one look. Where somebody else takes the core, for its whole time
+// slice, that would cost a slice for each look. So a turn that was long and brought little is the last one
+// for as long as it takes to make up for it.
 //
 // A deadline is a word in the descriptor; the timer only looks at it. Moving it to a later time touches no
 // heap: the timer finds out when it fires, and goes on.

@@ -207,15 +207,25 @@ internal static unsafe partial class Scheduler
         return ran;
     }
 
+    /// <summary>What is due, as long as p's queue has room, and a few in any case. Who wakes then runs while
+    /// what was read of it is in the cache; the others stay in the heap, in order.</summary>
     private static bool RunDue(Processor* p, TimerHeap heap, long now)
     {
         bool ran = false;
-        while (heap.TakeDue(now, out Goroutine* sleepers, out TimerNode? node))
+        int room;
+        do
         {
+            room = (Layout.RunQueueSize / 2) - (int)p->Queue.Count;
+            int most = Math.Min(TimerHeap.SleepersAtOnce, Math.Max(TimerRounds, room));
+            if (!heap.TakeDue(now, most, out Goroutine* sleepers, out TimerNode? node))
+            {
+                break;
+            }
             ran = true;
             node?.Fire(now);
             _ = ReadyInOrder(p, sleepers);
         }
+        while (room > 0);
         return ran;
     }
 

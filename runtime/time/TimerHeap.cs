@@ -31,7 +31,8 @@ internal sealed unsafe class TimerHeap
     private const int EntriesPerChunk = 4096;
     private const int MaxChunks = 8192;
     private const int SlotsPerChunk = 256;
-    private const int SleepersAtOnce = 64;
+
+    internal const int SleepersAtOnce = 64;
 
     private static TimerHeap[] s_heaps = null!; // TimerHeap.Initialize
 
@@ -202,31 +203,39 @@ internal sealed unsafe class TimerHeap
         return result;
     }
 
-    /// <summary>Takes what is due: a list of goroutines, or one node; not all of it. False when there is
+    /// <summary>Takes what is due: a list of so many goroutines at most, or one node. False when there is
     /// nothing.</summary>
-    internal bool TakeDue(long now, out Goroutine* sleepers, out TimerNode? node)
+    internal bool TakeDue(long now, int most, out Goroutine* sleepers, out TimerNode? node)
     {
         sleepers = null;
         node = null;
-        Goroutine* last = null;
+        nint* taken = stackalloc nint[SleepersAtOnce];
+        int count = 0;
         _lock.Enter();
-        for (int taken = 0; taken < SleepersAtOnce && _count > 0 && At(0)->When <= now; taken++)
+        while (count < most && _count > 0 && At(0)->When <= now)
         {
             nint item = At(0)->Item;
             if (IsNode(item))
             {
-                if (taken == 0)
+                if (count == 0)
                 {
                     node = SlotAt(SlotOf(item)).Node!;
                     Release(node);
                 }
                 break;
             }
+            Goroutine.Prefetch((Goroutine*)item); // It slept: each access would wait for memory.
             RemoveAt(0);
-            Append(ref sleepers, ref last, (Goroutine*)item);
+            taken[count++] = item;
         }
         Publish();
         _lock.Exit();
+        while (--count >= 0)
+        {
+            Goroutine* g = (Goroutine*)taken[count];
+            g->Link = sleepers;
+            sleepers = g;
+        }
         return sleepers != null || node != null;
     }
 
@@ -289,20 +298,6 @@ internal sealed unsafe class TimerHeap
     private static bool IsNode(nint item) => (item & 1) != 0;
 
     private static int SlotOf(nint item) => (int)(item >> 1);
-
-    private static void Append(ref Goroutine* first, ref Goroutine* last, Goroutine* g)
-    {
-        g->Link = null;
-        if (last == null)
-        {
-            first = g;
-        }
-        else
-        {
-            last->Link = g;
-        }
-        last = g;
-    }
 
     // What follows is under the lock, except Grow and GrowSlots.
 
@@ -385,15 +380,7 @@ internal sealed unsafe class TimerHeap
                 break;
             }
             Entry* children = At(child); // All in one chunk.
-            int count = Math.Min(Arity, _count - child);
-            int least = 0;
-            for (int i = 1; i < count; i++)
-            {
-                if (children[i].When < children[least].When)
-                {
-                    least = i;
-                }
-            }
+            int least = child + Arity <= _count ? LeastOfFour(children) : Least(children, _count - child);
             if (children[least].When >= when)
             {
                 break;
@@ -402,6 +389,22 @@ internal sealed unsafe class TimerHeap
             place = child + least;
         }
         Put(place, when, item);
+    }
+
+    /// <summary>Without a branch: which it is nobody could predict. Times are not negative.</summary>
+    private static int LeastOfFour(Entry* children)
+    {
+        int left = (int)((ulong)(children[1].When - children[0].When) >> 63);
+        int right = 2 + (int)((ulong)(children[3].When - children[2].When) >> 63);
+        long difference = children[right].When - children[left].When;
+        return left + ((right - left) & (int)(difference >> 63));
+    }
+
+    /// <summary>Of one, two or three.</summary>
+    private static int Least(Entry* children, int count)
+    {
+        int least = count > 1 && children[1].When < children[0].When ? 1 : 0;
+        return count > 2 && children[2].When < children[least].When ? 2 : least;
     }
 
     private void Put(int place, long when, nint item)
