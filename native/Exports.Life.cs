@@ -13,6 +13,7 @@ internal static unsafe partial class Exports
     private const int AbiVersion = 1;
     private const nint MainStack = 8 * 1024 * 1024; // As a main thread has.
     private const int LargestOptions = 4096;
+    private const int EndLimitMs = 200;
 
     private static readonly Lock s_lifeLock = new();
     private static int s_users;
@@ -77,7 +78,8 @@ internal static unsafe partial class Exports
                 {
                     return Code.NotPermitted;
                 }
-                if (Scheduler.LiveCount != 0)
+                // One that has returned, of weft_run for example, is counted until its machine has switched.
+                if (!SpinWait.SpinUntil(static () => Scheduler.LiveCount == 0, EndLimitMs))
                 {
                     return Code.Busy;
                 }

@@ -91,7 +91,7 @@ int weft_init(const weft_options *options);
 
 /* Undoes one weft_init. The last one makes every later call fail with WEFT_ESHUTDOWN, until weft_init; handles
  * stay valid across that. The library stays loaded and its threads sleep. Not in a goroutine (WEFT_EPERM).
- * Errors: WEFT_EBUSY goroutines still exist. */
+ * Waits up to 0.2 s for goroutines that are about to end. Errors: WEFT_EBUSY goroutines still exist. */
 int weft_shutdown(void);
 
 /* weft_init(NULL), then main_function(argc, argv) in a goroutine with a stack of 8 MB; returns what it

@@ -63,7 +63,9 @@ internal sealed class StormTests
     [Test]
     [Arguments("ChanTests", 40)]
     [Arguments("ChanElementTests", 10)]
+#if WEFT_SMALL // It takes half a minute, and its schedules are the nastier ones.
     [Arguments("SelectTests", 40)]
+#endif
     [Arguments("PowerSeriesTests", 3)]
     public Task ChannelsKeepTheirPromisesInAStorm(string tests, int least) =>
         ChildTests.Pass(tests, least, new() { [StormAround.Variable] = "1" });

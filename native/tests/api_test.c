@@ -68,6 +68,11 @@ static void outside(void)
     CHECK(strcmp(weft_strerror(-12345), "unknown error") == 0);
 }
 
+static void nothing(void *argument)
+{
+    (void)argument;
+}
+
 static void initialization(void)
 {
     weft_options options = { sizeof options, -1, 0, 0, 0 };
@@ -91,6 +96,11 @@ static void initialization(void)
     EQUAL(weft_yield(), 0);
     EQUAL(weft_shutdown(), 0);
     outside();
+    for (int i = 0; i < 300; i++) { /* What has ended is in nobody's way. */
+        EQUAL(weft_init(&options), 0);
+        EQUAL(weft_run(nothing, NULL), 0);
+        EQUAL(weft_shutdown(), 0);
+    }
 }
 
 static void add_one(void *number)
