@@ -84,14 +84,17 @@ internal sealed unsafe class Crew
     /// <summary>Forces compacting collections of all generations in turn, in a thread of the crew, until the
     /// condition holds. Without the pause the world stands still nearly all the time: a thread that wakes
     /// from one collection finds the next one wanted already.</summary>
-    internal void CollectUntil(Func<bool> ended) => Thread(() =>
+    internal void CollectUntil(Func<bool> ended) => Thread(() => Collect(ended));
+
+    /// <summary>The same on the calling thread, for no crew.</summary>
+    internal static void Collect(Func<bool> ended)
     {
         for (int i = 0; !ended(); i++)
         {
             GC.Collect(i % 3, GCCollectionMode.Forced, blocking: true, compacting: true);
             System.Threading.Thread.Sleep(1);
         }
-    });
+    }
 
     /// <summary>Runs the action in a goroutine, and returns when that waits for the reason.</summary>
     internal void GoAndPark(ParkReason reason, Action action)

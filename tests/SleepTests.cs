@@ -359,7 +359,7 @@ internal sealed class SleepTests
         int notInTime = 0;
         WaitGroup done = new();
         done.Add(count);
-        TimeSpan startTakes = TimeSpan.FromMilliseconds(100) + (2 * count * TimeToStart());
+        TimeSpan startTakes = TimeSpan.FromMilliseconds(100) + (3 * count * TimeToStart());
         long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)
         {

@@ -14,22 +14,13 @@ internal sealed class StormAround : IDisposable
 
     private StormAround()
     {
-        _collections = new Thread(Collect) { IsBackground = true };
+        _collections = new Thread(() => Crew.Collect(() => Volatile.Read(ref _stop))) { IsBackground = true };
         _collections.Start();
     }
 
     /// <summary>The storm, if it is wanted, until disposed.</summary>
     internal static StormAround? StartIfWanted() =>
         string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Variable)) ? null : new StormAround();
-
-    private void Collect()
-    {
-        for (int i = 0; !Volatile.Read(ref _stop); i++)
-        {
-            GC.Collect(i % 3, GCCollectionMode.Forced, blocking: true, compacting: true);
-            Thread.Sleep(1);
-        }
-    }
 
     public void Dispose()
     {
