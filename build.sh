@@ -71,7 +71,8 @@ install_lib() {
     lib
     version=$(sed -n 's/.*<Version>\(.*\)<.*/\1/p' Directory.Build.props)
     to=${DESTDIR:-}$1
-    mkdir -p "$to/lib/pkgconfig" "$to/lib/cmake/weft" "$to/include" "$to/share/man/man3" "$to/share/gdb"
+    mkdir -p "$to/lib/pkgconfig" "$to/lib/cmake/weft" "$to/include" "$to/share/man/man3" "$to/share/gdb" \
+        "$to/share/weft"
     cp out/lib/libweft.so "$to/lib/libweft.so.$version"
     ln -sf "libweft.so.$version" "$to/lib/libweft.so.${version%%.*}"
     ln -sf "libweft.so.${version%%.*}" "$to/lib/libweft.so"
@@ -79,6 +80,7 @@ install_lib() {
     cp native/weft.h native/weft.hpp "$to/include/"
     cp native/weft.3 "$to/share/man/man3/"
     cp native/weft-gdb.py "$to/share/gdb/"
+    cp native/lsan.supp "$to/share/weft/"
     sed "s|@PREFIX@|$1|; s|@VERSION@|$version|" native/weft.pc.in >"$to/lib/pkgconfig/weft.pc"
     cp native/weft-config.cmake "$to/lib/cmake/weft/"
     sed "s|@VERSION@|$version|" native/weft-config-version.cmake.in \

@@ -16,6 +16,7 @@
 #define M_NATIVE_COUNT      0x48    // odd while the goroutine it runs is in native code
 #define M_RETAKE            0x4c    // not 0 when somebody takes, or has taken, the processor away
 #define G_REASON            0xb8    // why it stops
+#define G_NATIVE_FLOAT      0x718   // mxcsr and x87 control word of native code that waits; 0: in force
 #define REASON_NATIVE       100     // ParkReason.NativeReturn
 #define REASON_PREEMPTED    101     // ParkReason.Preempted
 

@@ -5,11 +5,15 @@
 //   sp -> +0 r15  +8 r14  +16 r13  +24 r12  +32 rbx  +40 rbp  +48 return address
 //
 // Saved besides, into the Context: the part of NativeAOT's Thread that belongs to the goroutine.
-// Not saved, by contract: caller-saved registers, fs/gs, the signal mask, mxcsr and the x87 word
-// (runtime/DECISIONS.md has the price of the last two). Hold no TLS address across this call.
+// Not saved, by contract: caller-saved registers, fs/gs, the signal mask; mxcsr and the x87 word but where
+// native code waits on the stack (runtime/DECISIONS.md has the price). Hold no TLS address across this call.
 
 #include "abi.h"
 #include "context_x64.h"
+
+#define MXCSR_DEFAULT   0x1f80
+#define MXCSR_STATUS    0x3f
+#define X87_DEFAULT     0x037f
 
         .section .tbss, "awT", @nobits
         .p2align 4
@@ -44,9 +48,10 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
 //
 // Saves the caller into `from`, resumes `to`, which becomes the thread's current goroutine. Returns, when
 // something switches back to `from`, the message of that switch.
-FUNCTION weft_switch
-        mov     %rsi, %rcx
-switch_stacks:                          // rcx: the current goroutine to be; 0 for a system stack.
+//
+// goroutine* weft_switch_unlock(context* from, goroutine* to, int* lock): the same without a message, but it
+// makes the lock 0 and leaves the critical section once nothing of `from` is in use any more.
+.macro SWITCH unlocks
         push    %rbp
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %rbp, 0
@@ -65,9 +70,15 @@ switch_stacks:                          // rcx: the current goroutine to be; 0 f
         push    %r15
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %r15, 0
+.if \unlocks
+        xor     %eax, %eax
+.else
         mov     %rdx, %rax              // The message travels in the return register.
+.endif
         mov     tls_CurrentThread@gottpoff(%rip), %r8
-
+        cmpq    $0, CTX_NATIVE_DEPTH(%rdi)
+        jg      5f
+6:
         // Most goroutines have no exception in flight and no thread statics: if neither side has any, and
         // no return address is hijacked, nothing but the stack is exchanged. Two words at a time: each
         // instruction less here is a percent of the switch.
@@ -87,6 +98,10 @@ switch_stacks:                          // rcx: the current goroutine to be; 0 f
         movq    $0, CTX_SP(%rsi)        // A running stack has no saved sp: the GC walks it precisely.
         mov     weft_tls@gottpoff(%rip), %r10
         mov     %rcx, %fs:TLS_GOROUTINE(%r10)
+.if \unlocks
+        movl    $0, (%rdx)              // Others may resume `from` now.
+        decl    %fs:TLS_CRITICAL(%r10)
+.endif
 
         mov     48(%rsp), %rcx          // Where to go on.
         pop     %r15
@@ -149,7 +164,34 @@ switch_stacks:                          // rcx: the current goroutine to be; 0 f
         cmovz   %r10, %r9
         mov     %r9, THREAD_INLINED_LIST(%r8)
         jmp     1b
+
+        // Native code waits on this stack and may have changed mxcsr and the x87 control word: they are kept
+        // for RhpReversePInvokeReturn, and all others run with the defaults.
+5:      cmpq    $0, G_NATIVE_FLOAT(%rdi)
+        jne     6b                      // Kept already; the defaults are in force since then.
+        stmxcsr G_NATIVE_FLOAT(%rdi)
+        fnstcw  G_NATIVE_FLOAT + 4(%rdi)
+        mov     G_NATIVE_FLOAT(%rdi), %r9d
+        and     $~MXCSR_STATUS, %r9d
+        cmp     $MXCSR_DEFAULT, %r9d
+        jne     7f
+        cmpw    $X87_DEFAULT, G_NATIVE_FLOAT + 4(%rdi)
+        je      6b
+7:      ldmxcsr default_mxcsr(%rip)
+        fldcw   default_x87(%rip)
+        jmp     6b
+.endm
+
+FUNCTION weft_switch
+        mov     %rsi, %rcx
+switch_stacks:                          // rcx: the current goroutine to be; 0 for a system stack.
+        SWITCH  unlocks=0
 END weft_switch
+
+FUNCTION weft_switch_unlock
+        mov     %rsi, %rcx
+        SWITCH  unlocks=1
+END weft_switch_unlock
 
 // goroutine* weft_switch_to_system(goroutine* from, machine* to, message) and
 // goroutine* weft_switch_from_system(machine* from, goroutine* to, message): the same, but the Thread's stack
@@ -465,6 +507,17 @@ FUNCTION weft_enter_critical
         ret
 END weft_enter_critical
 
+// int weft_enter_lock(int* lock): enters a critical section, then 0 where the lock was 0, which is 1 now;
+// where it was not, what it was.
+FUNCTION weft_enter_lock
+        mov     weft_tls@gottpoff(%rip), %rax
+        incl    %fs:TLS_CRITICAL(%rax)
+        mov     $1, %ecx
+        xor     %eax, %eax
+        lock cmpxchg %ecx, (%rdi)
+        ret
+END weft_enter_lock
+
 FUNCTION weft_leave_critical
         mov     weft_tls@gottpoff(%rip), %rax
         decl    %fs:TLS_CRITICAL(%rax)
@@ -582,11 +635,7 @@ END weft_call_on_system_stack
 // pays it.
 //
 // rdi: the frame, two words. The first keeps the transition frame. The second would be the Thread, which we
-// find anew: it keeps mxcsr and the x87 control word of the native code instead. Managed code, and so every
-// other goroutine, runs with the defaults.
-#define MXCSR_DEFAULT   0x1f80
-#define MXCSR_STATUS    0x3f
-#define X87_DEFAULT     0x037f
+// find anew.
 FUNCTION __wrap_RhpReversePInvoke
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_GOROUTINE(%rax), %rcx
@@ -609,15 +658,7 @@ FUNCTION __wrap_RhpReversePInvoke
         movq    $0, %fs:THREAD_FRAME(%rdx)
         testl   $TRAP_THREADS, RhpTrapThreads(%rip)
         jnz     1f
-3:      stmxcsr 8(%rdi)
-        fnstcw  12(%rdi)
-        mov     8(%rdi), %ecx
-        and     $~MXCSR_STATUS, %ecx
-        cmp     $MXCSR_DEFAULT, %ecx
-        jne     4f
-        cmpw    $X87_DEFAULT, 12(%rdi)
-        jne     4f
-5:      cmpl    $0, M_RETAKE(%rax)
+3:      cmpl    $0, M_RETAKE(%rax)
         jne     wait_for_processor
         ret
 1:      mov     %rcx, %fs:THREAD_FRAME(%rdx)
@@ -629,9 +670,6 @@ FUNCTION __wrap_RhpReversePInvoke
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_MACHINE(%rax), %rax
         jmp     3b
-4:      ldmxcsr default_mxcsr(%rip)
-        fldcw   default_x87(%rip)
-        jmp     5b
 END __wrap_RhpReversePInvoke
 
         .section .rodata
@@ -649,19 +687,22 @@ FUNCTION __wrap_RhpReversePInvokeReturn
         jz      __real_RhpReversePInvokeReturn
         decq    CTX_NATIVE_DEPTH(%rcx)
         mov     %fs:TLS_MACHINE(%rax), %rax
-        mov     8(%rdi), %ecx
-        and     $~MXCSR_STATUS, %ecx
-        cmp     $MXCSR_DEFAULT, %ecx
-        jne     1f
-        cmpw    $X87_DEFAULT, 12(%rdi)
+        cmpq    $0, G_NATIVE_FLOAT(%rcx)
         jne     1f
 2:      incl    M_NATIVE_COUNT(%rax)
         mov     (%rdi), %rdx
         mov     tls_CurrentThread@gottpoff(%rip), %rcx
         mov     %rdx, %fs:THREAD_FRAME(%rcx)
         ret
-1:      ldmxcsr 8(%rdi)
-        fldcw   12(%rdi)
+1:      mov     G_NATIVE_FLOAT(%rcx), %esi      // It has switched meanwhile.
+        and     $~MXCSR_STATUS, %esi
+        cmp     $MXCSR_DEFAULT, %esi
+        jne     3f
+        cmpw    $X87_DEFAULT, G_NATIVE_FLOAT + 4(%rcx)
+        je      4f
+3:      ldmxcsr G_NATIVE_FLOAT(%rcx)
+        fldcw   G_NATIVE_FLOAT + 4(%rcx)
+4:      movq    $0, G_NATIVE_FLOAT(%rcx)
         jmp     2b
 END __wrap_RhpReversePInvokeReturn
 
@@ -792,7 +833,7 @@ gdb_table:                              // The same; an exported name is not to 
 weft_layout_table:
         .quad   CTX_SP, CTX_RESERVE_LOW, CTX_EXINFO, CTX_STATICS, CTX_INLINED, CTX_GCFRAMES
         .quad   CTX_NATIVE_DEPTH, CTX_BOUNDS_LOW, CTX_BOUNDS_HIGH
-        .quad   M_NATIVE_COUNT, M_RETAKE, G_REASON, REASON_NATIVE, REASON_PREEMPTED
+        .quad   M_NATIVE_COUNT, M_RETAKE, G_REASON, G_NATIVE_FLOAT, REASON_NATIVE, REASON_PREEMPTED
         .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_HIJACK_SLOT, THREAD_HIJACK_VALUE, THREAD_EXINFO
         .quad   THREAD_STATICS, THREAD_INLINED_LIST, THREAD_GCFRAMES
         .quad   THREAD_BOUNDS_LOW, THREAD_BOUNDS_HIGH, THREAD_NO_GC

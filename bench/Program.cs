@@ -17,6 +17,7 @@ internal static class Program
         .. SpawnBench.Questions,
         .. ChannelBench.Questions,
         .. SelectBench.Questions,
+        .. SelfBench.Questions,
         .. MutexBench.Questions,
         .. SkynetNode.Questions,
         .. MemoryBench.Questions,

@@ -24,7 +24,7 @@ internal static class SpawnBench
             () => Drive.On(processors, () => Spawn(PooledGoroutines, PooledAtOnce))),
     ];
 
-    private static double Spawn(int goroutines, int atOnce)
+    internal static double Spawn(int goroutines, int atOnce)
     {
         WaitGroup done = new();
         long start = Stopwatch.GetTimestamp();

@@ -25,9 +25,14 @@ internal static unsafe partial class Exports
         internal int Result;
     }
 
-    private sealed class CaseSet
+    /// <summary>What a goroutine of C keeps in objects: its StateObject, where it has one.</summary>
+    private sealed class GoroutineState(WaitGroup? done)
     {
+        /// <summary>For its selects, one after the other.</summary>
         internal readonly SelectCase?[] Cases = new SelectCase?[Goroutine.WaiterCount];
+
+        /// <summary>Who waits for its end: that of weft_run and weft_main.</summary>
+        internal readonly WaitGroup? Done = done;
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_chan_make")]
@@ -62,7 +67,7 @@ internal static unsafe partial class Exports
         {
             return Handles.Fault(handle);
         }
-        _ = channel.TryClose();
+        channel.Drop();
         return Code.Ok;
     }
 
@@ -161,14 +166,9 @@ internal static unsafe partial class Exports
             int timers = timeout > 0 ? 1 : 0;
             SelectCase?[] used = CasesFor(g, count + timers);
             int error = Fill(used, cases, count);
-            int chosen = error != Code.Ok ? error
+            return error != Code.Ok ? error
                 : timers == 0 ? Choose(used, cases, count, timeout)
                 : ChooseUntil(used, cases, count, timeout);
-            for (int i = 0; i < count; i++)
-            {
-                (used[i] as ByteCase)?.Use(null, false, null);
-            }
-            return chosen;
         }
         catch (Exception e)
         {
@@ -176,6 +176,7 @@ internal static unsafe partial class Exports
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Fill(SelectCase?[] used, Case* cases, int count)
     {
         for (int i = 0; i < count; i++)
@@ -196,8 +197,10 @@ internal static unsafe partial class Exports
             {
                 return Code.Invalid;
             }
-            ByteCase own = used[i] as ByteCase ?? new ByteCase();
-            used[i] = own;
+            if (used[i] is not ByteCase own)
+            {
+                used[i] = own = new ByteCase();
+            }
             own.Use(channel, sends, each->Element);
         }
         return Code.Ok;
@@ -239,18 +242,22 @@ internal static unsafe partial class Exports
     /// <summary>Those of the goroutine, where they are enough.</summary>
     private static SelectCase?[] CasesFor(Goroutine* g, int count)
     {
-        if (g == null || count > Goroutine.WaiterCount || Goroutine.StateObject(g) is not (null or CaseSet))
+        if (g == null || count > Goroutine.WaiterCount)
         {
             return new SelectCase?[count];
         }
-        CaseSet set = Unsafe.As<CaseSet>(Goroutine.StateObject(g)) ?? new CaseSet();
-        Goroutine.StateObject(g) = set;
-        return set.Cases;
+        object? state = Goroutine.StateObject(g);
+        if (state == null)
+        {
+            Goroutine.StateObject(g) = state = new GoroutineState(null);
+        }
+        return (state as GoroutineState)?.Cases ?? new SelectCase?[count];
     }
 
-    private static int CodeOf(Outcome outcome) => outcome switch
+    private static int CodeOf(Outcome outcome) => outcome == Outcome.Done ? Code.Ok : CodeOfOther(outcome);
+
+    private static int CodeOfOther(Outcome outcome) => outcome switch
     {
-        Outcome.Done => Code.Ok,
         Outcome.Closed => Code.Closed,
         Outcome.Waits => Code.WouldWait,
         _ => Code.NoMemory,

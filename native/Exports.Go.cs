@@ -4,8 +4,8 @@
 // native call from C#: while it computes, its processor can be taken; each weft_ function it calls is a
 // callback from native code (runtime/sched/Scheduler.Native.cs).
 //
-// mxcsr and the x87 control word belong to the goroutine in C: the callback keeps them
-// (asm/switch_x64_sysv.S), and its end forgets them.
+// mxcsr and the x87 control word belong to the goroutine in C: a switch in a callback keeps them
+// (asm/switch_x64_sysv.S), and the goroutine's end forgets them.
 
 using System.Runtime.InteropServices;
 using System.Text;
@@ -106,7 +106,7 @@ internal static unsafe partial class Exports
             return Code.NotGoroutine;
         }
         EndGoroutine(g);
-        (Goroutine.StateObject(g) as WaitGroup)?.Done(); // Of weft_run or weft_main.
+        (Goroutine.StateObject(g) as GoroutineState)?.Done?.Done(); // Of weft_run or weft_main.
         Scheduler.Exit(g); // The frames of C are dropped, as longjmp drops them.
         return Code.Ok;
     }

@@ -205,7 +205,7 @@ void *weft_local_get(int key);
  * waits. Errors: WEFT_EINVAL too large, WEFT_ENOMEM. */
 int weft_chan_make(weft_chan **chan, size_t elem_size, size_t capacity);
 
-/* Closes the channel, and makes the handle invalid; who waits is told that it is closed. */
+/* Closes the channel, drops what is in it, and makes the handle invalid; who waits is told that it is closed. */
 int weft_chan_free(weft_chan *chan);
 
 /* Sends the bytes at elem; waits while the channel is full. Anywhere.

@@ -22,6 +22,12 @@ internal sealed class NativeTests
     public Task AllSamplesAreBuiltThroughCMakeAndRun() => Passes("cmake_samples");
 
     [Test]
+    public Task AllSamplesRunCleanUnderTheSanitizers() => Passes("sanitizers");
+
+    [Test]
+    public Task AHostMarkedForShadowStacksRunsWithoutThem() => Passes("shadow_stacks");
+
+    [Test]
     public Task TheStaticLibraryIsAllThatAProgramNeeds() => Passes("static");
 
     [Test]

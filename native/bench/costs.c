@@ -1,11 +1,13 @@
 /* What the calls of libweft cost, beside threads: ns for one operation, the median of five rounds.
  *
- *   costs            all on one processor of Weft's; threads as the system runs them
+ *   costs [TEXT]     those whose names contain the text; all on one processor of Weft's, threads as the system
+ *                    runs them
  */
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <weft.h>
 
 #define ROUNDS 5
@@ -14,12 +16,13 @@ static weft_chan *to, *back, *buffered;
 static weft_mutex *mutex;
 static weft_wg *wg;
 static volatile int end;
+static const char *wanted = "";
 
-static void yielder(void *argument)
+static void yielder(void *n)
 {
-    (void)argument;
-    while (!end)
+    for (int i = 0; i < (int)(intptr_t)n; i++)
         weft_yield();
+    weft_wg_done(wg);
 }
 
 static void echo(void *argument)
@@ -48,8 +51,10 @@ static void self(int n)
 
 static void yield(int n)
 {
-    for (int i = 0; i < n / 2; i++)
-        weft_yield();
+    weft_wg_add(wg, 2);
+    for (int i = 0; i < 2; i++)
+        weft_go(yielder, (void *)(intptr_t)(n / 2));
+    weft_wg_wait(wg);
 }
 
 static void ping_pong(int n)
@@ -154,9 +159,13 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(const char *name, void (*work)(int), int n)
+/* In a line: the name, median, least and most; the row of weft-bench that does the same in C#, how much of it that
+ * is, and how many calls of libweft an operation makes. */
+static void measure(const char *name, void (*work)(int), int n, const char *pair)
 {
     double each[ROUNDS];
+    if (strstr(name, wanted) == NULL)
+        return;
     work(n / 10);
     for (int i = 0; i < ROUNDS; i++) {
         int64_t start = weft_now();
@@ -164,27 +173,25 @@ static void measure(const char *name, void (*work)(int), int n)
         each[i] = (double)(weft_now() - start) / n;
     }
     qsort(each, ROUNDS, sizeof *each, by_value);
-    printf("%-44s %10.1f   (%.1f to %.1f)\n", name, each[ROUNDS / 2], each[0], each[ROUNDS - 1]);
+    printf("%s\t%.1f\t%.1f\t%.1f\t%s\n", name, each[ROUNDS / 2], each[0], each[ROUNDS - 1], pair);
 }
 
 static void in_goroutine(void *argument)
 {
     (void)argument;
-    measure("call: weft_self", self, 2000000);
-    weft_go(yielder, NULL);
-    measure("switch: weft_yield between two", yield, 1000000);
-    end = 1;
-    weft_yield();
-    measure("channel: send and receive, buffered", send_receive, 500000);
-    measure("channel: try to receive from an empty one", try_receive, 1000000);
-    measure("channel: round trip to another, unbuffered", ping_pong, 200000);
-    measure("channel: send, and select of two", select_two, 200000);
-    measure("mutex: lock and unlock", lock_unlock, 1000000);
-    measure("start and end: 64 at a time", spawn, 64000);
+    measure("the number of the goroutine", self, 2000000, "self_goroutine\t1\t1");
+    measure("yield between two", yield, 1000000, "switch_1p\t1\t1");
+    measure("send and receive, buffered", send_receive, 500000, "self_chan_1p\t1\t2");
+    measure("try to receive from an empty channel", try_receive, 1000000, "self_try_1p\t1\t1");
+    measure("round trip, unbuffered", ping_pong, 200000, "chan_unbuf_1p\t2\t4");
+    measure("send, and select of two", select_two, 200000, "self_select2_1p\t1\t2");
+    measure("mutex: lock and unlock", lock_unlock, 1000000, "mutex_unc_1p\t1\t2");
+    measure("start and end, 64 at a time", spawn, 64000, "self_spawn64_1p\t1\t2");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    wanted = argc > 1 ? argv[1] : wanted;
     weft_options options = { sizeof options, 1, 0, 0, 0 };
     pthread_t thread;
     weft_init(&options);
@@ -194,14 +201,12 @@ int main(void)
     weft_mutex_make(&mutex);
     weft_wg_make(&wg);
     weft_go(echo, NULL);
-    puts("ns each: the median (and the range) of five rounds");
     weft_run(in_goroutine, NULL);
-    end = 0;
     sem_init(&there, 0, 0);
     sem_init(&here, 0, 0);
     pthread_create(&thread, NULL, thread_echo, NULL);
-    measure("threads: mutex", thread_lock_unlock, 1000000);
-    measure("threads: round trip by semaphores", thread_ping_pong, 20000);
-    measure("threads: start and end", thread_spawn, 2000);
+    measure("pthreads: mutex", thread_lock_unlock, 1000000, "");
+    measure("pthreads: round trip by semaphores", thread_ping_pong, 20000, "");
+    measure("pthreads: start and end", thread_spawn, 2000, "");
     return 0;
 }

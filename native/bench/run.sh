@@ -1,9 +1,32 @@
 #!/bin/sh
-# The costs of libweft's calls beside the same operations in C#, the bare swap of two stacks and threads, in one
-# run: run.sh, after ./build.sh lib and ./build.sh bench list.
+# What libweft's calls cost beside the same operations in C#, the bare exchange of two stacks, threads, and Boost
+# where it is installed (libboost-fiber-dev), in one run: run.sh, after ./build.sh lib and ./build.sh bench list.
+# All times in ns. The last column is what a call costs more in C than in C#.
+#
+#   run.sh million [COUNT]     instead: so many parked goroutines at once, their memory, their start and end
 set -eu
 cd "$(dirname "$0")/../.."
-cc -std=gnu99 -O2 -Wall -Wextra -Iout/include native/bench/costs.c -o out/bin/weft-costs -Lout/lib -lweft -lpthread \
+here=native/bench
+if [ "${1:-}" = million ]; then
+    cc -std=gnu99 -O2 -Wall -Wextra -Iout/include $here/million.c -o out/bin/weft-million -Lout/lib -lweft \
+        "-Wl,-rpath,$PWD/out/lib"
+    shift
+    exec out/bin/weft-million "$@"
+fi
+cc -std=gnu99 -O2 -Wall -Wextra -Iout/include $here/costs.c -o out/bin/weft-costs -Lout/lib -lweft -lpthread \
     "-Wl,-rpath,$PWD/out/lib"
-out/bin/weft-bench floor switch_1p chan_unbuf_1p select2_ready_1p mutex_unc_1p spawn_pooled_1p
-out/bin/weft-costs
+out/bin/weft-costs >out/costs.c.tsv
+out/bin/weft-bench floor switch_1p chan_unbuf_1p mutex_unc_1p self_goroutine self_chan_1p self_try_1p self_select2_1p \
+    self_spawn64_1p >out/costs.cs.tsv
+printf '%-42s %9s %9s %9s\n' operation C 'C#' 'a call'
+awk -F '\t' 'NR == FNR { cs[$1] = $2; next }
+    $5 == "" { printf "%-42s %9.1f\n", $1, $2; next }
+    { printf "%-42s %9.1f %9.1f %9.1f\n", $1, $2, cs[$5] * $6, ($2 - cs[$5] * $6) / $7 }
+    END { printf "%-42s %9s %9.1f\n", "floor: bare exchange of two stacks", "", cs["floor"] }' \
+    out/costs.cs.tsv out/costs.c.tsv
+if c++ -std=c++17 -O2 -Wall -Wextra $here/boost.cpp -o out/bin/boost-costs -lboost_fiber -lboost_context 2>/dev/null
+then
+    out/bin/boost-costs | awk -F '\t' '{ printf "%-42s %9.1f\n", $1, $2 }'
+else
+    echo "Boost: libboost-fiber-dev is missing"
+fi

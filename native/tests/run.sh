@@ -28,6 +28,36 @@ sample() {
     is_right "${1%.*}" "$tmp/pc-$1"
 }
 
+# All samples under the address and undefined-behaviour sanitizers: no report, but for what the .NET runtime keeps
+# for the life of the process.
+sanitizers() {
+    need pkg-config
+    echo 'int main(void) { return 0; }' >"$tmp/empty.c"
+    cc -fsanitize=address,undefined "$tmp/empty.c" -o "$tmp/empty" 2>/dev/null && "$tmp/empty" || exit 77
+    flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs weft)
+    export LSAN_OPTIONS="suppressions=$prefix/share/weft/lsan.supp:print_suppressions=0"
+    export UBSAN_OPTIONS=halt_on_error=1
+    for source in hello.c sieve.c pipeline.c select.c echo.c cpp.cpp; do
+        case $source in
+            *.cpp) compiler="c++ -std=c++20" ;;
+            *) compiler="cc -std=c99" ;;
+        esac
+        $compiler -g -O1 -fsanitize=address,undefined "$examples/$source" -o "$tmp/asan-$source" $flags \
+            "-Wl,-rpath,$prefix/lib"
+        is_right "${source%.*}" "$tmp/asan-$source"
+    done
+}
+
+# A host that is marked for shadow stacks runs without them, because the library is not: the switch could not work.
+shadow_stacks() {
+    need pkg-config
+    flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs weft)
+    cc -O2 -fcf-protection=full "$examples/hello.c" -o "$tmp/cet" $flags "-Wl,-rpath,$prefix/lib" || exit 77
+    is_right hello "$tmp/cet"
+    readelf -n "$prefix/lib/libweft.so" >"$tmp/notes"
+    ! grep -q SHSTK "$tmp/notes" || fail "the library says that it can do with shadow stacks"
+}
+
 # All samples at once, by find_package.
 cmake_samples() {
     need cmake
@@ -134,7 +164,7 @@ all() {
         run api $procs 3
         run mixed 1 $procs
     done
-    for name in cmake_samples static abi host python handoff overflow stacks debugger; do
+    for name in cmake_samples sanitizers shadow_stacks static abi host python handoff overflow stacks debugger; do
         run $name
     done
 }

@@ -29,6 +29,7 @@ internal static class Layout
     internal const int RunQueueSize = 4;
     internal const int FreeGoroutinesPerProcessor = 2;
     internal const int FixedStacksKept = 2;
+    internal const int FixedStacksPerProcessor = 2;
     internal const int GrownStacksKept = 2;
     internal const int FreePagesKept = 64;
     internal const int SlotsPerChunk = 16;
@@ -39,6 +40,7 @@ internal static class Layout
     internal const int RunQueueSize = 256;
     internal const int FreeGoroutinesPerProcessor = 64;
     internal const int FixedStacksKept = 256;
+    internal const int FixedStacksPerProcessor = 64;
     internal const int GrownStacksKept = 1024;
     internal const int FreePagesKept = 16 * 1024;
     internal const int SlotsPerChunk = 256;

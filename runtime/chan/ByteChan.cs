@@ -13,7 +13,7 @@ namespace Weft.Runtime;
 
 internal sealed unsafe class ByteChan : Chan
 {
-    private readonly byte[] _buffer;
+    private byte[] _buffer;
     private readonly int _size;
     private int _first; // In elements, as _count. Guarded by the lock.
     private int _count;
@@ -28,6 +28,17 @@ internal sealed unsafe class ByteChan : Chan
 
     internal int ElementSize => _size;
 
+    /// <summary>Closes it and drops what is in it. A case may hold it until the next select of its
+    /// goroutine: without the elements.</summary>
+    internal void Drop()
+    {
+        _ = TryClose();
+        _lock.Enter();
+        Volatile.Write(ref _count, 0);
+        _buffer = [];
+        _lock.Exit();
+    }
+
     internal int BufferedCount => Volatile.Read(ref _count);
 
     internal override bool CanSendNow => _closed || !_receivers.IsEmpty || _count < Capacity;
@@ -38,6 +49,7 @@ internal sealed unsafe class ByteChan : Chan
 
     /// <summary>Sends what is at the address; waits while the channel is full. Closed: it was not sent.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal Outcome Send(void* element)
     {
         _lock.Enter();
@@ -46,11 +58,7 @@ internal sealed unsafe class ByteChan : Chan
         {
             return Wait(ref _senders, element, ParkReason.ChanSend);
         }
-        _lock.Exit();
-        if (receiver != null)
-        {
-            Scheduler.Ready(receiver);
-        }
+        Unlock(receiver);
         return outcome;
     }
 
@@ -63,16 +71,13 @@ internal sealed unsafe class ByteChan : Chan
         }
         _lock.Enter();
         Outcome outcome = SendNow(element, out Goroutine* receiver);
-        _lock.Exit();
-        if (receiver != null)
-        {
-            Scheduler.Ready(receiver);
-        }
+        Unlock(receiver);
         return outcome;
     }
 
     /// <summary>Receives to the address; waits while the channel is empty. Closed: there is nothing, and the
     /// element is made zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal Outcome Receive(void* element)
     {
         _lock.Enter();
@@ -83,11 +88,7 @@ internal sealed unsafe class ByteChan : Chan
         }
         else
         {
-            Unlock();
-            if (sender != null)
-            {
-                Scheduler.Ready(sender);
-            }
+            Unlock(sender);
         }
         if (outcome == Outcome.Closed)
         {
@@ -105,11 +106,7 @@ internal sealed unsafe class ByteChan : Chan
         }
         _lock.Enter();
         Outcome outcome = ReceiveNow(element, out Goroutine* sender);
-        Unlock();
-        if (sender != null)
-        {
-            Scheduler.Ready(sender);
-        }
+        Unlock(sender);
         if (outcome == Outcome.Closed)
         {
             Clear(element);
@@ -119,6 +116,7 @@ internal sealed unsafe class ByteChan : Chan
 
     /// <summary>With the lock held. The receiver that got the element, if one waited, is to be readied after
     /// the lock is released.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal Outcome SendNow(void* element, out Goroutine* receiver)
     {
         receiver = null;
@@ -146,6 +144,7 @@ internal sealed unsafe class ByteChan : Chan
 
     /// <summary>With the lock held. The sender whose element was taken, if one waited, is to be readied after
     /// the lock is released.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal Outcome ReceiveNow(void* element, out Goroutine* sender)
     {
         sender = null;
@@ -195,11 +194,8 @@ internal sealed unsafe class ByteChan : Chan
         Goroutine* g = Current.Goroutine();
         if (g == null)
         {
-            try
-            {
-                g = EnterWait();
-            }
-            catch (InsufficientMemoryException)
+            g = StandIn();
+            if (g == null)
             {
                 return Outcome.Misused;
             }
@@ -210,12 +206,30 @@ internal sealed unsafe class ByteChan : Chan
         waiter->Success = false;
         Goroutine.ParkObject(g) = this;
         queue.Enqueue(waiter);
-        Scheduler.Park(g, &Release, null, reason);
+        Park(g, reason);
         bool success = waiter->Success;
         waiter->Slot = null;
         Goroutine.ParkObject(g) = null;
-        Scheduler.LeaveWait(g);
+        if (g->Kind == GoroutineKind.Thread)
+        {
+            Scheduler.LeaveWait(g);
+        }
         return success ? Outcome.Done : Outcome.Closed;
+    }
+
+    /// <summary>For a thread that is no goroutine; null, and the lock is released, when there is no
+    /// memory.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private Goroutine* StandIn()
+    {
+        try
+        {
+            return EnterWait();
+        }
+        catch (InsufficientMemoryException)
+        {
+            return null;
+        }
     }
 
     private void Store(int at, void* element)
@@ -280,7 +294,10 @@ internal sealed unsafe class ByteCase() : SelectCase(null)
 
     internal void Use(ByteChan? channel, bool sends, void* element)
     {
-        Channel = channel;
+        if (Channel != channel)
+        {
+            Channel = channel; // With a write barrier, which costs more than the question.
+        }
         _sends = sends;
         Element = element;
         Ok = false;

@@ -67,11 +67,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         Outcome outcome = SendNow(ref value, out Goroutine* receiver);
         if (outcome == Outcome.Done)
         {
-            _lock.Exit();
-            if (receiver != null)
-            {
-                Scheduler.Ready(receiver);
-            }
+            Unlock(receiver);
             return;
         }
         if (outcome == Outcome.Closed)
@@ -129,11 +125,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         }
         _lock.Enter();
         Outcome outcome = SendNow(ref value, out Goroutine* receiver);
-        _lock.Exit();
-        if (receiver != null)
-        {
-            Scheduler.Ready(receiver);
-        }
+        Unlock(receiver);
         return outcome;
     }
 
@@ -214,11 +206,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         }
         _lock.Enter();
         Outcome outcome = ReceiveNow(ref value, out Goroutine* sender);
-        Unlock();
-        if (sender != null)
-        {
-            Scheduler.Ready(sender);
-        }
+        Unlock(sender);
         isClosed = outcome == Outcome.Closed;
         return outcome == Outcome.Done;
     }
@@ -231,11 +219,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         {
             return Wait(ref _receivers, ref element, ParkReason.ChanReceive);
         }
-        Unlock();
-        if (sender != null)
-        {
-            Scheduler.Ready(sender);
-        }
+        Unlock(sender);
         return outcome == Outcome.Done;
     }
 
@@ -320,14 +304,18 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     private bool Wait(ref WaitQueue queue, ref T element, ParkReason reason)
     {
         T local = element; // On this stack: what its address is taken of must be.
-        Goroutine* g = EnterWait();
+        Goroutine* g = Current.GoroutineOrNull();
+        if (g == null)
+        {
+            g = EnterWait();
+        }
         Waiter* waiter = Goroutine.WaiterAt(g, 0);
         waiter->Goroutine = g;
         waiter->Slot = Unsafe.AsPointer(ref local);
         waiter->Success = false;
         Goroutine.ParkObject(g) = this;
         queue.Enqueue(waiter);
-        Scheduler.Park(g, &Release, null, reason);
+        Park(g, reason);
         bool success = waiter->Success;
         waiter->Slot = null;
         Goroutine.ParkObject(g) = null;
@@ -335,7 +323,10 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         {
             Scheduler.ExitIfAbandoned(g);
         }
-        Scheduler.LeaveWait(g);
+        if (g->Kind == GoroutineKind.Thread)
+        {
+            Scheduler.LeaveWait(g);
+        }
         element = local;
         return success;
     }

@@ -123,6 +123,45 @@ public abstract unsafe class Chan : IParkPlace
         _lock.Exit();
     }
 
+    /// <summary>The same, then readies the peer of whoever had the lock, if there is one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private protected void Unlock(Goroutine* peer)
+    {
+        if (_probes != null)
+        {
+            UnlockAndReady(_probes, peer);
+        }
+        else if (peer != null)
+        {
+            Scheduler.UnlockAndReady(ref _lock, peer);
+        }
+        else
+        {
+            _lock.Exit();
+        }
+    }
+
+    /// <summary>With the lock held, which it releases once the goroutine, which has enqueued itself, has left
+    /// its stack.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private protected void Park(Goroutine* g, ParkReason reason)
+    {
+        if (_probes != null || !Scheduler.TryParkAndUnlock(g, ref _lock, reason))
+        {
+            Scheduler.Park(g, &Release, null, reason);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void UnlockAndReady(Goroutine* probes, Goroutine* peer)
+    {
+        UnlockAndReady(probes);
+        if (peer != null)
+        {
+            Scheduler.Ready(peer);
+        }
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void UnlockAndReady(Goroutine* probes)
     {

@@ -17,6 +17,7 @@
 // Locks: those of all channels, in the order of Chan.Id.
 
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Threading.Channels;
 using Weft.Runtime;
@@ -148,6 +149,7 @@ public static unsafe class Select
         Fatal.Throw("select: a goroutine that waits for ever was readied"u8);
     }
 
+    [SkipLocalsInit] // The places are written before they are read.
     private static int Choose(ReadOnlySpan<SelectCase?> cases, bool wait)
     {
         const int Few = Goroutine.WaiterCount;

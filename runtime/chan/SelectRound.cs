@@ -14,7 +14,7 @@ internal unsafe ref struct SelectRound
     /// <summary>Places of the cases that have a channel, shuffled.</summary>
     private Span<int> _looks;
 
-    /// <summary>The same, by the id of the channel.</summary>
+    /// <summary>The same places, by the id of the channel.</summary>
     private Span<int> _locks;
 
     internal SelectRound(ReadOnlySpan<SelectCase?> cases, Span<int> looks, Span<int> locks)
@@ -38,25 +38,25 @@ internal unsafe ref struct SelectRound
     /// null.</summary>
     internal Outcome Prepare(Goroutine* g)
     {
-        Shuffle(g);
-        if (Count <= FewToSort)
-        {
-            SortFew();
-        }
-        else
-        {
-            SortMany();
-        }
+        Fill(g);
+        Sort();
+        bool shared = false;
         for (int i = 1; i < Count; i++)
         {
             for (int j = i - 1; j >= 0 && LockedAs(j).Channel == LockedAs(i).Channel; j--)
             {
+                shared = true;
                 if (LockedAs(j) == LockedAs(i))
                 {
                     IsTwice = true;
                     return Outcome.Misused;
                 }
             }
+        }
+        if (shared)
+        {
+            _looks.CopyTo(_locks); // Cases of one channel wait in it in this order: it must be random.
+            Sort();
         }
         return Outcome.Waits;
     }
@@ -195,7 +195,7 @@ internal unsafe ref struct SelectRound
         }
     }
 
-    private void Shuffle(Goroutine* g)
+    private void Fill(Goroutine* g)
     {
         int count = 0;
         for (int i = 0; i < _cases.Length; i++)
@@ -207,16 +207,23 @@ internal unsafe ref struct SelectRound
             int j = (int)Random(g, (uint)++count);
             _looks[count - 1] = _looks[j];
             _looks[j] = i;
+            _locks[count - 1] = i; // As they are given: a select is sorted in the same steps each time.
         }
         _looks = _looks[..count];
         _locks = _locks[..count];
     }
 
-    private readonly void SortFew()
+    /// <summary>Cases of one channel stay in the order that they are in, if they are few.</summary>
+    private readonly void Sort()
     {
-        for (int i = 0; i < Count; i++)
+        if (Count > FewToSort)
         {
-            int place = _looks[i];
+            SortMany();
+            return;
+        }
+        for (int i = 1; i < Count; i++)
+        {
+            int place = _locks[i];
             long id = _cases[place]!.Channel!.Id;
             int j = i;
             while (j > 0 && LockedAs(j - 1).Channel!.Id > id)
@@ -233,7 +240,6 @@ internal unsafe ref struct SelectRound
         long[] ids = new long[Count];
         for (int i = 0; i < Count; i++)
         {
-            _locks[i] = _looks[i];
             ids[i] = LockedAs(i).Channel!.Id;
         }
         ids.AsSpan().Sort(_locks);

@@ -197,6 +197,11 @@ internal unsafe struct Goroutine
     [FieldOffset(0x710)]
     internal ulong SelectRandom;
 
+    /// <summary>The mxcsr and the x87 control word of native code that waits on its stack; 0 while they are
+    /// in force. Written by the assembly, and cleared at the end.</summary>
+    [FieldOffset(0x718)]
+    internal ulong NativeFloat;
+
     /// <summary>Its neighbours in the list of LeakScan, while that looks for leaks. The world stands
     /// still.</summary>
     [FieldOffset(0x720)]

@@ -69,6 +69,11 @@ internal unsafe struct Processor
 
     internal int FreeCount;
 
+    /// <summary>Fixed stacks of the usual size to spawn from. Owner: see stack/FixedStacks.cs.</summary>
+    internal nint FreeStacks;
+
+    internal int FreeStackCount;
+
     /// <summary>Spawned minus ended here; the sum over all processors is the number of goroutines.</summary>
     internal long Live;
 

@@ -8,6 +8,7 @@
 // the lock is held, and a transition needs native reserve on a 2 KB stack.
 // Not to be taken in a signal handler or while collections are shut out: see stack/StackPool.cs.
 
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 
 namespace Weft.Runtime;
@@ -22,30 +23,40 @@ internal struct ShortLock
 
     internal readonly bool IsHeld => _held != 0;
 
+    /// <summary>For Switch.ToAndUnlock, which does what Exit does.</summary>
+    [UnscopedRef]
+    internal ref int Word => ref _held;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Enter()
     {
-        if (Current.IsStarted)
-        {
-            Switch.EnterCritical(); // Before the start nobody is preempted, and counts do not matter.
-        }
-        if (Interlocked.CompareExchange(ref _held, 1, 0) != 0)
+        // Before the start nobody is preempted, and counts of critical sections do not matter.
+        int held = Current.IsStarted
+            ? Switch.EnterLock(ref _held)
+            : Interlocked.CompareExchange(ref _held, 1, 0);
+        if (held != 0)
         {
             EnterContended();
         }
     }
 
-    /// <summary>Pairs with the exchange in Enter: what was written under the lock is seen by the next
-    /// holder.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Exit()
     {
-        Check.Debug(_held != 0, "lock: exit without enter"u8);
-        Volatile.Write(ref _held, 0);
+        Release();
         if (Current.IsStarted)
         {
             Switch.LeaveCritical();
         }
+    }
+
+    /// <summary>Exit, but the caller is still in its critical section and calls Switch.LeaveCritical. Pairs
+    /// with the exchange in Enter: what was written under the lock is seen by the next holder.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Release()
+    {
+        Check.Debug(_held != 0, "lock: exit without enter"u8);
+        Volatile.Write(ref _held, 0);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

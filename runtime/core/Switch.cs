@@ -16,7 +16,13 @@ internal static unsafe class Switch
     internal static extern Goroutine* To(
         Goroutine* from, Goroutine* to, Goroutine* message);
 
-    /// <summary>The same from a goroutine to a system stack.</summary>
+    /// <summary>The same without a message, for who holds a ShortLock: it is released once nothing of
+    /// <paramref name="from"/> is in use any more.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_switch_unlock")]
+    internal static extern Goroutine* ToAndUnlock(Goroutine* from, Goroutine* to, ref int heldLock);
+
+    /// <summary>From a goroutine to a system stack, with a message.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_switch_to_system")]
     internal static extern Goroutine* ToSystem(
@@ -69,6 +75,11 @@ internal static unsafe class Switch
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_enter_critical")]
     internal static extern void EnterCritical();
+
+    /// <summary>EnterCritical, then a try at a lock: 0 where it was free and is taken now.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_enter_lock")]
+    internal static extern int EnterLock(ref int heldLock);
 
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_leave_critical")]

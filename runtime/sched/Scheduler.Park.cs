@@ -35,6 +35,44 @@ internal static unsafe partial class Scheduler
         g->NoPreempt = 0;
     }
 
+    /// <summary>Park for who holds the short lock under which it has enqueued itself, where the next
+    /// goroutine is known: the switch to it releases the lock, and there is nothing to complete. False, and
+    /// nothing has changed, where Park must do it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool TryParkAndUnlock(Goroutine* g, ref ShortLock held, ParkReason reason)
+    {
+        if (g->Kind == GoroutineKind.Thread || g->Locked != 0)
+        {
+            return false;
+        }
+        Machine* m = g->Machine;
+        Processor* p = m->Processor;
+        int rounds = p->RoundsToGlobal;
+        if (rounds <= 1 || (rounds % TimerRounds) == 0 || p->Id >= MaxProcessors)
+        {
+            return false; // A longer search may be due: SwitchAway asks, in the same rounds.
+        }
+        Goroutine* next = p->Queue.Pop(); // None that needs the loop: those are in no local queue.
+        if (next == null)
+        {
+            return false;
+        }
+        p->RoundsToGlobal = rounds - 1;
+        g->NoPreempt = 1;
+        g->Reason = reason;
+        g->WaitSince = CoarseNow;
+        Assume(m, next);
+        g->Transition(GoroutineState.Running, GoroutineState.Waiting); // No call between this and the switch.
+        Goroutine* message = Switch.ToAndUnlock(g, next, ref held.Word);
+        if (message != null)
+        {
+            Complete(message);
+        }
+        g->Reason = ParkReason.None;
+        g->NoPreempt = 0;
+        return true;
+    }
+
     /// <summary>For who has just gone on: if it was abandoned, ends it by the exception of Go.Exit.</summary>
     internal static void ExitIfAbandoned(Goroutine* g)
     {
@@ -65,6 +103,23 @@ internal static unsafe partial class Scheduler
             return;
         }
         Submit(g);
+    }
+
+    /// <summary>Releases the short lock under which the caller took it out of its queue, then
+    /// Ready.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void UnlockAndReady(ref ShortLock held, Goroutine* g)
+    {
+        held.Release();
+        if (g->Kind == GoroutineKind.Thread)
+        {
+            Switch.LeaveCritical();
+            Ready(g);
+            return;
+        }
+        g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+        Place(g);
+        Switch.LeaveCritical();
     }
 
     /// <summary>Ready for each of a linked list.</summary>
@@ -174,6 +229,7 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>Puts a runnable goroutine where it will be found, and sees that somebody looks.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Submit(Goroutine* g)
     {
         Switch.EnterCritical();
@@ -181,15 +237,16 @@ internal static unsafe partial class Scheduler
         Switch.LeaveCritical();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Place(Goroutine* g)
     {
         Machine* m = Current.Machine();
-        if (m == null || m->Processor == null)
+        Processor* p = m == null ? null : m->Processor;
+        if (p == null)
         {
             SubmitGlobal(g);
             return;
         }
-        Processor* p = m->Processor;
         Push(p, g, next: true);
         if (p->Queue.Exclusive)
         {
@@ -199,6 +256,7 @@ internal static unsafe partial class Scheduler
         WakeProcessor();
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void SubmitGlobal(Goroutine* g)
     {
         s_lock.Enter();
@@ -210,6 +268,7 @@ internal static unsafe partial class Scheduler
 
     /// <summary>Puts a runnable goroutine into the local queue; half of a full one goes to the global
     /// queue, and so does one that only a loop may resume. On the machine that holds p.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Push(Processor* p, Goroutine* g, bool next)
     {
         if (g->NeedsLoop)
@@ -225,6 +284,12 @@ internal static unsafe partial class Scheduler
                 return;
             }
         }
+        PushRing(p, g);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void PushRing(Processor* p, Goroutine* g)
+    {
         while (!p->Queue.TryPush(g))
         {
             int count = p->Queue.TakeHalf(out Goroutine* first, out Goroutine* last);

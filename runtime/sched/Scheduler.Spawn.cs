@@ -179,9 +179,13 @@ internal static unsafe partial class Scheduler
         // Dead before the stack is given away: from here on a collection does not look at it.
         g->Transition(GoroutineState.Running, GoroutineState.Dead);
         g->Context = default;
+        if (g->Kind != GoroutineKind.Movable)
+        {
+            g->NativeFloat = 0; // C may end without a return to its callers.
+        }
         if (g->Kind == GoroutineKind.Fixed)
         {
-            FixedStacks.Give(low, high - low);
+            FixedStacks.Give(p, low, high - low);
         }
         else if (low != Goroutine.FirstStackLow(g))
         {
@@ -212,7 +216,12 @@ internal static unsafe partial class Scheduler
 
     private static nint TakeFixedStack(nint bytes)
     {
-        nint low = FixedStacks.Take(StackSizes.RoundUp(bytes));
+        nint size = StackSizes.RoundUp(bytes);
+        Switch.EnterCritical();
+        Machine* m = Current.Machine();
+        nint low = m == null ? 0 : FixedStacks.TakeKept(m->Processor, size);
+        Switch.LeaveCritical();
+        low = low != 0 ? low : FixedStacks.Take(size);
         return low > 0 ? low : throw new InsufficientMemoryException(OutOfGoroutines());
     }
 

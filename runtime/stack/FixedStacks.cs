@@ -9,7 +9,8 @@
 // under vm.max_map_count.
 //
 // A free one's top page holds the link to the next. Up to Layout.FixedStacksKept of a size keep what they
-// had, if that is not much; the pages of others go to the system.
+// had, if that is not much; the pages of others go to the system. Each processor has some more of the usual
+// size for itself, without a lock, and keeps them when it is retired.
 //
 // Rejected: giving the lower pages of each back. Nobody knows whether any was touched, and asking the kernel
 // for each goroutine that ends costs more than the goroutine.
@@ -66,6 +67,33 @@ internal static unsafe class FixedStacks
         }
         s_lock.Exit();
         return low;
+    }
+
+    /// <summary>Takes a stack that p has kept; 0 where it has none of that size. On the machine that holds
+    /// p.</summary>
+    internal static nint TakeKept(Processor* p, nint size)
+    {
+        nint high = p->FreeStacks;
+        if (high == 0 || size != Layout.FixedStackDefault)
+        {
+            return 0;
+        }
+        p->FreeStacks = *NodeOf(high);
+        p->FreeStackCount--;
+        return high - size;
+    }
+
+    /// <summary>Gives a stack back: to p, on the machine that holds it, or to all.</summary>
+    internal static void Give(Processor* p, nint low, nint size)
+    {
+        if (size != Layout.FixedStackDefault || p->FreeStackCount == Layout.FixedStacksPerProcessor)
+        {
+            Give(low, size);
+            return;
+        }
+        *NodeOf(low + size) = p->FreeStacks;
+        p->FreeStacks = low + size;
+        p->FreeStackCount++;
     }
 
     /// <summary>Gives a stack back.</summary>
