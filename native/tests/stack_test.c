@@ -138,7 +138,8 @@ int main(void)
     while ((spun[0] == 0 || spun[1] == 0) && weft_now() < until)
         usleep(1000);
     uint64_t seen[2] = { spun[0], spun[1] };
-    usleep(100000);
+    while ((spun[0] == seen[0] || spun[1] == seen[1]) && weft_now() < until)
+        usleep(1000);
     CHECK(spun[0] > seen[0]);
     CHECK(spun[1] > seen[1]);
     CHECK(threads() <= before + 2);
