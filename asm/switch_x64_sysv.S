@@ -15,6 +15,17 @@
 #define MXCSR_STATUS    0x3f
 #define X87_DEFAULT     0x037f
 
+// Goes to \others unless what is kept of mxcsr and the x87 control word in the goroutine are the defaults;
+// \low is lost.
+.macro UNLESS_DEFAULT_FLOAT g, low, others
+        mov     G_NATIVE_FLOAT(\g), \low
+        and     $~MXCSR_STATUS, \low
+        cmp     $MXCSR_DEFAULT, \low
+        jne     \others
+        cmpw    $X87_DEFAULT, G_NATIVE_FLOAT + 4(\g)
+        jne     \others
+.endm
+
         .section .tbss, "awT", @nobits
         .p2align 4
         .globl weft_tls
@@ -171,12 +182,8 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
         jne     6b                      // Kept already; the defaults are in force since then.
         stmxcsr G_NATIVE_FLOAT(%rdi)
         fnstcw  G_NATIVE_FLOAT + 4(%rdi)
-        mov     G_NATIVE_FLOAT(%rdi), %r9d
-        and     $~MXCSR_STATUS, %r9d
-        cmp     $MXCSR_DEFAULT, %r9d
-        jne     7f
-        cmpw    $X87_DEFAULT, G_NATIVE_FLOAT + 4(%rdi)
-        je      6b
+        UNLESS_DEFAULT_FLOAT %rdi, %r9d, 7f
+        jmp     6b
 7:      ldmxcsr default_mxcsr(%rip)
         fldcw   default_x87(%rip)
         jmp     6b
@@ -694,16 +701,12 @@ FUNCTION __wrap_RhpReversePInvokeReturn
         mov     tls_CurrentThread@gottpoff(%rip), %rcx
         mov     %rdx, %fs:THREAD_FRAME(%rcx)
         ret
-1:      mov     G_NATIVE_FLOAT(%rcx), %esi      // It has switched meanwhile.
-        and     $~MXCSR_STATUS, %esi
-        cmp     $MXCSR_DEFAULT, %esi
-        jne     3f
-        cmpw    $X87_DEFAULT, G_NATIVE_FLOAT + 4(%rcx)
-        je      4f
-3:      ldmxcsr G_NATIVE_FLOAT(%rcx)
-        fldcw   G_NATIVE_FLOAT + 4(%rcx)
-4:      movq    $0, G_NATIVE_FLOAT(%rcx)
+1:      UNLESS_DEFAULT_FLOAT %rcx, %esi, 4f     // It has switched meanwhile.
+3:      movq    $0, G_NATIVE_FLOAT(%rcx)
         jmp     2b
+4:      ldmxcsr G_NATIVE_FLOAT(%rcx)
+        fldcw   G_NATIVE_FLOAT + 4(%rcx)
+        jmp     3b
 END __wrap_RhpReversePInvokeReturn
 
 // The text of dlopen's error stays on the thread where it failed. The base library takes it for granted: a

@@ -26,7 +26,7 @@ internal static unsafe partial class Exports
     }
 
     /// <summary>What a goroutine of C keeps in objects: its StateObject, where it has one.</summary>
-    private sealed class GoroutineState(WaitGroup? done)
+    private sealed class GoroutineObjects(WaitGroup? done)
     {
         /// <summary>For its selects, one after the other.</summary>
         internal readonly SelectCase?[] Cases = new SelectCase?[Goroutine.WaiterCount];
@@ -249,9 +249,9 @@ internal static unsafe partial class Exports
         object? state = Goroutine.StateObject(g);
         if (state == null)
         {
-            Goroutine.StateObject(g) = state = new GoroutineState(null);
+            Goroutine.StateObject(g) = state = new GoroutineObjects(null);
         }
-        return (state as GoroutineState)?.Cases ?? new SelectCase?[count];
+        return (state as GoroutineObjects)?.Cases ?? new SelectCase?[count];
     }
 
     private static int CodeOf(Outcome outcome) => outcome == Outcome.Done ? Code.Ok : CodeOfOther(outcome);

@@ -106,7 +106,7 @@ internal static unsafe partial class Exports
             return Code.NotGoroutine;
         }
         EndGoroutine(g);
-        (Goroutine.StateObject(g) as GoroutineState)?.Done?.Done(); // Of weft_run or weft_main.
+        (Goroutine.StateObject(g) as GoroutineObjects)?.Done?.Done(); // Of weft_run or weft_main.
         Scheduler.Exit(g); // The frames of C are dropped, as longjmp drops them.
         return Code.Ok;
     }

@@ -182,7 +182,7 @@ internal static unsafe partial class Exports
             done.Add();
             Goroutine* g = Scheduler.Create(GoroutineKind.Fixed, stack);
             *(MainCall**)g->InlineState = call;
-            Goroutine.StateObject(g) = new GoroutineState(done);
+            Goroutine.StateObject(g) = new GoroutineObjects(done);
             g->Invoke = invoke;
             Scheduler.Start(g);
             done.Wait();
@@ -197,7 +197,7 @@ internal static unsafe partial class Exports
     private static void InvokeMain(Goroutine* g)
     {
         MainCall* call = *(MainCall**)g->InlineState;
-        WaitGroup done = Unsafe.As<GoroutineState>(Goroutine.StateObject(g)!).Done!;
+        WaitGroup done = Unsafe.As<GoroutineObjects>(Goroutine.StateObject(g)!).Done!;
         call->Result = ((delegate* unmanaged<int, nint, int>)call->Function)(call->Count, call->Arguments);
         EndGoroutine(g);
         done.Done();
@@ -206,7 +206,7 @@ internal static unsafe partial class Exports
     private static void InvokeRun(Goroutine* g)
     {
         MainCall* call = *(MainCall**)g->InlineState;
-        WaitGroup done = Unsafe.As<GoroutineState>(Goroutine.StateObject(g)!).Done!;
+        WaitGroup done = Unsafe.As<GoroutineObjects>(Goroutine.StateObject(g)!).Done!;
         ((delegate* unmanaged<nint, void>)call->Function)(call->Arguments);
         EndGoroutine(g);
         done.Done();

@@ -141,24 +141,7 @@ internal sealed class SleepTests
             bool stop = false;
             for (int i = 0; i < procs * 2; i++)
             {
-                Chan<int> there = new();
-                Chan<int> back = new();
-                crew.Go(() =>
-                {
-                    while (there.Receive(out int value))
-                    {
-                        back.Send(value);
-                    }
-                });
-                crew.Go(() =>
-                {
-                    while (!Volatile.Read(ref stop))
-                    {
-                        there.Send(1);
-                        _ = back.Receive();
-                    }
-                    there.Close();
-                });
+                PassMessages(crew, 0, () => !Volatile.Read(ref stop));
                 crew.Go(() =>
                 {
                     while (!Volatile.Read(ref stop))
@@ -192,24 +175,7 @@ internal sealed class SleepTests
         string? failure = Crew.Run(1, crew =>
         {
             bool stop = false;
-            Chan<int> there = new(capacity);
-            Chan<int> back = new(capacity);
-            crew.Go(() =>
-            {
-                while (there.Receive(out int value))
-                {
-                    back.Send(value);
-                }
-            });
-            crew.Go(() =>
-            {
-                while (!Volatile.Read(ref stop))
-                {
-                    there.Send(1);
-                    _ = back.Receive();
-                }
-                there.Close();
-            });
+            PassMessages(crew, capacity, () => !Volatile.Read(ref stop));
             for (int i = 0; i < 20; i++)
             {
                 long start = Stopwatch.GetTimestamp();
@@ -222,6 +188,30 @@ internal sealed class SleepTests
 
         await Assert.That(failure).IsNull();
         await Assert.That(latest).IsLessThan(TimeSpan.FromSeconds(1));
+    }
+
+    /// <summary>Two goroutines, of which one sends to the other and waits for the answer, again and again.
+    /// </summary>
+    private static void PassMessages(Crew crew, int capacity, Func<bool> goOn)
+    {
+        Chan<int> there = new(capacity);
+        Chan<int> back = new(capacity);
+        crew.Go(() =>
+        {
+            while (there.Receive(out int value))
+            {
+                back.Send(value);
+            }
+        });
+        crew.Go(() =>
+        {
+            while (goOn())
+            {
+                there.Send(1);
+                _ = back.Receive();
+            }
+            there.Close();
+        });
     }
 
     [Test]

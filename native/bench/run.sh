@@ -7,14 +7,16 @@
 set -eu
 cd "$(dirname "$0")/../.."
 here=native/bench
-if [ "${1:-}" = million ]; then
-    cc -std=gnu99 -O2 -Wall -Wextra -Iout/include $here/million.c -o out/bin/weft-million -Lout/lib -lweft \
+build() {
+    cc -std=gnu99 -O2 -Wall -Wextra -Iout/include "$here/$1.c" -o "out/bin/weft-$1" -Lout/lib -lweft -lpthread \
         "-Wl,-rpath,$PWD/out/lib"
+}
+if [ "${1:-}" = million ]; then
+    build million
     shift
     exec out/bin/weft-million "$@"
 fi
-cc -std=gnu99 -O2 -Wall -Wextra -Iout/include $here/costs.c -o out/bin/weft-costs -Lout/lib -lweft -lpthread \
-    "-Wl,-rpath,$PWD/out/lib"
+build costs
 out/bin/weft-costs >out/costs.c.tsv
 out/bin/weft-bench floor switch_1p chan_unbuf_1p mutex_unc_1p self_goroutine self_chan_1p self_try_1p self_select2_1p \
     self_spawn64_1p >out/costs.cs.tsv

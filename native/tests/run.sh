@@ -18,41 +18,26 @@ mkdir -p "$tmp"
 
 # A sample, built as its user would: sample FILE
 sample() {
-    need pkg-config
-    case $1 in
-        *.cpp) compiler="c++ -std=c++20" ;;
-        *) compiler="cc -std=c99 -pedantic" ;;
-    esac
-    flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs weft)
-    $compiler -Wall -Wextra -Werror -O2 "$examples/$1" -o "$tmp/pc-$1" $flags "-Wl,-rpath,$prefix/lib"
+    by_pkg_config "$1" "$tmp/pc-$1" -Wall -Wextra -Werror -O2
     is_right "${1%.*}" "$tmp/pc-$1"
 }
 
 # All samples under the address and undefined-behaviour sanitizers: no report, but for what the .NET runtime keeps
 # for the life of the process.
 sanitizers() {
-    need pkg-config
     echo 'int main(void) { return 0; }' >"$tmp/empty.c"
     cc -fsanitize=address,undefined "$tmp/empty.c" -o "$tmp/empty" 2>/dev/null && "$tmp/empty" || exit 77
-    flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs weft)
     export LSAN_OPTIONS="suppressions=$prefix/share/weft/lsan.supp:print_suppressions=0"
     export UBSAN_OPTIONS=halt_on_error=1
     for source in hello.c sieve.c pipeline.c select.c echo.c cpp.cpp; do
-        case $source in
-            *.cpp) compiler="c++ -std=c++20" ;;
-            *) compiler="cc -std=c99" ;;
-        esac
-        $compiler -g -O1 -fsanitize=address,undefined "$examples/$source" -o "$tmp/asan-$source" $flags \
-            "-Wl,-rpath,$prefix/lib"
+        by_pkg_config $source "$tmp/asan-$source" -g -O1 -fsanitize=address,undefined
         is_right "${source%.*}" "$tmp/asan-$source"
     done
 }
 
 # A host that is marked for shadow stacks runs without them, because the library is not: the switch could not work.
 shadow_stacks() {
-    need pkg-config
-    flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs weft)
-    cc -O2 -fcf-protection=full "$examples/hello.c" -o "$tmp/cet" $flags "-Wl,-rpath,$prefix/lib" || exit 77
+    by_pkg_config hello.c "$tmp/cet" -O2 -fcf-protection=full || exit 77
     is_right hello "$tmp/cet"
     readelf -n "$prefix/lib/libweft.so" >"$tmp/notes"
     ! grep -q SHSTK "$tmp/notes" || fail "the library says that it can do with shadow stacks"
@@ -196,6 +181,19 @@ the channel is closed
     esac
     output=$("$2") || fail "$1: exit code $?"
     [ "$output" = "$expected" ] || fail "$1 prints: $output"
+}
+
+# A sample, compiled as its user would: by_pkg_config SOURCE PROGRAM OPTION...
+by_pkg_config() {
+    need pkg-config
+    source=$1 output=$2
+    shift 2
+    case $source in
+        *.cpp) compiler="c++ -std=c++20" ;;
+        *) compiler="cc -std=c99 -pedantic" ;;
+    esac
+    flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs weft)
+    $compiler "$@" "$examples/$source" -o "$output" $flags "-Wl,-rpath,$prefix/lib"
 }
 
 # Sets program. Cases that run at once compile to files of their own.

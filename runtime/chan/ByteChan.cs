@@ -210,10 +210,7 @@ internal sealed unsafe class ByteChan : Chan
         bool success = waiter->Success;
         waiter->Slot = null;
         Goroutine.ParkObject(g) = null;
-        if (g->Kind == GoroutineKind.Thread)
-        {
-            Scheduler.LeaveWait(g);
-        }
+        Scheduler.LeaveWait(g);
         return success ? Outcome.Done : Outcome.Closed;
     }
 

@@ -323,10 +323,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         {
             Scheduler.ExitIfAbandoned(g);
         }
-        if (g->Kind == GoroutineKind.Thread)
-        {
-            Scheduler.LeaveWait(g);
-        }
+        Scheduler.LeaveWait(g);
         element = local;
         return success;
     }

@@ -91,12 +91,18 @@ internal static unsafe partial class Scheduler
         return g;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void LeaveWait(Goroutine* g)
     {
-        if (g->Kind != GoroutineKind.Thread)
+        if (g->Kind == GoroutineKind.Thread)
         {
-            return;
+            EndStandIn(g);
         }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void EndStandIn(Goroutine* g)
+    {
         Goroutine.ParkObject(g) = null;
         g->Transition(GoroutineState.Running, GoroutineState.Dead);
         g->Link = null;
