@@ -34,10 +34,10 @@ internal static class SleeperBench
         long start = Stopwatch.GetTimestamp();
         Action<int> sleeper = number =>
         {
-            double time = due[number] - (Drive.Since(start) / 1000);
+            double moment = due[number];
             Interlocked.Increment(ref started);
-            Go.Sleep(TimeSpan.FromMicroseconds(time));
-            late[number] = (float)((Drive.Since(start) / 1000) - due[number]);
+            Go.Sleep(TimeSpan.FromMicroseconds(moment - (Drive.Since(start) / 1000)));
+            late[number] = (float)((Drive.Since(start) / 1000) - moment);
             done.Done();
         };
         double first = 3 * Sleepers * TimeToStart(); // Longer than it takes, on a machine whose speed changes.

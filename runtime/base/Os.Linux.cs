@@ -43,7 +43,9 @@ internal static unsafe partial class Os
     private const int MapPrivateAnonymousNoReserve = 0x4022;
     private const int MapFixedNoReplace = 0x100000;
     private const int AdviseDontNeed = 4;
+    private const int AdviseHugePage = 14;
     private const int AdviseNoHugePage = 15;
+    private const int AdviseCollapse = 25;
     private const int AdviseGuardInstall = 102;
     private const int PidFdSelf = -10000;
     private const int FutexWaitPrivate = 128;
@@ -95,6 +97,30 @@ internal static unsafe partial class Os
             _ = Syscall(SysMadvise, address, bytes, AdviseNoHugePage, 0, 0, 0);
         }
         return got;
+    }
+
+    /// <summary>As many bytes as a huge page has, at a multiple of that.</summary>
+    internal static nint ReserveHugePage()
+    {
+        nint got = Reserve(2 * HugePageSize);
+        if (got <= 0)
+        {
+            return got;
+        }
+        nint page = (got + HugePageSize - 1) & -HugePageSize;
+        if (page > got)
+        {
+            _ = Release(got, page - got);
+        }
+        _ = Release(page + HugePageSize, got + HugePageSize - page);
+        return page;
+    }
+
+    /// <summary>Makes it one page, if the system has any, without a change to what is in it.</summary>
+    internal static void UseHugePage(nint page)
+    {
+        _ = Syscall(SysMadvise, page, HugePageSize, AdviseHugePage, 0, 0, 0);
+        _ = Syscall(SysMadvise, page, HugePageSize, AdviseCollapse, 0, 0, 0); // Linux 6.1.
     }
 
     internal static nint Release(nint address, nint bytes) =>

@@ -4,9 +4,7 @@
 //   item      a sleeping goroutine: its address; a TimerNode: its slot's number, with the lowest bit set
 //   slots     node, place of its entry                       managed, so that the collector sees the nodes
 //
-// Three places before the root are left free, so that four siblings fill one cache line and are never in two
-// chunks. The heap grows a chunk at a time and nothing is copied: it holds a million sleepers as it holds
-// ten. It does not shrink.
+// TimerHeap.Order.cs is the heap itself: its order and its memory. This file says what it is used for.
 //
 // Entries are native because a sleeper needs nothing else: its goroutine is a root already. A node could be
 // removed from any place, so it has to know its own: the slot does, and moving an entry costs a store.
@@ -20,18 +18,10 @@
 // cheaper than the state machine); a wheel (its ticks wake an idle program).
 // Locks: _lock, a leaf. Nothing is allocated under it.
 
-using System.Runtime.InteropServices;
-
 namespace Weft.Runtime;
 
-internal sealed unsafe class TimerHeap
+internal sealed unsafe partial class TimerHeap
 {
-    private const int Arity = 4;
-    private const int Offset = 3;
-    private const int EntriesPerChunk = 4096;
-    private const int MaxChunks = 8192;
-    private const int SlotsPerChunk = 256;
-
     internal const int SleepersAtOnce = 64;
 
     private static TimerHeap[] s_heaps = null!; // TimerHeap.Initialize
@@ -54,13 +44,6 @@ internal sealed unsafe class TimerHeap
         _chunks = (Entry**)directory;
     }
 
-    [StructLayout(LayoutKind.Sequential)]
-    private struct Entry
-    {
-        internal long When;
-        internal nint Item;
-    }
-
     private struct NodeSlot
     {
         internal TimerNode? Node;
@@ -74,8 +57,6 @@ internal sealed unsafe class TimerHeap
 
     /// <summary>The number of its processor.</summary>
     internal int Id => _processor->Id;
-
-    private int Capacity => (_chunkCount * EntriesPerChunk) - Offset;
 
     internal static void Initialize(int most) => s_heaps = new TimerHeap[most];
 
@@ -224,15 +205,16 @@ internal sealed unsafe class TimerHeap
                 }
                 break;
             }
-            Goroutine.Prefetch((Goroutine*)item); // It slept: each access would wait for memory.
             RemoveAt(0);
             taken[count++] = item;
         }
         Publish();
         _lock.Exit();
+        Goroutine.Prefetch(taken, count);
         while (--count >= 0)
         {
             Goroutine* g = (Goroutine*)taken[count];
+            Goroutine.PrefetchStack(g);
             g->Link = sleepers;
             sleepers = g;
         }
@@ -299,13 +281,7 @@ internal sealed unsafe class TimerHeap
 
     private static int SlotOf(nint item) => (int)(item >> 1);
 
-    // What follows is under the lock, except Grow and GrowSlots.
-
-    private Entry* At(int place)
-    {
-        int at = place + Offset;
-        return _chunks[at / EntriesPerChunk] + (at % EntriesPerChunk);
-    }
+    // What follows is under the lock.
 
     private ref NodeSlot SlotAt(int slot) => ref _slots[slot / SlotsPerChunk][slot % SlotsPerChunk];
 
@@ -319,103 +295,6 @@ internal sealed unsafe class TimerHeap
             Volatile.Write(ref _processor->NextTimer, first);
         }
         return first < before;
-    }
-
-    private void Insert(long when, nint item)
-    {
-        Volatile.Write(ref _count, _count + 1);
-        Rise(_count - 1, when, item);
-    }
-
-    private void RemoveAt(int place)
-    {
-        Check.Debug(place < _count, "timers: no such place"u8);
-        Volatile.Write(ref _count, _count - 1);
-        if (place == _count)
-        {
-            return;
-        }
-        Entry last = *At(_count);
-        Put(place, last.When, last.Item);
-        Move(place, last.When);
-    }
-
-    /// <summary>Gives the entry at this place another time.</summary>
-    private void Move(int place, long when)
-    {
-        nint item = At(place)->Item;
-        if (place > 0 && when < At((place - 1) / Arity)->When)
-        {
-            Rise(place, when, item);
-        }
-        else
-        {
-            Sink(place, when, item);
-        }
-    }
-
-    private void Rise(int place, long when, nint item)
-    {
-        while (place > 0)
-        {
-            int parent = (place - 1) / Arity;
-            Entry* above = At(parent);
-            if (above->When <= when)
-            {
-                break;
-            }
-            Put(place, above->When, above->Item);
-            place = parent;
-        }
-        Put(place, when, item);
-    }
-
-    private void Sink(int place, long when, nint item)
-    {
-        while (true)
-        {
-            int child = (place * Arity) + 1;
-            if (child >= _count)
-            {
-                break;
-            }
-            Entry* children = At(child); // All in one chunk.
-            int least = child + Arity <= _count ? LeastOfFour(children) : Least(children, _count - child);
-            if (children[least].When >= when)
-            {
-                break;
-            }
-            Put(place, children[least].When, children[least].Item);
-            place = child + least;
-        }
-        Put(place, when, item);
-    }
-
-    /// <summary>Without a branch: which it is nobody could predict. Times are not negative.</summary>
-    private static int LeastOfFour(Entry* children)
-    {
-        int left = (int)((ulong)(children[1].When - children[0].When) >> 63);
-        int right = 2 + (int)((ulong)(children[3].When - children[2].When) >> 63);
-        long difference = children[right].When - children[left].When;
-        return left + ((right - left) & (int)(difference >> 63));
-    }
-
-    /// <summary>Of one, two or three.</summary>
-    private static int Least(Entry* children, int count)
-    {
-        int least = count > 1 && children[1].When < children[0].When ? 1 : 0;
-        return count > 2 && children[2].When < children[least].When ? 2 : least;
-    }
-
-    private void Put(int place, long when, nint item)
-    {
-        Entry* entry = At(place);
-        entry->When = when;
-        entry->Item = item;
-        if (IsNode(item))
-        {
-            SlotAt(SlotOf(item)).Place = place;
-        }
     }
 
     private nint TakeSlot(TimerNode node)
@@ -443,57 +322,5 @@ internal sealed unsafe class TimerHeap
         slot.Place = _freeSlot;
         _freeSlot = node.Slot;
         Volatile.Write(ref node.Heap, null);
-    }
-
-    private bool Grow()
-    {
-        int chunks = Volatile.Read(ref _chunkCount);
-        if (Volatile.Read(ref _count) < (chunks * EntriesPerChunk) - Offset)
-        {
-            return true; // Only slots are missing, or another was faster.
-        }
-        nint bytes = EntriesPerChunk * (nint)sizeof(Entry);
-        nint chunk = chunks < MaxChunks ? Os.Reserve(bytes) : -1;
-        if (chunk <= 0)
-        {
-            return false;
-        }
-        _lock.Enter();
-        bool installed = _chunkCount == chunks;
-        if (installed)
-        {
-            _chunks[chunks] = (Entry*)chunk;
-            _chunkCount = chunks + 1;
-        }
-        _lock.Exit();
-        if (!installed)
-        {
-            _ = Os.Release(chunk, bytes);
-        }
-        return true;
-    }
-
-    private void GrowSlots()
-    {
-        int chunks = Volatile.Read(ref _slotChunks);
-        if (Volatile.Read(ref _freeSlot) >= 0 || Volatile.Read(ref _usedSlots) < chunks * SlotsPerChunk)
-        {
-            return;
-        }
-        NodeSlot[] chunk = new NodeSlot[SlotsPerChunk];
-        NodeSlot[][] table = Volatile.Read(ref _slots);
-        NodeSlot[][]? larger = chunks < table.Length ? null : new NodeSlot[Math.Max(4, chunks * 2)][];
-        _lock.Enter();
-        if (_slotChunks == chunks && _slots == table)
-        {
-            if (larger != null)
-            {
-                Array.Copy(table, larger, chunks);
-                _slots = larger;
-            }
-            _slots[chunks] = chunk;
-            _slotChunks = chunks + 1;
-        }
-        _lock.Exit();
     }
 }
