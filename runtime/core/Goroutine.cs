@@ -239,9 +239,9 @@ internal unsafe struct Goroutine
 
     internal static Waiter* WaiterAt(Goroutine* g, int index) => &g->_firstWaiter + index;
 
-    /// <summary>Has the processor fetch what it takes to make goroutines ready that have not run for long: the
-    /// control blocks. First one line of each: most of the wait is for the address's translation, and those go
-    /// on side by side.</summary>
+    /// <summary>Has the processor fetch what it takes to make goroutines ready that have not run for long:
+    /// the control blocks. First one line of each: most of the wait is for the address's translation, and
+    /// those go on side by side.</summary>
     internal static void Prefetch(nint* goroutines, int count)
     {
         if (Sse.IsSupported)

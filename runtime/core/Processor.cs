@@ -58,8 +58,20 @@ internal unsafe struct Processor
     /// under the heap's lock, read by anybody: see time/TimerHeap.cs.</summary>
     internal long NextTimer;
 
-    /// <summary>No yields of the core before this time, in ns: see Scheduler.Netpoll.cs. Owner.</summary>
-    internal long NextYieldAt;
+    /// <summary>When it was last used to look at the network, in ns. Owner, as all up to Link.</summary>
+    internal long LastLook;
+
+    /// <summary>The core is not shared before this time, in ns: see Scheduler.CoreSharing.cs.</summary>
+    internal long NextTurnAt;
+
+    /// <summary>Since when its machine has not slept, in ns; 0: not known.</summary>
+    internal long AwakeSince;
+
+    /// <summary>How many looks follow a yield that nobody wanted without another one, and how many are
+    /// left.</summary>
+    internal int VainYields;
+
+    internal int LooksToSkip;
 
     /// <summary>The next idle one. Guarded by the scheduler's lock.</summary>
     internal Processor* Link;

@@ -43,7 +43,11 @@ internal static unsafe partial class Scheduler
             g = g == null ? TakeGlobal(p, Layout.RunQueueSize / 2) : g;
             if (g == null && PollNetwork(p))
             {
-                continue;
+                g = p->Queue.Pop(); // Before anything else: nobody was woken for one that is alone.
+                if (g == null)
+                {
+                    continue;
+                }
             }
             g = g == null ? StealWork(m, p) : g;
             if (g != null)

@@ -11,10 +11,7 @@
 // thread that waits on a descriptor has no machine that will look for work afterwards, so it wakes one, which
 // finds nothing and becomes the keeper.
 //
-// Before it looks, a machine yields its core: who makes the next events may wait for just this core, and
-// what it makes in its turn is found by one look. Where somebody else takes the core, for its whole time
-// slice, that would cost a slice for each look. So a turn that was long and brought little is the last one
-// for as long as it takes to make up for it.
+// Before it looks, a machine may let others have its core: Scheduler.CoreSharing.cs.
 //
 // A deadline is a word in the descriptor; the timer only looks at it. Moving it to a later time touches no
 // heap: the timer finds out when it fires, and goes on.
@@ -26,14 +23,13 @@ namespace Weft.Runtime;
 internal static unsafe partial class Scheduler
 {
     private const long PollAtLeastEveryNs = 10_000_000;
-    private const long ShortTurnNs = 50_000;
-    private const long WorthOfEventNs = 60_000; // Making and serving one takes less.
-    private const int YieldsSkippedFor = 32;    // Turns of the length lost: 3 % at most are lost.
+    private const long BriefNs = 100_000;
 
     private static ShortLock s_netpollStart;
     private static bool s_polling;
     private static long s_lastPoll;
     private static long s_polls;
+    private static long s_events; // Not exact: what two machines find at once may count once.
 
     private static bool IsPolling => Volatile.Read(ref s_polling);
 
@@ -135,18 +131,14 @@ internal static unsafe partial class Scheduler
         {
             return false;
         }
-        long now = Os.NowNs();
-        long turn = 0;
-        if (now >= p->NextYieldAt)
-        {
-            Os.SchedYield();
-            turn = Os.NowNs() - now;
-        }
-        int found = ReadyInOrder(p, Look(now + turn));
-        if (turn > ShortTurnNs + (found * WorthOfEventNs))
-        {
-            p->NextYieldAt = now + (YieldsSkippedFor * turn);
-        }
+        long events = Volatile.Read(ref s_events);
+        Turn turn = ShareCore(p, Os.NowNs());
+        bool isBrief = turn.End - p->LastLook < BriefNs;
+        p->LastLook = turn.End;
+        Goroutine* list = Look(turn.End);
+        int found = ReadyInOrder(p, list, alone: isBrief && list != null && list->Link == null);
+        Volatile.Write(ref s_events, s_events + found);
+        JudgeTurn(p, turn, Volatile.Read(ref s_events) - events);
         return found > 0;
     }
 

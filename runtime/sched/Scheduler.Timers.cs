@@ -229,8 +229,9 @@ internal static unsafe partial class Scheduler
         return ran;
     }
 
-    /// <summary>Ready for each of a list, to the end of p's queue. Returns how many.</summary>
-    private static int ReadyInOrder(Processor* p, Goroutine* list)
+    /// <summary>Ready for each of a list, to the end of p's queue. Returns how many. Alone: it is one, and
+    /// who holds p runs it next, and will look again soon; nobody is woken for it.</summary>
+    private static int ReadyInOrder(Processor* p, Goroutine* list, bool alone = false)
     {
         if (list == null)
         {
@@ -251,8 +252,11 @@ internal static unsafe partial class Scheduler
             }
             list = next;
         }
-        Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
-        WakeProcessor();
+        if (!alone)
+        {
+            Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+            WakeProcessor();
+        }
         return count;
     }
 

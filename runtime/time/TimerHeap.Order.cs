@@ -7,9 +7,9 @@
 // chunks. The heap grows a chunk at a time and nothing is copied: it holds a million sleepers as it holds
 // ten. It does not shrink.
 //
-// Of a large heap nearly every level that an entry sinks through waits for memory. So the children of all four
-// children are fetched while it is decided which of those is the least, and the chunks are huge pages, once
-// there are two of them: the pages of a single one come as they are needed.
+// Of a large heap nearly every level that an entry sinks through waits for memory. So the children of all
+// four children are fetched while it is decided which of those is the least, and the chunks are huge pages,
+// once there are two of them: the pages of a single one come as they are needed.
 //
 // Rejected: eight children (two lines for each level, for two thirds of the levels); keys of four bytes (a
 // second access for the whole time wherever two are equal).
