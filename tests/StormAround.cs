@@ -18,9 +18,10 @@ internal sealed class StormAround : IDisposable
         _collections.Start();
     }
 
+    internal static bool IsWanted => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Variable));
+
     /// <summary>The storm, if it is wanted, until disposed.</summary>
-    internal static StormAround? StartIfWanted() =>
-        string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Variable)) ? null : new StormAround();
+    internal static StormAround? StartIfWanted() => IsWanted ? new StormAround() : null;
 
     public void Dispose()
     {

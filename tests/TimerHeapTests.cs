@@ -18,6 +18,7 @@ internal sealed class TimerHeapTests
     [Arguments(5)]
     [Arguments(300)]
     [Arguments(20_000)]
+    [Arguments(300_000)]
     public async Task WhatIsAddedMovedAndRemovedComesOutInOrder(int count)
     {
         Scheduler.EnsureStarted();

@@ -34,6 +34,7 @@ internal static class Layout
     internal const int FreePagesKept = 64;
     internal const int SlotsPerChunk = 16;
     internal const int EventsPerPoll = 2;
+    internal const int TimersPerChunk = 256;
     internal const long IdleBeforeShrinkNs = 0;
     internal const bool RandomChoice = true;
 #else
@@ -45,6 +46,7 @@ internal static class Layout
     internal const int FreePagesKept = 16 * 1024;
     internal const int SlotsPerChunk = 256;
     internal const int EventsPerPoll = 128;
+    internal const int TimersPerChunk = Os.HugePageSize / 16; // One huge page.
     internal const long IdleBeforeShrinkNs = 1_000_000_000;
     internal const bool RandomChoice = false;
 #endif

@@ -9,7 +9,8 @@
 // on the client's core. A nap does: the kernel fills a core that is idle with who waits for another.
 //
 // Naps are for this case only: many wait on descriptors, this machine has not slept for a while, and
-// somebody had a turn on a core of ours not long ago. Where nobody has, yields become rarer too.
+// somebody had a turn on a core of ours not long ago. Where nobody has, yields become rarer too. Who spins
+// does not nap, as nobody else is woken for new work meanwhile; nor does who has a timer to run.
 //
 // Where somebody else takes the core for its whole time slice, each look would cost a slice. So a turn that
 // was long and brought little is the last one for as long as it takes to make up for it. After a nap that is
@@ -65,7 +66,8 @@ internal static unsafe partial class Scheduler
             return turn;
         }
         if (now - p->AwakeSince > AwakeAtMostNs && Netpoll.Waiters > ManyWaiters
-            && now < Volatile.Read(ref s_sharedUntil))
+            && now < Volatile.Read(ref s_sharedUntil) && !p->Machine->IsSpinning
+            && Volatile.Read(ref p->NextTimer) - now > NapNs + NapSlackNs)
         {
             Os.Nap(NapNs);
             turn.End = Os.NowNs();

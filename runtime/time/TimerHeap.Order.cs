@@ -23,8 +23,8 @@ internal sealed unsafe partial class TimerHeap
 {
     private const int Arity = 4;
     private const int Offset = 3;
-    private const int EntriesPerChunk = Os.HugePageSize / 16; // One huge page.
-    private const int MaxChunks = 256;
+    private const int EntriesPerChunk = Layout.TimersPerChunk;
+    private const int MaxChunks = 32 * 1024 * 1024 / EntriesPerChunk;
     private const int SlotsPerChunk = 256;
     private const int EntriesPerLine = 4;
 
@@ -34,6 +34,8 @@ internal sealed unsafe partial class TimerHeap
         internal long When;
         internal nint Item;
     }
+
+    private static bool IsHugePage => EntriesPerChunk * sizeof(Entry) == Os.HugePageSize;
 
     private int Capacity => (_chunkCount * EntriesPerChunk) - Offset;
 
@@ -165,17 +167,14 @@ internal sealed unsafe partial class TimerHeap
             return true; // Only slots are missing, or another was faster.
         }
         nint bytes = EntriesPerChunk * (nint)sizeof(Entry);
-        nint chunk = chunks == MaxChunks ? -1 : Os.ReserveHugePage();
+        nint chunk = chunks == MaxChunks ? -1 : IsHugePage ? Os.ReserveHugePage() : Os.Reserve(bytes);
         if (chunk <= 0)
         {
             return false;
         }
-        if (chunks > 0)
+        if (IsHugePage && chunks > 0)
         {
             Os.UseHugePage(chunk);
-        }
-        if (chunks == 1)
-        {
             Os.UseHugePage((nint)_chunks[0]); // Now it is known that the heap is large.
         }
         _lock.Enter();
