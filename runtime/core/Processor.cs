@@ -64,8 +64,8 @@ internal unsafe struct Processor
     /// <summary>The core is not shared before this time, in ns: see Scheduler.CoreSharing.cs.</summary>
     internal long NextTurnAt;
 
-    /// <summary>Since when its machine has not slept, in ns; 0: not known.</summary>
-    internal long AwakeSince;
+    /// <summary>How many events the last look found.</summary>
+    internal int LastFound;
 
     /// <summary>How many looks follow a yield that nobody wanted without another one, and how many are
     /// left.</summary>

@@ -1,16 +1,16 @@
 // Sharing cores with those who make the events: what a machine does before it looks at the network.
 //
 //   yield    lets a thread that waits for just this core have its turn; half a microsecond if none does
-//   nap      leaves the core for 130 us, so that the kernel can move a thread to it from another
+//   nap      leaves the core for 150 us, so that the kernel can move a thread to it from another
 //
 // Where clients share the cores with the server, one client and one machine can keep each other running, each
 // on a core of its own, until the kernel's clock ticks, 4 ms later: the machine finds something at each look,
 // the client is answered at once. All other clients wait that long. A yield does not end this, as they wait
 // on the client's core. A nap does: the kernel fills a core that is idle with who waits for another.
 //
-// Naps are for this case only: many wait on descriptors, this machine has not slept for a while, and
-// somebody had a turn on a core of ours not long ago. Where nobody has, yields become rarer too. Who spins
-// does not nap, as nobody else is woken for new work meanwhile; nor does who has a timer to run.
+// Naps are for this case only: many wait on descriptors, the last look found several events, and somebody
+// had a turn on a core of ours not long ago. Where nobody has, yields become rarer too. Who spins does not
+// nap, as nobody else is woken for new work meanwhile; nor does who has a timer to run.
 //
 // Where somebody else takes the core for its whole time slice, each look would cost a slice. So a turn that
 // was long and brought little is the last one for as long as it takes to make up for it. After a nap that is
@@ -27,15 +27,14 @@ internal static unsafe partial class Scheduler
     private const long ShortTurnNs = 50_000;
     private const long WorthOfEventNs = 60_000; // Making and serving one takes less.
     private const int YieldsSkippedFor = 32;    // Turns of the length lost: 3 % at most are lost.
-    private const int NapsSkippedFor = 4;
+    private const int NapsSkippedFor = 1;       // Half at most: what a neighbour that computes may ask for.
 
     private const long SharedTurnNs = 20_000;   // Else nobody waited for the core, or another machine did.
     private const int MostLooksSkipped = 16;
     private const long SharedForNs = 20_000_000;
 
     private const int ManyWaiters = 16;
-    private const long AwakeAtMostNs = 50_000;
-    private const long NapNs = 80_000;
+    private const long NapNs = 100_000;
     private const long NapSlackNs = 70_000;     // The system's is 50 us.
 
     private static long s_sharedUntil;
@@ -57,15 +56,11 @@ internal static unsafe partial class Scheduler
     private static Turn ShareCore(Processor* p, long now)
     {
         Turn turn = new() { End = now };
-        if (p->AwakeSince == 0)
-        {
-            p->AwakeSince = now;
-        }
         if (now < p->NextTurnAt)
         {
             return turn;
         }
-        if (now - p->AwakeSince > AwakeAtMostNs && Netpoll.Waiters > ManyWaiters
+        if (p->LastFound > 1 && Netpoll.Waiters > ManyWaiters
             && now < Volatile.Read(ref s_sharedUntil) && !p->Machine->IsSpinning
             && Volatile.Read(ref p->NextTimer) - now > NapNs + NapSlackNs)
         {
@@ -73,7 +68,6 @@ internal static unsafe partial class Scheduler
             turn.End = Os.NowNs();
             turn.Length = Math.Max(0, turn.End - now - NapNs - NapSlackNs);
             turn.SkippedFor = NapsSkippedFor;
-            p->AwakeSince = turn.End;
         }
         else if (--p->LooksToSkip < 0)
         {

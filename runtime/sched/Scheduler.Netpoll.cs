@@ -137,6 +137,7 @@ internal static unsafe partial class Scheduler
         p->LastLook = turn.End;
         Goroutine* list = Look(turn.End);
         int found = ReadyInOrder(p, list, alone: isBrief && list != null && list->Link == null);
+        p->LastFound = found;
         Volatile.Write(ref s_events, s_events + found);
         JudgeTurn(p, turn, Volatile.Read(ref s_events) - events);
         return found > 0;

@@ -245,7 +245,6 @@ internal static unsafe partial class Scheduler
         Check.Always(p->State == ProcessorState.Held, "processor: handed over without being taken"u8);
         Check.Always(p->Machine == null, "processor: two machines"u8);
         p->Machine = m;
-        p->AwakeSince = 0;
         m->Processor = p;
     }
 
