@@ -40,7 +40,7 @@ internal static class SleeperBench
             late[number] = (float)((Drive.Since(start) / 1000) - moment);
             done.Done();
         };
-        double first = 3 * Sleepers * TimeToStart(); // Longer than it takes, on a machine whose speed changes.
+        double first = 4 * Sleepers * TimeToStart(); // Longer than it takes, on a machine whose speed changes.
         for (int i = 0; i < Sleepers; i++)
         {
             due[i] = first + Random.Shared.Next(1_000, 1_000_000);
