@@ -175,6 +175,9 @@ internal sealed unsafe partial class TimerHeap
         if (IsHugePage && chunks > 0)
         {
             Os.UseHugePage(chunk);
+        }
+        if (IsHugePage && chunks == 1)
+        {
             Os.UseHugePage((nint)_chunks[0]); // Now it is known that the heap is large.
         }
         _lock.Enter();
