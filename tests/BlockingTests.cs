@@ -197,6 +197,7 @@ internal sealed partial class BlockingTests
         ChildResult child = ChildProcess.Run("too-many-threads");
 
         await Assert.That(child.ExitCode).IsEqualTo(128 + 6);
+        await Assert.That(child.Error).StartsWith("weft: fatal: 5 threads are blocked");
         await Assert.That(child.Error).Contains("raise Go.MaxThreads");
     }
 

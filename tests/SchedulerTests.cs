@@ -221,7 +221,7 @@ internal sealed class SchedulerTests
         ChildResult child = ChildProcess.Run("unhandled");
 
         await Assert.That(child.ExitCode).IsEqualTo(128 + 6);
-        await Assert.That(child.Error).Contains("weft: goroutine 2: unhandled exception");
+        await Assert.That(child.Error).Contains("weft: fatal: goroutine 2: unhandled exception\n");
         await Assert.That(child.Error).Contains("Unhandled exception. System.FormatException: on purpose");
         await Assert.That(child.Error).Contains("ThrowOnPurpose");
     }

@@ -447,7 +447,8 @@ internal sealed class StackTests
         ChildResult child = ChildProcess.Run("overflow");
 
         await Assert.That(child.ExitCode).IsEqualTo(128 + 6);
-        await Assert.That(child.Error).Contains("weft: goroutine 1: stack overflow: the stack is at its limit");
+        await Assert.That(child.Error).StartsWith("weft: fatal: goroutine 1: stack overflow: the stack is at its limit");
+        await Assert.That(child.Error.Split('\n').Length).IsEqualTo(2); // One line.
         await Assert.That(child.Error).Contains("limit 1048576 bytes");
     }
 
@@ -463,7 +464,8 @@ internal sealed class StackTests
         ChildResult child = ChildProcess.Run("overflow-fixed");
 
         await Assert.That(child.ExitCode).IsEqualTo(128 + 6);
-        await Assert.That(child.Error).Contains("weft: goroutine 2: stack overflow: the fixed stack is full");
+        await Assert.That(child.Error).StartsWith("weft: fatal: goroutine 2: stack overflow: the fixed stack is full");
+        await Assert.That(child.Error.Split('\n').Length).IsEqualTo(2);
         await Assert.That(child.Error).Contains("limit 131072 bytes");
     }
 

@@ -1,6 +1,9 @@
 // The end of the process, for faults of the runtime and for what no exception can express (a stack that
-// overflowed). Writes to stderr with plain system calls and aborts. May be called from a signal
-// handler and from inside a collection: it allocates nothing and takes no lock.
+// overflowed). One line on stderr, "weft: fatal: " and what is wrong, by one system call, so that lines of
+// several threads do not mix; then the abort. May be called from a signal handler and from inside a
+// collection: it allocates nothing and takes no lock.
+//
+// Rejected: a static buffer for the line. Two threads may fail at once, and one inside the other's report.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
@@ -14,10 +17,9 @@ internal static unsafe class Fatal
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void Throw(ReadOnlySpan<byte> message)
     {
-        Write("weft: fatal: "u8);
-        Write(message);
-        Write("\n"u8);
-        Os.Abort();
+        Line line = new();
+        line.Add(message);
+        line.Throw();
     }
 
     internal static void Write(ReadOnlySpan<byte> text)
@@ -31,36 +33,79 @@ internal static unsafe class Fatal
     /// <summary>Writes a text. Allocates: for an ordinary end of the process only.</summary>
     internal static void Write(string text) => Write(Encoding.UTF8.GetBytes(text));
 
-    /// <summary>Writes a number in decimal.</summary>
-    internal static void Write(long value)
+    /// <summary>The line, as it is put together. What does not fit is left out.</summary>
+    internal ref struct Line
     {
-        byte* digits = stackalloc byte[24];
-        int at = 24;
-        ulong rest = value < 0 ? (ulong)-value : (ulong)value;
-        do
-        {
-            digits[--at] = (byte)('0' + (int)(rest % 10));
-            rest /= 10;
-        }
-        while (rest != 0);
-        if (value < 0)
-        {
-            digits[--at] = (byte)'-';
-        }
-        Os.WriteError(digits + at, 24 - at);
-    }
+        private const int Size = 400;
 
-    /// <summary>Writes an address in hexadecimal.</summary>
-    internal static void WriteHex(nint value)
-    {
-        byte* digits = stackalloc byte[18];
-        digits[0] = (byte)'0';
-        digits[1] = (byte)'x';
-        for (int i = 0; i < 16; i++)
+        private fixed byte _text[Size];
+        private int _length;
+
+        /// <summary>Begins it.</summary>
+        public Line() => Add("weft: fatal: "u8);
+
+        internal void Add(ReadOnlySpan<byte> text)
         {
-            int nibble = (int)((ulong)value >> (60 - (4 * i))) & 15;
-            digits[2 + i] = (byte)(nibble < 10 ? '0' + nibble : 'a' + nibble - 10);
+            foreach (byte each in text)
+            {
+                Add(each);
+            }
         }
-        Os.WriteError(digits, 18);
+
+        /// <summary>Adds a number in decimal.</summary>
+        internal void Add(long value)
+        {
+            byte* digits = stackalloc byte[24];
+            int at = 24;
+            ulong rest = value < 0 ? (ulong)-value : (ulong)value;
+            do
+            {
+                digits[--at] = (byte)('0' + (int)(rest % 10));
+                rest /= 10;
+            }
+            while (rest != 0);
+            if (value < 0)
+            {
+                digits[--at] = (byte)'-';
+            }
+            Add(new ReadOnlySpan<byte>(digits + at, 24 - at));
+        }
+
+        /// <summary>Adds an address in hexadecimal.</summary>
+        internal void AddHex(nint value)
+        {
+            Add("0x"u8);
+            for (int shift = 60; shift >= 0; shift -= 4)
+            {
+                int nibble = (int)((ulong)value >> shift) & 15;
+                Add((byte)(nibble < 10 ? '0' + nibble : 'a' + nibble - 10));
+            }
+        }
+
+        /// <summary>Writes it: for what ends the process in another way.</summary>
+        internal void Write()
+        {
+            fixed (byte* start = _text)
+            {
+                start[_length++] = (byte)'\n';
+                Os.WriteError(start, _length);
+            }
+        }
+
+        /// <summary>Writes it and ends the process.</summary>
+        [DoesNotReturn]
+        internal void Throw()
+        {
+            Write();
+            Os.Abort();
+        }
+
+        private void Add(byte value)
+        {
+            if (_length < Size - 1)
+            {
+                _text[_length++] = value;
+            }
+        }
     }
 }

@@ -286,15 +286,15 @@ internal unsafe struct Goroutine
     [MethodImpl(MethodImplOptions.NoInlining)]
     private readonly void FailTransition(GoroutineState from, GoroutineState to)
     {
-        Fatal.Write("weft: goroutine "u8);
-        Fatal.Write(Id);
-        Fatal.Write(" is in state "u8);
-        Fatal.Write((int)_state);
-        Fatal.Write(", expected "u8);
-        Fatal.Write((int)from);
-        Fatal.Write(" on the way to "u8);
-        Fatal.Write((int)to);
-        Fatal.Write("\n"u8);
-        Fatal.Throw("goroutine: transition from an unexpected state"u8);
+        Fatal.Line line = new();
+        line.Add("goroutine "u8);
+        line.Add(Id);
+        line.Add(": transition from an unexpected state: it is in "u8);
+        line.Add((int)_state);
+        line.Add(", expected "u8);
+        line.Add((int)from);
+        line.Add(" on the way to "u8);
+        line.Add((int)to);
+        line.Throw();
     }
 }

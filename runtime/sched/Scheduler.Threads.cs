@@ -80,10 +80,11 @@ internal static unsafe partial class Scheduler
     {
         if (Volatile.Read(ref s_machineCount) >= MaxMachines)
         {
-            Fatal.Write("weft: "u8);
-            Fatal.Write(MaxMachines);
-            Fatal.Write(" threads are blocked in native code or run goroutines: "u8);
-            Fatal.Throw("the limit is reached; raise Go.MaxThreads, or block in fewer goroutines"u8);
+            Fatal.Line line = new();
+            line.Add(MaxMachines);
+            line.Add(" threads are blocked in native code or run goroutines: "u8);
+            line.Add("the limit is reached; raise Go.MaxThreads, or block in fewer goroutines"u8);
+            line.Throw();
         }
         Machine* m = TakeNewMachine();
         Interlocked.Increment(ref s_machineCount);
@@ -93,9 +94,11 @@ internal static unsafe partial class Scheduler
         nint error = Os.StartThread(&MachineMain, (nint)m);
         if (error < 0)
         {
-            Fatal.Write("weft: the system refuses another thread, error "u8);
-            Fatal.Write(-error);
-            Fatal.Throw(" (see ulimit -u and the pids limit of the container)"u8);
+            Fatal.Line line = new();
+            line.Add("the system refuses another thread, error "u8);
+            line.Add(-error);
+            line.Add(" (see ulimit -u and the pids limit of the container)"u8);
+            line.Throw();
         }
         return 0;
     }

@@ -20,9 +20,11 @@ internal static unsafe class Unhandled
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static bool Report(Goroutine* g, Exception e)
     {
-        Fatal.Write("weft: goroutine "u8);
-        Fatal.Write(g->Id);
-        Fatal.Write(": unhandled exception\n"u8);
+        Fatal.Line line = new();
+        line.Add("goroutine "u8);
+        line.Add(g->Id);
+        line.Add(": unhandled exception"u8);
+        line.Write();
         return false;
     }
 }

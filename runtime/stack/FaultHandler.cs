@@ -7,6 +7,8 @@
 // A null reference on a goroutine becomes an exception in the runtime's handler, which makes the
 // interrupted code continue in its exception dispatch: on the goroutine's stack. So room is made first.
 
+using System.Runtime.CompilerServices;
+
 namespace Weft.Runtime;
 
 internal static unsafe class FaultHandler
@@ -47,9 +49,15 @@ internal static unsafe class FaultHandler
             _ = Switch.Call(s_previousSegv, signal, info, (nint)context);
             return;
         }
-        Fatal.Write("weft: fault at "u8);
-        Fatal.WriteHex(address);
-        Fatal.Write("\n"u8);
-        Os.Abort();
+        Report(address);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)] // The line is no part of the other's frame.
+    private static void Report(nint address)
+    {
+        Fatal.Line line = new();
+        line.Add("fault at "u8);
+        line.AddHex(address);
+        line.Throw();
     }
 }

@@ -13,6 +13,8 @@
 // All of this is raw code (GcRoots.cs says what that means): it runs in a signal handler or with
 // collections shut out. Locks: none (GrownStacks has none).
 
+using System.Runtime.CompilerServices;
+
 namespace Weft.Runtime;
 
 internal static unsafe class StackGrowth
@@ -215,36 +217,39 @@ internal static unsafe class StackGrowth
         }
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Overflow(Goroutine* g, nint address, ReadOnlySpan<byte> why)
     {
-        Fatal.Write("weft: goroutine "u8);
-        Fatal.Write(g->Id);
-        Fatal.Write(": stack overflow: "u8);
-        Fatal.Write(why);
-        Fatal.Write("\nweft: limit "u8);
-        Fatal.Write(g->Kind == GoroutineKind.Fixed ? g->StackHigh - g->StackLow : MaxStack);
-        Fatal.Write(" bytes; stack ["u8);
-        Fatal.WriteHex(g->StackLow);
-        Fatal.Write(", "u8);
-        Fatal.WriteHex(g->StackHigh);
-        Fatal.Write("), fault at "u8);
-        Fatal.WriteHex(address);
-        Fatal.Write("\n"u8);
-        Os.Abort();
+        Fatal.Line line = new();
+        line.Add("goroutine "u8);
+        line.Add(g->Id);
+        line.Add(": stack overflow: "u8);
+        line.Add(why);
+        line.Add("; limit "u8);
+        line.Add(g->Kind == GoroutineKind.Fixed ? g->StackHigh - g->StackLow : MaxStack);
+        line.Add(" bytes, stack ["u8);
+        line.AddHex(g->StackLow);
+        line.Add(", "u8);
+        line.AddHex(g->StackHigh);
+        line.Add("), fault at "u8);
+        line.AddHex(address);
+        line.Throw();
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void NoMemory(Goroutine* g, nint size, nint error)
     {
-        Fatal.Write("weft: goroutine "u8);
-        Fatal.Write(g->Id);
-        Fatal.Write(": no memory for a stack of "u8);
-        Fatal.Write(size);
-        Fatal.Write(" bytes, error "u8);
-        Fatal.Write(-error);
-        Fatal.Write(
+        Fatal.Line line = new();
+        line.Add("goroutine "u8);
+        line.Add(g->Id);
+        line.Add(": no memory for a stack of "u8);
+        line.Add(size);
+        line.Add(" bytes, error "u8);
+        line.Add(-error);
+        line.Add(
             Os.GuardByProtection
-                ? "; each guard page costs two mappings here: raise sysctl vm.max_map_count\n"u8
-                : "; see ulimit -v and the memory limits of the container\n"u8);
-        Os.Abort();
+                ? "; each guard page costs two mappings here: raise sysctl vm.max_map_count"u8
+                : "; see ulimit -v and the memory limits of the container"u8);
+        line.Throw();
     }
 }
