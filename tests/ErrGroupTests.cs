@@ -223,4 +223,75 @@ internal sealed class ErrGroupTests(int procs)
         await Assert.That(group.Wait).Throws<FormatException>();
         await Assert.That(ended).IsEqualTo(100);
     }
+
+    // In a process of its own: nobody catches the cancellation there, and the failure would end it.
+    [Test]
+    public async Task AWaitThatNobodyCatchesTheEndOfThrowsWhatTheGoroutineThrew()
+    {
+        ChildResult child = ChildProcess.Run(
+            "group-catch", environment: new() { ["WEFT_MAXPROCS"] = $"{procs}" });
+
+        await Assert.That(child.ToString()).IsEqualTo($"exit code 0\n--- stdout\n60 of 60\n\n--- stderr\n");
+    }
+
+    internal static int CatchesOnlyWhatWasThrown(string[] args) => WeftHost.Run(() =>
+    {
+        using Listener listener = Net.Listen("tcp", "127.0.0.1:0");
+        using PacketConn socket = Net.ListenPacket("udp", "127.0.0.1:0");
+        Mutex mutex = new();
+        mutex.Lock();
+        Semaphore semaphore = new(1);
+        semaphore.Acquire();
+        Action<CancellationToken>[] waits =
+        [
+            token => new Chan<int>().Receive(token),
+            mutex.Lock,
+            token => semaphore.Acquire(1, token),
+            token => listener.Accept(token),
+            token => socket.ReceiveFrom(new byte[1], out _, token),
+            token => new Chan<int>().Receive(new ErrGroup(token).Token),
+        ];
+        int caught = 0;
+        const int Rounds = 10;
+        for (int i = 0; i < Rounds * waits.Length; i++)
+        {
+            ErrGroup group = new();
+            group.Go(() => ThrowHere());
+            try
+            {
+                waits[i / Rounds](group.Token);
+                group.Wait();
+            }
+            catch (FormatException e) when (e.StackTrace!.Contains(nameof(ThrowHere)))
+            {
+                caught++;
+            }
+        }
+        Console.WriteLine($"{caught} of {Rounds * waits.Length}");
+    });
+
+    [Test]
+    public async Task ACancellationThatIsCaughtSaysWhy()
+    {
+        string? failure = Crew.Run(procs, crew =>
+        {
+            ErrGroup group = new();
+            ErrGroup below = new(group.Token);
+            group.Go(() => ThrowHere());
+            foreach (CancellationToken token in (CancellationToken[])[group.Token, below.Token])
+            {
+                try
+                {
+                    new Chan<int>().Receive(token);
+                }
+                catch (OperationCanceledException e) when (e.CancellationToken == token)
+                {
+                    crew.Equal(e.InnerException?.Message, "the first one", "the reason");
+                }
+            }
+            crew.Equal(Context.FromToken(below.Token).Cause?.Message, "the first one", "the context's cause");
+        });
+
+        await Assert.That(failure).IsNull();
+    }
 }

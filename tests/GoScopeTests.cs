@@ -303,4 +303,82 @@ internal sealed class GoScopeTests(int procs)
 
         await Assert.That(failure).IsNull();
     }
+
+    // In a process of its own: nobody catches the cancellation there, and the failure would end it.
+    [Test]
+    public async Task WhatAGoroutineThrewIsCaughtWhateverTheBlockWaitedFor()
+    {
+        ChildResult child = ChildProcess.Run(
+            "scope-catch", environment: new() { ["WEFT_MAXPROCS"] = $"{procs}" });
+
+        await Assert.That(child.ToString()).IsEqualTo($"exit code 0\n--- stdout\n70 of 70\n\n--- stderr\n");
+    }
+
+    internal static int CatchesOnlyWhatWasThrown(string[] args) => WeftHost.Run(() =>
+    {
+        Chan<int> empty = new();
+        Action<CancellationToken>[] waits =
+        [
+            token => empty.Receive(token),
+            token => empty.Send(1, token),
+            token => Select.Wait(token, empty.ReceiveCase(), empty.SendCase(1)),
+            token => Go.Await(Task.Delay(Timeout.Infinite, token)),
+            WaitFor,
+            token =>
+            {
+                using CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(token);
+                empty.Receive(linked.Token);
+            },
+            token =>
+            {
+                using GoScope inner = new(token);
+                inner.Go(WaitFor);
+                empty.Receive(inner.Token);
+            },
+        ];
+        int caught = 0;
+        const int Rounds = 10;
+        for (int i = 0; i < Rounds * waits.Length; i++)
+        {
+            try
+            {
+                using GoScope scope = new();
+                scope.Go(() => ThrowHere());
+                scope.Go(WaitFor);
+                waits[i / Rounds](scope.Token);
+            }
+            catch (FormatException e) when (e.StackTrace!.Contains(nameof(ThrowHere)))
+            {
+                caught++;
+            }
+        }
+        Console.WriteLine($"{caught} of {Rounds * waits.Length}");
+    });
+
+    [Test]
+    public async Task TheCancellationIsCaughtInsideTheBlockAndSaysWhy()
+    {
+        string? failure = Crew.Run(procs, crew =>
+        {
+            bool cleanedUp = false;
+            void Block()
+            {
+                using GoScope scope = new();
+                scope.Go(() => ThrowHere());
+                try
+                {
+                    new Chan<int>().Receive(scope.Token);
+                }
+                catch (OperationCanceledException e) when (e.CancellationToken == scope.Token)
+                {
+                    crew.Expect(e.InnerException is FormatException, $"the reason: {e.InnerException}");
+                    cleanedUp = true;
+                }
+            }
+            crew.Throws<FormatException>(Block, "what the goroutine threw");
+            crew.Expect(cleanedUp, "the catch block inside");
+        });
+
+        await Assert.That(failure).IsNull();
+    }
 }

@@ -31,6 +31,8 @@ internal static class Programs
         Register("overflow-fixed", StackTests.OverflowFixed);
         Register("growth", StackTests.Growth);
         Register("growth-storm", GrowthStorm.Program);
+        Register("scope-catch", GoScopeTests.CatchesOnlyWhatWasThrown);
+        Register("group-catch", ErrGroupTests.CatchesOnlyWhatWasThrown);
         Register("too-many-guards", StackTests.TooManyGuards);
         Register("unhandled", SchedulerTests.UnhandledChild);
         Register("host-42", SchedulerTests.Host42);

@@ -514,30 +514,52 @@ internal sealed class StackTests
     [Test]
     public async Task TooManyProtectedGuardsNameTheLimitToRaise()
     {
-        ChildResult child = ChildProcess.Run(
-            "too-many-guards", environment: new() { ["WEFT_GUARD"] = "mprotect" });
+        ChildResult child = ChildProcess.Run( // One processor: no other has free goroutines left.
+            "too-many-guards",
+            environment: new() { ["WEFT_GUARD"] = "mprotect", ["WEFT_MAXPROCS"] = "1" });
 
         await Assert.That(child.ExitCode).IsEqualTo(0);
         await Assert.That(child.Output).Contains("vm.max_map_count");
+        await Assert.That(child.Output).Contains("Nothing waits for what was not started.");
     }
 
     internal static int TooManyGuards(string[] args) => WeftHost.Run(() =>
     {
         int limit = int.Parse(
             File.ReadAllText("/proc/sys/vm/max_map_count"), CultureInfo.InvariantCulture);
-        Chan<int> never = new();
+        Chan<int> held = new();
+        WaitGroup group = new();
         try
         {
             for (int i = 0; i < limit; i++)
             {
-                Go.Run(() => never.Receive());
+                group.Go(() => held.Receive());
             }
+            return 1;
         }
         catch (InsufficientMemoryException e)
         {
             Console.WriteLine(e.Message);
-            return 0;
         }
-        return 1;
+        ErrGroup limited = new();
+        limited.SetLimit(1);
+        using GoScope scope = new();
+        Action<Action>[] starts = [limited.Go, action => limited.TryGo(action), scope.Go, limited.Go];
+        foreach (Action<Action> start in starts)
+        {
+            try
+            {
+                start(() => { });
+                return 2;
+            }
+            catch (InsufficientMemoryException)
+            {
+            }
+        }
+        held.Close();
+        group.Wait();
+        limited.Wait();
+        Console.WriteLine("Nothing waits for what was not started.");
+        return 0;
     });
 }

@@ -78,7 +78,9 @@ public sealed class Context
         }
         CancelScope scope = new(null);
         _ = token.UnsafeRegister(
-            static (state, token) => ((CancelScope)state!).Cancel(Cancelled(token), null), scope);
+            static (state, token) => ((CancelScope)state!).Cancel(
+                Cancelled(token), CancelCause.Of(token)?.SourceException),
+            scope);
         return new Context(null, scope, null);
     }
 

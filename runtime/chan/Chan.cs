@@ -90,7 +90,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     /// value was not sent.</exception>
     public void Send(T value, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        CancelCause.ThrowIfCancelled(cancellationToken);
         if (!cancellationToken.CanBeCanceled)
         {
             Send(value);
@@ -159,7 +159,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     /// was received.</exception>
     public bool Receive(out T value, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        CancelCause.ThrowIfCancelled(cancellationToken);
         if (!cancellationToken.CanBeCanceled)
         {
             return Receive(out value);

@@ -74,9 +74,13 @@ public static unsafe class Select
     /// cases.</exception>
     public static int Wait(CancellationToken cancellationToken, params ReadOnlySpan<SelectCase?> cases)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        CancelCause.ThrowIfCancelled(cancellationToken);
         int index = WaitOrCancel(cases, cancellationToken);
-        return index >= 0 ? index : throw new OperationCanceledException(cancellationToken);
+        if (index < 0)
+        {
+            CancelCause.Throw(cancellationToken);
+        }
+        return index;
     }
 
     /// <summary>Does one of the cases that are ready; does not wait. Go: a select with a default.</summary>

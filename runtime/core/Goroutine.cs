@@ -215,6 +215,13 @@ internal unsafe struct Goroutine
     [FieldOffset(0x730)]
     internal bool Abandoned;
 
+    /// <summary>How many open scopes of its (GoScope) have failed, and will throw when they are disposed of.
+    /// Written by the goroutines that fail, and when it disposes of them. Wrong where one was never disposed
+    /// of, of this goroutine or of the last one here: nothing follows from that but where an exception that
+    /// nobody catches is reported.</summary>
+    [FieldOffset(0x734)]
+    internal int FailedScopes;
+
     internal readonly GoroutineState State => _state;
 
     /// <summary>Only a machine's loop resumes it: it stopped in assembly, which cannot complete the stop of

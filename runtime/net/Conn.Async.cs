@@ -103,7 +103,14 @@ public sealed unsafe partial class Conn
             if (!_complete && _reading == null)
             {
                 _reading = new WaitGroup();
-                _reading.Go(() => Finish(conn.ReadResult(buffer.Span, token)));
+                try
+                {
+                    _reading.Go(() => Finish(conn.ReadResult(buffer.Span, token)));
+                }
+                catch (InsufficientMemoryException)
+                {
+                    Finish(-Posix.ENOMEM); // Nobody above could take an exception.
+                }
             }
         }
 

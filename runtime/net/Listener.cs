@@ -59,7 +59,7 @@ public sealed unsafe class Listener : IDisposable
             }
             _ = Os.CloseFile((int)fd);
         }
-        throw NetError.Of(error, _what.Replace("listen", "accept"), token);
+        throw NetError.OfWait(error, _what.Replace("listen", "accept"), token);
     }
 
     /// <summary>The same, until the context ends.</summary>

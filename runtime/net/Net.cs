@@ -144,7 +144,7 @@ public static unsafe class Net
     private static Conn Dial(string network, string address, long deadline, CancellationToken token)
     {
         NetAddress parsed = NetAddress.Parse(network, streams: true);
-        token.ThrowIfCancellationRequested();
+        CancelCause.ThrowIfCancelled(token);
         string what = $"dial {network} {address}";
         nint error = -Posix.EINVAL;
         foreach (EndPoint endPoint in parsed.Resolve(address, listens: false))
@@ -167,7 +167,7 @@ public static unsafe class Net
                 break;
             }
         }
-        throw NetError.Of(error, what, token);
+        throw NetError.OfWait(error, what, token);
     }
 
     private static nint Connect(

@@ -54,15 +54,28 @@ internal static class NetError
     internal static Exception Of(nint result, string what, CancellationToken token = default) => result switch
     {
         Descriptor.ErrorClosed => new ObjectDisposedException(null, $"{what}: closed."),
-        Descriptor.ErrorCancelled => new OperationCanceledException($"{what}: cancelled.", token),
+        Descriptor.ErrorCancelled => CancelCause.ToException(Cancelled(what), token),
         _ => Socket(result, what),
     };
+
+    /// <summary>The same for a wait of the caller's. If the token has ended it, that is thrown in
+    /// here.</summary>
+    internal static Exception OfWait(nint result, string what, CancellationToken token)
+    {
+        if (result == Descriptor.ErrorCancelled)
+        {
+            CancelCause.Throw(Cancelled(what), token);
+        }
+        return Of(result, what, token);
+    }
 
     /// <summary>For streams: an IOException around it, with the same text.</summary>
     internal static Exception OfStream(nint result, string what, CancellationToken token = default) =>
         result is Descriptor.ErrorClosed or Descriptor.ErrorCancelled
             ? Of(result, what, token)
             : Wrap(Socket(result, what));
+
+    private static string Cancelled(string what) => $"{what}: cancelled.";
 
     private static IOException Wrap(SocketException inner) => new(inner.Message, inner);
 

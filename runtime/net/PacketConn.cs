@@ -47,7 +47,7 @@ public sealed unsafe class PacketConn : IDisposable
         nint count = _descriptor.ReceiveFrom(buffer, raw, &length, token);
         if (count < 0)
         {
-            throw NetError.Of(count, "receive " + _network, token);
+            throw NetError.OfWait(count, "receive " + _network, token);
         }
         from = RawAddress.Read(new ReadOnlySpan<byte>(raw, Math.Min(length, RawAddress.MaxLength)));
         return (int)count;

@@ -135,7 +135,14 @@ internal static unsafe partial class Scheduler
     {
         try
         {
-            g->Invoke(g);
+            try
+            {
+                g->Invoke(g);
+            }
+            catch (Exception e) when (CancelCause.IsReplaced(g, e))
+            {
+                throw; // Nothing has replaced it: the exception of an old wait was thrown again, say.
+            }
         }
         catch (GoroutineExit)
         {

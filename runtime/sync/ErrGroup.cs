@@ -1,6 +1,7 @@
 // Goroutines that work on one task: the first exception cancels the others and comes out of Wait.
 //
-// An exception is kept by whoever wins a compare-exchange; only that one cancels. Callbacks of the token run
+// An exception is kept by whoever wins a compare-exchange; only that one cancels. It is kept in the source of
+// the token, where the waits that the token ends find it (sched/CancelCause.cs). Callbacks of the token run
 // there, on the goroutine that failed and outside its catch block, where it may be preempted; what they
 // throw is kept too, since the goroutine has nobody to throw it to.
 
@@ -20,26 +21,33 @@ namespace Weft;
 public sealed class ErrGroup
 {
     private readonly WaitGroup _children = new();
-    private readonly CancellationTokenSource _source = new();
+    private readonly CauseSource _source;
+    private readonly GoScope? _scope;
     private readonly CancellationTokenRegistration _parent;
     private Semaphore? _slots;
     private int _running;
-    private ExceptionDispatchInfo? _failure;
     private Exception? _callbackFailure;
 
     /// <summary>Makes an empty group.</summary>
     /// <param name="parent">Cancels <see cref="Token"/> too.</param>
     public ErrGroup(CancellationToken parent = default)
     {
+        _source = new CauseSource(parent);
         Token = _source.Token;
         _parent = parent.UnsafeRegister(static group => ((ErrGroup)group!)._source.Cancel(), this);
     }
 
+    internal ErrGroup(GoScope scope, CancellationToken parent)
+        : this(parent) => _scope = scope;
+
     /// <summary>Cancelled when the first goroutine fails, when the parent is, and by Wait when all have
     /// ended.</summary>
+    /// <remarks>A wait of Weft's that it ends throws an OperationCanceledException; what the goroutine threw
+    /// is its InnerException. On a goroutine where nobody catches that, the wait throws what the goroutine
+    /// threw itself.</remarks>
     public CancellationToken Token { get; }
 
-    internal bool HasFailed => Volatile.Read(ref _failure) is not null;
+    internal bool HasFailed => _source.Failure is not null;
 
     /// <summary>Runs the action in a goroutine of the group; waits first while as many run as SetLimit
     /// allows.</summary>
@@ -47,6 +55,7 @@ public sealed class ErrGroup
     /// <exception cref="ArgumentNullException">The action is null.</exception>
     /// <exception cref="InvalidOperationException">The limit is 0 (in Go the caller waits for
     /// ever).</exception>
+    /// <exception cref="InsufficientMemoryException">No memory for another goroutine.</exception>
     public void Go(Action action)
     {
         ArgumentNullException.ThrowIfNull(action);
@@ -108,11 +117,11 @@ public sealed class ErrGroup
         Cancel();
         if (_callbackFailure is { } callback)
         {
-            throw _failure is null
+            throw _source.Failure is null
                 ? new AggregateException(callback)
-                : new AggregateException(_failure.SourceException, callback);
+                : new AggregateException(_source.Failure.SourceException, callback);
         }
-        _failure?.Throw();
+        _source.Failure?.Throw();
     }
 
     /// <summary>Cancels the token. What its callbacks throw comes out of Wait.</summary>
@@ -158,8 +167,9 @@ public sealed class ErrGroup
 
     private void Fail(ExceptionDispatchInfo failure)
     {
-        if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
+        if (_source.TryFail(failure))
         {
+            _scope?.CountFailure();
             Cancel();
         }
     }

@@ -5,6 +5,10 @@
 // block would have done. The first failure wins: of the children's exceptions none comes out, but for one
 // that was there before, of which the block's is most likely a consequence (a wait that the token ended).
 //
+// Dispose runs only if somebody catches what the block is left by. So the first that fails counts at the
+// goroutine whose scope it is, and its root catches the exception then (sched/CancelCause.cs). A thread has
+// no such root.
+//
 // Rejected: a scope that must be completed, as TransactionScope: forgotten once, it cancels what was right.
 // A method that takes the block as a delegate: the block could not return, nor use ref locals or await.
 
@@ -18,13 +22,19 @@ namespace Weft;
 /// or of the block itself, cancels <see cref="Token"/>, and comes out of the block when all have ended.
 /// </summary>
 /// <remarks>
-/// Starting may be done by any goroutine or thread; Dispose is for the one that made the scope.
+/// Starting may be done by any goroutine or thread; Dispose is for the one that made the scope. In a
+/// goroutine a <c>catch</c> of what a goroutine of the scope threw is enough, whatever the block waits for.
+/// On a thread, .NET ends the process before Dispose runs if nobody catches what the block is left by, an
+/// OperationCanceledException perhaps: <see cref="WeftHost"/> makes main a goroutine.
 /// </remarks>
-public sealed class GoScope : IDisposable
+public sealed unsafe class GoScope : IDisposable
 {
     private readonly ErrGroup _group;
     private readonly CancellationToken _parent;
     private readonly int _exceptionsBefore;
+    private readonly Goroutine* _owner;
+    private readonly long _ownerId;
+    private bool _counted;
     private bool _cancelled;
     private int _disposed;
 
@@ -35,12 +45,15 @@ public sealed class GoScope : IDisposable
     {
         Scheduler.EnsureStarted();
         _parent = parent;
-        _group = new ErrGroup(parent);
+        _group = new ErrGroup(this, parent);
+        _owner = Current.GoroutineOrNull();
+        _ownerId = _owner == null ? 0 : _owner->Id;
         _exceptionsBefore = RuntimeThread.ExceptionsInFlight();
     }
 
     /// <summary>Cancelled when a goroutine or the block fails, by <see cref="Cancel"/>, when the parent is,
-    /// and after Dispose.</summary>
+    /// and after Dispose. A wait of Weft's that it ends throws an OperationCanceledException; what the
+    /// goroutine threw is its InnerException.</summary>
     public CancellationToken Token => _group.Token;
 
     /// <summary>Runs the action in a goroutine that the scope waits for. An OperationCanceledException of the
@@ -48,6 +61,7 @@ public sealed class GoScope : IDisposable
     /// <param name="action">What to run. It should end soon when the token is cancelled.</param>
     /// <exception cref="ArgumentNullException">The action is null.</exception>
     /// <exception cref="ObjectDisposedException">The scope is closed: Dispose has returned.</exception>
+    /// <exception cref="InsufficientMemoryException">No memory for another goroutine.</exception>
     public void Go(Action action)
     {
         ArgumentNullException.ThrowIfNull(action);
@@ -92,6 +106,10 @@ public sealed class GoScope : IDisposable
         }
         _group.WaitForChildren();
         Volatile.Write(ref _disposed, 2);
+        if (_counted)
+        {
+            Interlocked.Decrement(ref _owner->FailedScopes);
+        }
         if (unwinding && !failedBefore)
         {
             return;
@@ -100,6 +118,16 @@ public sealed class GoScope : IDisposable
         if (Volatile.Read(ref _cancelled))
         {
             _parent.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <summary>A goroutine has failed, the first one; the token is not cancelled yet.</summary>
+    internal void CountFailure()
+    {
+        if (_owner != null && _owner->Id == _ownerId) // Else it ended without disposing of the scope.
+        {
+            _counted = true;
+            Interlocked.Increment(ref _owner->FailedScopes);
         }
     }
 

@@ -63,10 +63,10 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
     /// mutex.</exception>
     public void Lock(CancellationToken token)
     {
-        token.ThrowIfCancellationRequested();
+        CancelCause.ThrowIfCancelled(token);
         if (Interlocked.CompareExchange(ref _state, Locked, 0) != 0 && !LockSlow(token))
         {
-            throw new OperationCanceledException(token);
+            CancelCause.Throw(token);
         }
     }
 

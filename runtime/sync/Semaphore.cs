@@ -46,10 +46,10 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Size);
-        token.ThrowIfCancellationRequested();
+        CancelCause.ThrowIfCancelled(token);
         if (!TryAcquire(count) && !AcquireSlow(count, token))
         {
-            throw new OperationCanceledException(token);
+            CancelCause.Throw(token);
         }
     }
 

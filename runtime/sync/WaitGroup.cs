@@ -47,11 +47,21 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace
     /// WaitGroup.Go.</summary>
     /// <param name="action">What to run.</param>
     /// <exception cref="ArgumentNullException">The action is null.</exception>
+    /// <exception cref="InsufficientMemoryException">No memory for another goroutine; the counter is as it
+    /// was.</exception>
     public void Go(Action action)
     {
         ArgumentNullException.ThrowIfNull(action);
         Add(1);
-        Weft.Go.Run(static pair => pair.RunAndCountDown(), new Child(this, action));
+        try
+        {
+            Weft.Go.Run(static pair => pair.RunAndCountDown(), new Child(this, action));
+        }
+        catch
+        {
+            Done();
+            throw;
+        }
     }
 
     /// <summary>Waits until the counter is zero. A goroutine parks; any other thread blocks.</summary>
