@@ -17,6 +17,7 @@
 #define M_RETAKE            0x4c    // not 0 when somebody takes, or has taken, the processor away
 #define G_REASON            0xb8    // why it stops
 #define G_NATIVE_FLOAT      0x718   // mxcsr and x87 control word of native code that waits; 0: in force
+#define G_DOTNET_WAIT       0x6d0   // its wait in the base library: waits.c
 #define REASON_NATIVE       100     // ParkReason.NativeReturn
 #define REASON_PREEMPTED    101     // ParkReason.Preempted
 

@@ -21,7 +21,7 @@ SAVED_SP, STATE, KIND, ID, REASON, FUNCTION, HAS_NAME, NAME = 0, 0x70, 0x74, 0x7
 DEAD, RUNNABLE, RUNNING, WAITING = range(4)
 STATES = ["dead", "runnable", "running", "waiting"]
 REASONS = ["", "yield", "chan send", "chan receive", "wait group", "exit", "select", "sleep", "mutex",
-           "rw mutex", "cond", "semaphore", "network", "system stack"]
+           "rw mutex", "cond", "semaphore", "network", "system stack", "no channel", ".NET wait"]
 KIND_THREAD = 2  # A stand-in for a thread that waits.
 
 # Where weft_switch has saved what: from the saved stack pointer up.

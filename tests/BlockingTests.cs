@@ -18,7 +18,7 @@ internal sealed partial class BlockingTests
             WaitGroup done = new();
             for (int i = 0; i < 100; i++)
             {
-                done.Go(() => Thread.Sleep(20));
+                done.Go(() => Block(20));
             }
             done.Wait();
             took = Stopwatch.GetElapsedTime(start);
@@ -41,7 +41,7 @@ internal sealed partial class BlockingTests
                 WaitGroup done = new();
                 for (int i = 0; i < 20; i++)
                 {
-                    done.Go(() => Thread.Sleep(5));
+                    done.Go(() => Block(5));
                 }
                 done.Wait();
                 before = round == 0 ? Scheduler.MachineCount : before;
@@ -53,7 +53,7 @@ internal sealed partial class BlockingTests
         await Assert.That(after).IsLessThanOrEqualTo(Math.Max(before, 20) + 20);
     }
 
-    // Whoever wants the lock blocks its thread; the owner still gets a processor to release it.
+    // Whoever wants the lock parks; with one processor the owner gets it only then.
     [Test]
     [Arguments(1)]
     [Arguments(2)]
@@ -142,11 +142,26 @@ internal sealed partial class BlockingTests
         time[1] %= 1_000_000_000;
         if (error == 22)
         {
-            Thread.Sleep(1);
+            Block(1);
             time[1] = -1;
         }
         return SemTimedWait(semaphore, time);
     }
+
+    /// <summary>Blocks the thread in native code. Thread.Sleep parks the goroutine.</summary>
+    internal static void Block(int milliseconds)
+    {
+        long start = Stopwatch.GetTimestamp();
+        double left = milliseconds;
+        while (left > 0)
+        {
+            _ = Sleep((uint)(left * 1000)); // A signal may end it.
+            left = milliseconds - Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "usleep")]
+    private static partial int Sleep(uint microseconds);
 
     [LibraryImport("libc", EntryPoint = "sem_timedwait", SetLastError = true)]
     private static unsafe partial int SemTimedWait(long* semaphore, long* time);
@@ -207,7 +222,7 @@ internal sealed partial class BlockingTests
         WaitGroup done = new();
         for (int i = 0; i < 50; i++)
         {
-            done.Go(() => Thread.Sleep(500));
+            done.Go(() => Block(500));
         }
         done.Wait();
     });

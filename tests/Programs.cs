@@ -40,6 +40,7 @@ internal static class Programs
         Register("idle-timer", SleepTests.IdleTimer);
         Register("sleepers", SleepTests.Sleepers);
         Register("too-many-threads", BlockingTests.TooManyThreads);
+        Register("dotnet-waits", DotNetWaitTests.Program);
         Register("signal-storm", PreemptionTests.SignalStorm);
         Register("select-never", SelectTests.Never);
         Register("million", SchedulerTests.Million);

@@ -15,6 +15,7 @@ internal sealed partial class ReportTests
     [Arguments("locked", "chan send", "ReportTests+<>c__DisplayClass")]
     [Arguments("group", "wait group", "Weft.WaitGroup.Wait")]
     [Arguments("many", "chan receive", "ReportTests.WaitForEver")]
+    [Arguments("lock", ".NET wait", "ReportTests.WaitForLock")]
     public async Task ADeadlockIsReported(string kind, string state, string method)
     {
         ChildResult child = ChildProcess.Run("deadlock", [kind]);
@@ -31,6 +32,10 @@ internal sealed partial class ReportTests
     [Arguments("sleeper")]
     [Arguments("pool")]
     [Arguments("timer")]
+    [Arguments("timeout")]
+    [Arguments("event")]
+    [Arguments("finalizer")]
+    [Arguments("process")]
     public async Task WhatMayYetBeWokenIsNoDeadlock(string kind)
     {
         ChildResult child = ChildProcess.Run("deadlock", [kind]);
@@ -96,11 +101,60 @@ internal sealed partial class ReportTests
                 {
                     return channel.Receive();
                 }
+            case "lock":
+                Lock gate = new();
+                gate.Enter();
+                Go.Run(WaitForLock, gate);
+                _ = channel.Receive();
+                break;
+            case "timeout":
+                using (ManualResetEvent never = new(false))
+                {
+                    return never.WaitOne(1500) ? 1 : Alive;
+                }
+            case "event":
+                using (ManualResetEvent later = new(false))
+                {
+                    new Thread(() =>
+                    {
+                        Thread.Sleep(1500);
+                        later.Set();
+                    }).Start();
+                    return later.WaitOne() ? Alive : 1;
+                }
+            case "finalizer":
+                using (ManualResetEvent later = new(false))
+                {
+                    LeaveToFinalizer(later);
+                    GC.Collect();
+                    return later.WaitOne() ? Alive : 1;
+                }
+            case "process":
+                using (Process process = Process.Start("sleep", "1.5"))
+                {
+                    process.WaitForExit();
+                    return Alive;
+                }
             default:
                 break;
         }
         return 1;
     });
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void WaitForLock(Lock gate) => gate.Enter();
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void LeaveToFinalizer(ManualResetEvent later) => _ = new SlowlyFinalized(later);
+
+    private sealed class SlowlyFinalized(ManualResetEvent later)
+    {
+        ~SlowlyFinalized()
+        {
+            Thread.Sleep(1500);
+            later.Set();
+        }
+    }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void WaitForEver(Chan<int> channel) => _ = channel.Receive();
@@ -112,7 +166,8 @@ internal sealed partial class ReportTests
 
         await Assert.That(child.ToString()).StartsWith("exit code 0\n");
         foreach (string expected in (string[])
-            ["[chan receive", "ReportTests.WaitForEver", "ReportTests.Spin", "[in native code", "Thread.Sleep",
+            ["[chan receive", "ReportTests.WaitForEver", "ReportTests.Spin", "[in native code", "ReportTests.Sleep", "[.NET wait",
+             "ReportTests.Wait",
              "ReportTests.DumpHere"])
         {
             await Assert.That(child.Output).Contains(expected);
@@ -153,9 +208,16 @@ internal sealed partial class ReportTests
         Chan<int> channel = new();
         Go.Run(WaitForEver, channel);
         Go.Run(Spin);
-        Go.Run(() => Thread.Sleep(60_000));
+        Go.Run(Sleep);
+        Go.Run(Wait);
         Thread.Sleep(100);
     }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Sleep() => BlockingTests.Block(60_000);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Wait() => Thread.Sleep(60_000);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Spin()

@@ -44,8 +44,10 @@ internal sealed partial class ThreadTests
                         crew.Equal(ThreadId(), thread, "the thread after a yield");
                         if (round % 25 == 0)
                         {
-                            Thread.Sleep(1);
+                            BlockingTests.Block(1);
                             crew.Equal(ThreadId(), thread, "the thread after native code");
+                            Thread.Sleep(1);
+                            crew.Equal(ThreadId(), thread, "the thread after a wait of .NET's");
                         }
                     }
                     Go.UnlockOSThread();
@@ -213,7 +215,7 @@ internal sealed partial class ThreadTests
             WaitGroup done = new();
             for (int i = 0; i < 100; i++)
             {
-                done.Go(() => Thread.Sleep(100));
+                done.Go(() => BlockingTests.Block(100));
             }
             done.Wait();
             most = Scheduler.MachineCount;

@@ -14,6 +14,7 @@ internal static unsafe partial class Os
     internal const int SignalUrgent = 23;
     internal const nint Exists = 17;
     internal const nint TimedOut = 110;
+    private const nint NoChild = 10;
     internal const long NoLimit = -1;
     internal const long NoAlarm = 0;
 
@@ -34,6 +35,7 @@ internal static unsafe partial class Os
     private const nint SysTimerDelete = 226;
     private const nint SysExitGroup = 231;
     private const nint SysTgkill = 234;
+    private const nint SysWaitId = 247;
     private const nint SysSchedSetAttr = 314;
     private const nint SysSchedGetAttr = 315;
     private const nint SysProcessMadvise = 440;
@@ -205,6 +207,14 @@ internal static unsafe partial class Os
     {
         nint process = Syscall(SysGetPid, 0, 0, 0, 0, 0, 0);
         _ = Syscall(SysTgkill, process, thread, signal, 0, 0, 0);
+    }
+
+    /// <summary>Whether the process has children that have not been waited for, ended or not.</summary>
+    internal static bool HasChildren()
+    {
+        const int all = 0;
+        const int endedNoHangNoWait = 0x01000005;
+        return Syscall(SysWaitId, all, 0, 0, endedNoHangNoWait, 0, 0) != -NoChild;
     }
 
     /// <summary>Makes a timer that sends the signal to a thread of this process: a number for SetAlarm and

@@ -9,7 +9,7 @@
 //             collections proceed), WakeAddress
 //   time      NowNs (monotonic)
 //   signals   SetHandler, UseSignalStack, SignalThread; CreateAlarm and SetAlarm (a signal at a time)
-//   the rest  WriteError, Abort
+//   the rest  WriteError, Abort, HasChildren
 
 namespace Weft.Runtime;
 

@@ -68,6 +68,9 @@ internal enum ParkReason
     /// <summary>Waits for nothing that could happen.</summary>
     Never,
 
+    /// <summary>In a wait of the base library: sched/DotNetWait.cs.</summary>
+    DotNetWait,
+
     /// <summary>Back from native code, its processor gone. The assembly knows the number.</summary>
     NativeReturn = 100,
 
@@ -182,6 +185,11 @@ internal unsafe struct Goroutine
     /// <summary>Values of its own that C code keeps: native/Exports.Local.cs. Owner.</summary>
     [FieldOffset(0x340)]
     internal fixed long Locals[LocalCount];
+
+    /// <summary>Its wait in the base library, as asm/waits.c keeps it: this word, and four more that are not
+    /// for C#. Exchanged.</summary>
+    [FieldOffset(0x6d0)]
+    internal long DotNetWaitWord;
 
     /// <summary>1 once a case of its select is chosen. Whoever changes it from 0, under the lock of the
     /// queue that it took the waiter from, owns the waiting goroutine.</summary>

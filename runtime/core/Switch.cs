@@ -70,6 +70,11 @@ internal static unsafe class Switch
     [RuntimeImport("*", "weft_hook_table")]
     private static extern nint* HookTable();
 
+    /// <summary>What asm/waits.c calls, and tells: sched/DotNetWait.cs has the fields.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_wait_hooks")]
+    internal static extern void* WaitHooks();
+
     /// <summary>From here to LeaveCritical the caller is not preempted: a lock is held, or something of this
     /// machine's is being used. Nests. The end may come on another goroutine, on this machine.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]

@@ -6,7 +6,9 @@
 //
 //   all machines sleep                       none is in native code, no timer is set, and nobody waits on
 //                                            a descriptor; one may sleep in the poller, which no one needs
-//   every other thread waits in Weft         or is one of the runtime's own, known by its name
+//   every other thread waits in Weft         or is one of the runtime's own, known by its name; that of the
+//                                            finalizers has nothing to do
+//   no child process is left                 .NET's thread for signals tells who waits for its end
 //   no processor was taken meanwhile         the two looks belong together
 //
 // A thread pool with a thread left, a Timer of .NET's, a thread that reads the terminal: no report.
@@ -39,7 +41,8 @@ internal static unsafe partial class Scheduler
     private static void ReportDeadlock()
     {
         long taken = Volatile.Read(ref s_processorsTaken);
-        if (AllAreAsleep(taken) && CountOtherThreads() == 0 && AllAreAsleep(taken))
+        if (AllAreAsleep(taken) && CountOtherThreads() == 0 && !Os.HasChildren()
+            && !DotNetWait.FinalizerIsBusy && AllAreAsleep(taken))
         {
             StackDump.WriteAndExit("weft: fatal: all goroutines are asleep: deadlock"u8);
         }

@@ -157,12 +157,26 @@ internal static unsafe partial class Scheduler
         g->NoPreempt = 0;
     }
 
+    /// <summary>Yield, if there is anybody to yield to.</summary>
+    internal static bool TryYield(Goroutine* g)
+    {
+        g->NoPreempt = 1;
+        bool any = HasOthers(g->Machine->Processor);
+        g->NoPreempt = 0;
+        if (any)
+        {
+            Yield(g);
+        }
+        return any;
+    }
+
+    private static bool HasOthers(Processor* p) =>
+        !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0 || p->Id >= MaxProcessors || TimersDue(p);
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void YieldShared(Goroutine* g)
     {
-        Processor* p = g->Machine->Processor;
-        if (p->Queue.IsEmpty && Volatile.Read(ref s_globalCount) == 0 && p->Id < MaxProcessors
-            && !TimersDue(p))
+        if (!HasOthers(g->Machine->Processor))
         {
             g->NoPreempt = 0;
             return; // Nobody to yield to.

@@ -113,6 +113,12 @@ internal static unsafe partial class Scheduler
     internal static void Exit(Goroutine* g)
     {
         g->NoPreempt = 1;
+        if (*Current.StaticsCell() != 0)
+        {
+            g->NoPreempt = 0;
+            DotNetThread.End();
+            g->NoPreempt = 1;
+        }
         g->Reason = ParkReason.Exit;
         SwitchAway(g);
         Fatal.Throw("scheduler: a goroutine that ended runs again"u8);

@@ -148,6 +148,7 @@ internal static unsafe class StackDump
             ParkReason.Semaphore => "semaphore",
             ParkReason.Network => "network",
             ParkReason.Never => "no channel",
+            ParkReason.DotNetWait => ".NET wait",
             _ => "waiting",
         },
     };

@@ -48,6 +48,7 @@ internal static unsafe class Startup
             Switch.SetHooks(&StackGrowth.GrowForReserve, &GcRoots.Report, &LeakScan.Decide);
             Kqueue.Choose();
             FaultHandler.Install();
+            DotNetWait.Initialize();
             Scheduler.InitializePreemption(Environment.GetEnvironmentVariable(PreemptVariable) != "0");
             Scheduler.Initialize(InitialProcessors());
             s_done = true;

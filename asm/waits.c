@@ -1,0 +1,342 @@
+// The waits of .NET's base library: its low-level monitor, and its yield. On a goroutine they park it.
+//
+// On Unix every wait of the base library's own ends here: WaitHandle, Monitor and Lock, Thread.Sleep and
+// Join, Task.Wait, SemaphoreSlim, the thread pool's idle threads. The functions of libSystem.Native have a
+// mutex and a condition variable; those below replace them for the whole process, because a monitor has to be
+// the same for threads and goroutines: it may be made before the first goroutine, and both may wait on it.
+//
+//   monitor    held or not; who waits to acquire it; who waits to be signalled. Each queue is in order of
+//              arrival, goroutines and threads alike. Who releases hands the monitor to the first
+//   guard      guards all of that, for a few instructions; nobody parks with it
+//   waiter     of a goroutine: in its control block, which does not move. Of a thread: on its stack
+//   word       its wait: sequence << 2 | state. A thread sleeps on it with a futex
+//
+//   Preparing --commit--> Parked --signal, time-out--> Signalled, TimedOut; or straight from Preparing
+//
+// Whoever changes the word away from Parked makes the goroutine ready, or wakes the thread; from Preparing
+// nobody has to, as the commit (sched/DotNetWait.cs) finds out. A timer that comes late finds a later
+// sequence, which is the process's: it never touches anything but the word.
+//
+// Between a goroutine's Acquire and Release other goroutines may run, and it may change threads: so held is a
+// word, and no mutex of the system's, which belongs to a thread. For the same reason nothing here may keep
+// what belongs to the thread across a call of a hook: the address of weft_tls or of errno.
+//
+// Where a goroutine cannot park it blocks its thread: no memory for the timer, a critical section, a wait
+// inside a hook, and with WEFTDEBUG=dotnetwaits=0.
+//
+// Rejected: the condition variable for threads beside a list for goroutines (two orders, to be mixed by
+// hand); barging (who is woken may lose again and again, and each try costs it two switches).
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "context_x64.h"
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+enum state { PREPARING, PARKED, SIGNALLED, TIMED_OUT };
+
+#define STATE_BITS  2
+#define STATE_MASK  3
+#define NO_LIMIT    (-1)
+#define CANNOT_PARK (-1)
+
+// Where C# looks: the word of a goroutine's waiter comes first.
+struct waiter {
+    long word;
+    struct waiter *next, *previous;
+    char *goroutine;                    // NULL: whoever waits blocks its thread.
+    int queued;
+    int busy;                           // In use by its goroutine.
+};
+
+struct queue { struct waiter *first, *last; };
+
+struct monitor {
+    pthread_mutex_t guard;
+    int held;
+    struct queue acquirers, waiters;
+};
+
+// Whom to wake once the guard is released: a goroutine, or a thread by the word it sleeps on.
+struct wake { char *goroutine; long *word; };
+
+struct thread_words { char *goroutine; void *machine; int critical; };
+extern HIDDEN __thread struct thread_words weft_tls __attribute__((tls_model("initial-exec")));
+
+// C# stores these at start (sched/DotNetWait.cs).
+static struct hooks {
+    int (*park)(long sequence, int timeout_ms); // The state it ended with, or CANNOT_PARK.
+    void (*ready)(char *goroutine);
+    int (*yield)(void);                         // Whether others ran.
+    long on;
+    long finalizer_is_busy;
+} hooks;
+
+static long last_sequence;
+
+HIDDEN void *weft_wait_hooks(void)
+{
+    return &hooks;
+}
+
+static int compare_exchange(long *word, long from, long to)
+{
+    return __atomic_compare_exchange_n(word, &from, to, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static void enqueue(struct queue *q, struct waiter *w)
+{
+    w->next = NULL;
+    w->previous = q->last;
+    if (q->last == NULL)
+        q->first = w;
+    else
+        q->last->next = w;
+    q->last = w;
+    w->queued = 1;
+}
+
+static void dequeue(struct queue *q, struct waiter *w)
+{
+    if (w->previous == NULL)
+        q->first = w->next;
+    else
+        w->previous->next = w->next;
+    if (w->next == NULL)
+        q->last = w->previous;
+    else
+        w->next->previous = w->previous;
+    w->queued = 0;
+}
+
+// A new wait of the caller's: as its goroutine if it may park, else as its thread, in own. Not inlined, as it
+// reads weft_tls.
+static __attribute__((noinline)) struct waiter *begin(struct waiter *own)
+{
+    char *goroutine = weft_tls.goroutine;
+    struct waiter *w = own;
+    if (goroutine != NULL && hooks.on && weft_tls.critical == 0) {
+        struct waiter *its = (struct waiter *)(goroutine + G_DOTNET_WAIT);
+        if (!its->busy)
+            w = its;
+    }
+    w->goroutine = w == own ? NULL : goroutine;
+    w->busy = 1;
+    return w;
+}
+
+static void prepare(struct waiter *w)
+{
+    long sequence = __atomic_add_fetch(&last_sequence, 1, __ATOMIC_RELAXED);
+    long state = w->goroutine == NULL ? PARKED : PREPARING;
+    __atomic_store_n(&w->word, sequence << STATE_BITS | state, __ATOMIC_SEQ_CST);
+}
+
+// Ends a wait, unless a time-out has; 0 then. Whom to wake is for wake_up. Under the guard: without it the
+// waiter of a thread that sees its new word may be gone.
+static int signal_waiter(struct waiter *w, struct wake *wake)
+{
+    long word = __atomic_load_n(&w->word, __ATOMIC_ACQUIRE);
+    char *goroutine = w->goroutine;     // After the word: see block.
+    while ((word & STATE_MASK) <= PARKED) {
+        if (compare_exchange(&w->word, word, (word & ~(long)STATE_MASK) | SIGNALLED)) {
+            if ((word & STATE_MASK) == PARKED) {
+                wake->goroutine = goroutine;
+                wake->word = &w->word;
+            }
+            return 1;
+        }
+        word = __atomic_load_n(&w->word, __ATOMIC_ACQUIRE);
+        goroutine = w->goroutine;
+    }
+    return 0;
+}
+
+static void wake_up(struct wake wake)
+{
+    if (wake.goroutine != NULL)
+        hooks.ready(wake.goroutine);
+    else if (wake.word != NULL)
+        syscall(SYS_futex, wake.word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); // It may be gone: no harm.
+}
+
+// Sleeps on the word's lower half until it is no longer Parked.
+static void block(struct waiter *w, int timeout_ms)
+{
+    struct timespec end;
+    if (timeout_ms >= 0) {
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        long ns = end.tv_nsec + timeout_ms % 1000 * 1000000L;
+        end.tv_sec += timeout_ms / 1000 + ns / 1000000000;
+        end.tv_nsec = ns % 1000000000;
+    }
+    for (;;) {
+        long word = __atomic_load_n(&w->word, __ATOMIC_ACQUIRE);
+        if ((word & STATE_MASK) != PARKED)
+            return;
+        long result = syscall(
+            SYS_futex, &w->word, FUTEX_WAIT_BITSET_PRIVATE, (int)word, timeout_ms >= 0 ? &end : NULL, NULL,
+            FUTEX_BITSET_MATCH_ANY);
+        if (result < 0 && errno == ETIMEDOUT
+            && compare_exchange(&w->word, word, (word & ~(long)STATE_MASK) | TIMED_OUT))
+            return;
+    }
+}
+
+// Waits for the word. Returns the state it has then.
+static int sleep_on(struct waiter *w, int timeout_ms)
+{
+    if (w->goroutine != NULL) {
+        long word = __atomic_load_n(&w->word, __ATOMIC_ACQUIRE);
+        if ((word & STATE_MASK) != PREPARING)
+            return word & STATE_MASK;
+        int state = hooks.park(word >> STATE_BITS, timeout_ms);
+        if (state != CANNOT_PARK)
+            return state;
+        w->goroutine = NULL;            // Pairs with the read in signal_waiter.
+        if (!compare_exchange(&w->word, word, word | PARKED))
+            return SIGNALLED;
+    }
+    block(w, timeout_ms);
+    return __atomic_load_n(&w->word, __ATOMIC_ACQUIRE) & STATE_MASK;
+}
+
+// The monitor goes to the next one, or is free. Under the guard.
+static struct wake pass_on(struct monitor *m)
+{
+    struct wake wake = { NULL, NULL };
+    struct waiter *w = m->acquirers.first;
+    if (w == NULL) {
+        m->held = 0;
+        return wake;
+    }
+    dequeue(&m->acquirers, w);
+    signal_waiter(w, &wake);            // It has no time-out.
+    return wake;
+}
+
+// With the guard held, which it releases. The waiter is the caller's, in no queue.
+static void acquire(struct monitor *m, struct waiter *w)
+{
+    if (!m->held) {
+        m->held = 1;
+        pthread_mutex_unlock(&m->guard);
+        return;
+    }
+    prepare(w);
+    enqueue(&m->acquirers, w);
+    pthread_mutex_unlock(&m->guard);
+    sleep_on(w, NO_LIMIT);              // Whoever signals hands the monitor over.
+}
+
+// Releases the monitor, waits for a signal, acquires it again. 0 for a time-out.
+static int wait(struct monitor *m, int timeout_ms)
+{
+    struct waiter own, *w = begin(&own);
+    pthread_mutex_lock(&m->guard);
+    prepare(w);
+    enqueue(&m->waiters, w);
+    struct wake next = pass_on(m);
+    pthread_mutex_unlock(&m->guard);
+    wake_up(next);
+    int state = sleep_on(w, timeout_ms);
+    pthread_mutex_lock(&m->guard);
+    if (w->queued)
+        dequeue(&m->waiters, w);
+    acquire(m, w);
+    w->busy = 0;
+    return state == SIGNALLED;
+}
+
+// What is linked in the place of libSystem.Native's functions, with their contracts.
+
+HIDDEN struct monitor *__wrap_SystemNative_LowLevelMonitor_Create(void)
+{
+    struct monitor *m = calloc(1, sizeof *m);
+    if (m != NULL && pthread_mutex_init(&m->guard, NULL) != 0) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+HIDDEN void __wrap_SystemNative_LowLevelMonitor_Destroy(struct monitor *m)
+{
+    pthread_mutex_destroy(&m->guard);
+    free(m);
+}
+
+HIDDEN void __wrap_SystemNative_LowLevelMonitor_Acquire(struct monitor *m)
+{
+    pthread_mutex_lock(&m->guard);
+    if (!m->held) {
+        m->held = 1;
+        pthread_mutex_unlock(&m->guard);
+        return;
+    }
+    struct waiter own, *w = begin(&own);
+    acquire(m, w);
+    w->busy = 0;
+}
+
+HIDDEN void __wrap_SystemNative_LowLevelMonitor_Release(struct monitor *m)
+{
+    pthread_mutex_lock(&m->guard);
+    struct wake next = pass_on(m);
+    pthread_mutex_unlock(&m->guard);
+    wake_up(next);
+}
+
+HIDDEN void __wrap_SystemNative_LowLevelMonitor_Wait(struct monitor *m)
+{
+    wait(m, NO_LIMIT);
+}
+
+HIDDEN int32_t __wrap_SystemNative_LowLevelMonitor_TimedWait(struct monitor *m, int32_t timeout_ms)
+{
+    return wait(m, timeout_ms);
+}
+
+HIDDEN void __wrap_SystemNative_LowLevelMonitor_Signal_Release(struct monitor *m)
+{
+    struct wake signalled = { NULL, NULL };
+    pthread_mutex_lock(&m->guard);
+    for (struct waiter *w = m->waiters.first; w != NULL; w = m->waiters.first) {
+        dequeue(&m->waiters, w);
+        if (signal_waiter(w, &signalled))
+            break;                      // Else its time was over, and the signal is the next one's.
+    }
+    struct wake next = pass_on(m);
+    pthread_mutex_unlock(&m->guard);
+    wake_up(signalled);
+    wake_up(next);
+}
+
+// Thread.Yield and Thread.Sleep(0): others on this processor first, then other threads on this core.
+int __real_RhYield(void);
+HIDDEN int __wrap_RhYield(void)
+{
+    if (weft_tls.goroutine != NULL && hooks.on && weft_tls.critical == 0 && hooks.yield())
+        return 1;
+    return __real_RhYield();
+}
+
+// Where the finalizer thread waits for something to do, from the first time there was something: for the
+// report of deadlocks.
+uint32_t __real_RhpWaitForFinalizerRequest(void);
+HIDDEN uint32_t __wrap_RhpWaitForFinalizerRequest(void)
+{
+    __atomic_store_n(&hooks.finalizer_is_busy, 0, __ATOMIC_SEQ_CST);
+    uint32_t result = __real_RhpWaitForFinalizerRequest();
+    __atomic_store_n(&hooks.finalizer_is_busy, 1, __ATOMIC_SEQ_CST);
+    return result;
+}

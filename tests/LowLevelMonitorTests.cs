@@ -1,0 +1,185 @@
+// The monitor under the base library's waits, by itself: asm/waits.c, through the names that .NET calls.
+
+using System.Runtime.InteropServices;
+
+namespace Weft.Tests;
+
+internal sealed partial class LowLevelMonitorTests
+{
+    [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_Create")]
+    private static partial nint Create();
+
+    [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_Destroy")]
+    private static partial void Destroy(nint monitor);
+
+    [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_Acquire")]
+    private static partial void Acquire(nint monitor);
+
+    [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_Release")]
+    private static partial void Release(nint monitor);
+
+    [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_Wait")]
+    private static partial void Wait(nint monitor);
+
+    [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_TimedWait")]
+    private static partial int TimedWait(nint monitor, int milliseconds);
+
+    [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_Signal_Release")]
+    private static partial void SignalAndRelease(nint monitor);
+
+    // With a mutex of the system's: unlocked by another thread than locked it.
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    [Arguments(4)]
+    public async Task AMonitorMayBeHeldWhileOthersRun(int procs)
+    {
+        const int each = 300;
+        nint monitor = Create();
+        int count = 0;
+        string? failure = Crew.Run(procs, crew =>
+        {
+            for (int i = 0; i < 8; i++)
+            {
+                bool isThread = i % 4 == 0;
+                crew.Start(isThread, () =>
+                {
+                    for (int round = 0; round < each; round++)
+                    {
+                        Acquire(monitor);
+                        int seen = count;
+                        if (isThread)
+                        {
+                            _ = Thread.Yield();
+                        }
+                        else
+                        {
+                            Go.Yield();
+                        }
+                        count = seen + 1;
+                        Release(monitor);
+                    }
+                });
+            }
+        });
+        Destroy(monitor);
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(count).IsEqualTo(8 * each);
+    }
+
+    // Goroutines and threads in turn, each known to wait before the next one comes.
+    [Test]
+    public async Task WhoWaitsLongestIsSignalledFirst()
+    {
+        const int count = 10;
+        nint monitor = Create();
+        List<int> order = [];
+        string? failure = Crew.Run(2, crew =>
+        {
+            int waiting = 0;
+            for (int i = 0; i < count; i++)
+            {
+                int id = i;
+                crew.Start(asThread: i % 2 == 1, () =>
+                {
+                    Acquire(monitor);
+                    waiting++;
+                    Wait(monitor);
+                    order.Add(id);
+                    Release(monitor);
+                });
+                crew.Until(
+                    () =>
+                    {
+                        Acquire(monitor);
+                        int seen = waiting;
+                        Release(monitor);
+                        return seen == id + 1;
+                    },
+                    "the next one to wait");
+            }
+            for (int i = 0; i < count; i++)
+            {
+                Acquire(monitor);
+                SignalAndRelease(monitor);
+                crew.Until(
+                    () =>
+                    {
+                        Acquire(monitor);
+                        int seen = order.Count;
+                        Release(monitor);
+                        return seen == i + 1;
+                    },
+                    "the one that was signalled");
+            }
+        });
+        Destroy(monitor);
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(order.SequenceEqual(Enumerable.Range(0, count))).IsTrue();
+    }
+
+    // A signal that meets a time-out goes to the next one, and no token is got twice or lost.
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    [Arguments(4)]
+    public async Task ASignalOfAMonitorEndsExactlyOneWait(int procs)
+    {
+        const int rounds = 400;
+        nint monitor = Create();
+        int tokens = 0;
+        int given = 0;
+        int got = 0;
+        int timeOuts = 0;
+        int ended = 0;
+        string? failure = Crew.Run(procs, crew =>
+        {
+            for (int i = 0; i < 6; i++)
+            {
+                int id = i;
+                crew.Start(asThread: i == 0, () =>
+                {
+                    Random random = new(id);
+                    for (int round = 0; round < rounds; round++)
+                    {
+                        Acquire(monitor);
+                        int left = 20;
+                        while (tokens == 0 && --left > 0)
+                        {
+                            timeOuts += TimedWait(monitor, random.Next(3)) == 0 ? 1 : 0;
+                        }
+                        if (tokens > 0)
+                        {
+                            tokens--;
+                            got++;
+                        }
+                        Release(monitor);
+                    }
+                    Interlocked.Increment(ref ended);
+                });
+            }
+            crew.Go(() =>
+            {
+                Random random = new(99);
+                while (Volatile.Read(ref ended) < 6)
+                {
+                    Acquire(monitor);
+                    tokens++;
+                    given++;
+                    SignalAndRelease(monitor);
+                    if (random.Next(3) == 0)
+                    {
+                        Thread.Sleep(random.Next(2));
+                    }
+                }
+            });
+        });
+        Destroy(monitor);
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(got + tokens).IsEqualTo(given);
+        await Assert.That(timeOuts).IsGreaterThan(0);
+    }
+}
