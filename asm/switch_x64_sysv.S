@@ -385,11 +385,15 @@ FUNCTION __wrap_RhpPInvokeReturn
         jmp     wait_for_processor
 END __wrap_RhpPInvokeReturn
 
-// Stops the running goroutine for the loop to resume, on whatever thread; rbx is lost. errno goes with it:
-// the stub of a P/Invoke may still read it. Only the loop: there is no C# here that could take a message.
+// Stops the running goroutine for the loop to resume, on whatever thread; rbx and r12 are lost. What the
+// thread keeps for the code around it goes along: errno, which the stub of a P/Invoke may still read; and the
+// context of the runtime's thunk, by which a delegate that native code calls finds out, after its entry into
+// managed code, which one it is. Only the loop: there is no C# here that could take a message.
 .macro STOP reason
         call    __errno_location@PLT
         mov     (%rax), %ebx
+        mov     tls_thunkData@gottpoff(%rip), %rax
+        mov     %fs:(%rax), %r12
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_GOROUTINE(%rax), %rdi
         mov     %fs:TLS_MACHINE(%rax), %rsi
@@ -399,7 +403,9 @@ END __wrap_RhpPInvokeReturn
         test    %rax, %rax
         jz      9f
         ud2
-9:      call    __errno_location@PLT
+9:      mov     tls_thunkData@gottpoff(%rip), %rax
+        mov     %r12, %fs:(%rax)
+        call    __errno_location@PLT
         mov     %ebx, (%rax)
 .endm
 
@@ -409,8 +415,11 @@ FUNCTION wait_for_processor
         push    %rbx
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %rbx, 0
-        sub     $16, %rsp               // The native code around may have its own rounding.
-        .cfi_adjust_cfa_offset 16
+        push    %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r12, 0
+        sub     $8, %rsp                // The native code around may have its own rounding.
+        .cfi_adjust_cfa_offset 8
         stmxcsr (%rsp)
         fnstcw  4(%rsp)
         ldmxcsr default_mxcsr(%rip)
@@ -418,8 +427,11 @@ FUNCTION wait_for_processor
         STOP    $REASON_NATIVE
         ldmxcsr (%rsp)
         fldcw   4(%rsp)
-        add     $16, %rsp
-        .cfi_adjust_cfa_offset -16
+        add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        pop     %r12
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r12
         pop     %rbx
         .cfi_adjust_cfa_offset -8
         .cfi_restore %rbx

@@ -122,7 +122,9 @@ enum {
     WEFT_STACK_FIXED = 0,   /* stack_size bytes of address space; pages become memory when touched */
     WEFT_STACK_MOVABLE = 1  /* starts at 2 KB and moves when it grows, up to 256 MB: no address of a local, nor
                                of what alloca gives, may be kept anywhere but on this stack or in
-                               registers, by the goroutine's own code nor by what it calls */
+                               registers, by the goroutine's own code nor by what it calls. Code with
+                               frames of more than a page, 4 KB, has to be compiled with
+                               -fstack-clash-protection */
 };
 
 /* Set size to sizeof(weft_attr) and the rest to 0 for the defaults. */

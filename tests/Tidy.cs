@@ -19,8 +19,11 @@ internal sealed partial class Tidy
     [Test]
     public void NoRuntimeFileIsTooLong() => Check(
         from file in Sources("runtime")
-        where file.Lines.Length > MaxLines && !file.Path.EndsWith("DECISIONS.md") // A log only grows.
+        where file.Lines.Length > MaxLines && !IsLog(file.Path)
         select $"{file.Path}: {file.Lines.Length} lines, at most {MaxLines}");
+
+    // What only grows: what was decided, and the list of traps.
+    private static bool IsLog(string path) => path.EndsWith("DECISIONS.md") || path.EndsWith("HACKING.md");
 
     [Test]
     public void NoLineIsTooLong() => Check(

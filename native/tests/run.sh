@@ -121,7 +121,7 @@ overflow() {
 
 # Movable stacks of C code grow; code in registered sections is interrupted.
 stacks() {
-    compile stack_test
+    compile stack_test -fstack-clash-protection
     says passed "$program"
 }
 
@@ -196,10 +196,12 @@ by_pkg_config() {
     $compiler "$@" "$examples/$source" -o "$output" $flags "-Wl,-rpath,$prefix/lib"
 }
 
-# Sets program. Cases that run at once compile to files of their own.
+# Sets program: compile NAME [OPTION...]. Cases that run at once compile to files of their own.
 compile() {
     program=$(mktemp "$tmp/$1-XXXXXX")
-    cc -std=gnu99 -O1 -g -Wall -Wextra -Werror -I"$prefix/include" "$here/$1.c" -o "$program" \
+    source=$here/$1.c
+    shift
+    cc -std=gnu99 -O1 -g -Wall -Wextra -Werror -I"$prefix/include" "$@" "$source" -o "$program" \
         -L"$prefix/lib" -lweft -lpthread -ldl -lm "-Wl,-rpath,$prefix/lib"
 }
 

@@ -1,9 +1,10 @@
 /* Movable stacks: C code on 2 KB that grow, with addresses of locals on the stack itself, in registers and in
- * channels' hands, beside collections. And C code that computes without calling Weft, in a section that may be
+ * channels' hands, beside collections; frames of many pages, probed page by page. And C code that computes without calling Weft, in a section that may be
  * interrupted: on one processor, on one thread, others get their turn.
  *
  *   stack_test
  */
+#include <alloca.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,6 +54,27 @@ static void grow(void *depth)
 {
     int64_t sum = descend(NULL, (int)(intptr_t)depth);
     EQUAL(sum, (intptr_t)depth + 1);
+}
+
+/* More than the stack has, from a depth of its own each time: built with -fstack-clash-protection. */
+__attribute__((noinline)) static int large(volatile char *above, intptr_t depth, size_t more)
+{
+    volatile char here[48];
+    here[0] = above[0];
+    if (depth > 0)
+        return large(here, depth - 1, more) + here[0] - above[0];
+    volatile char *room = alloca(more);
+    volatile char frame[20000];
+    room[0] = room[more - 1] = frame[0] = frame[sizeof frame - 1] = 1;
+    weft_yield();
+    return room[0] + room[more - 1] + frame[0] + frame[sizeof frame - 1] + here[0];
+}
+
+static void enlarge(void *depth)
+{
+    volatile char top = 1;
+    for (size_t more = 1; more < 400000; more = more * 5 + 1000)
+        EQUAL(large(&top, (intptr_t)depth, more), 5);
 }
 
 static void echo(void *argument)
@@ -119,6 +141,8 @@ int main(void)
         EQUAL(weft_go(echo, NULL), 0);
     for (intptr_t i = 0; i < GOROUTINES; i++)
         EQUAL(weft_go_with(&movable, grow, (void *)(i % 10 == 0 ? i * 20 : i % 7)), 0);
+    for (intptr_t depth = 0; depth < 40; depth++)
+        EQUAL(weft_go_with(&movable, enlarge, (void *)depth), 0);
     while (weft_count() > 4)
         weft_sleep(1000000);
     end = 1;

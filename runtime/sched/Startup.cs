@@ -44,7 +44,7 @@ internal static unsafe class Startup
             GoroutinePages.Initialize(MappingLimit());
             FixedStacks.Initialize();
             GcRoots.Initialize();
-            StackGrowth.Initialize();
+            StackProbe.Initialize();
             Switch.SetHooks(&StackGrowth.GrowForReserve, &GcRoots.Report, &LeakScan.Decide);
             Kqueue.Choose();
             FaultHandler.Install();

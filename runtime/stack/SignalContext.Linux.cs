@@ -15,6 +15,9 @@ internal unsafe struct SignalContext
     internal const nint RedZone = 128;
 
     private const int RegisterCount = 16; // r8 to rsp.
+
+    // Where the registers are among those, by the processor's number: a hexadecimal digit each, rax last.
+    private const ulong Places = 0x76543210_89afbced;
     private const int XmmStart = 160;
     private const int XmmEnd = 416;
     private const int ExtendedMagicOffset = 464;
@@ -24,10 +27,6 @@ internal unsafe struct SignalContext
 
     [FieldOffset(40)]
     private fixed long _registers[RegisterCount];
-
-    /// <summary>r11: where a stack probe wants sp to be.</summary>
-    [FieldOffset(64)]
-    internal nint ProbeTarget;
 
     [FieldOffset(120)]
     internal nint FramePointer;
@@ -40,6 +39,11 @@ internal unsafe struct SignalContext
 
     [FieldOffset(224)]
     internal byte* VectorState;
+
+    /// <summary>Where the register of that number is, as instructions count them: 0 is rax, 11 is r11.
+    /// </summary>
+    internal static nint* Register(SignalContext* context, int number) =>
+        (nint*)context->_registers + (int)((Places >> (4 * number)) & 15);
 
     /// <summary>Moves every register, vector registers included, that points into [low, high).</summary>
     internal void Relocate(nint low, nint high, nint distance)

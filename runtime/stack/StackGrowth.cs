@@ -21,11 +21,9 @@ internal static unsafe class StackGrowth
 {
     private const nint FaultHeadroom = 8 * 1024;
 
-    private const nint ProbeCodeSize = 64;
     private const long CollectionNapNs = 50_000;
 
     private static nint s_maxStack;
-    private static nint s_probeCode;
     private static long s_growths;
 
     /// <summary>Bytes that a movable stack may grow to: a size class.</summary>
@@ -37,9 +35,6 @@ internal static unsafe class StackGrowth
 
     /// <summary>How often a stack was moved to a larger one. For tests and the bench.</summary>
     internal static long Growths => Volatile.Read(ref s_growths);
-
-    internal static void Initialize() =>
-        s_probeCode = Switch.Layout()[RuntimeThread.FirstAddress + RuntimeThread.StackProbe];
 
     /// <summary>Called by the assembly on the system stack. Returns the distance to the new stack, or 0
     /// when the stack stays where it is (the guard then catches an overflow).</summary>
@@ -137,31 +132,24 @@ internal static unsafe class StackGrowth
         nint oldHigh = g->StackHigh;
         nint oldSize = g->StackHigh - g->StackLow;
         nint lowest = Math.Min(context->Sp, address);
-        bool probes = IsProbing(context);
-        if (probes)
-        {
-            lowest = Math.Min(lowest, context->ProbeTarget);
-        }
+        nint* target = StackProbe.FindTarget(g, context, address);
+        nint wanted = target == null ? lowest : *target;
+        lowest = Math.Min(lowest, wanted);
         nint size = GrownStacks.SizeFor(Math.Max(oldHigh - lowest + room, oldSize + 1));
         if (size > MaxStack)
         {
             Overflow(g, address, "the stack is at its limit (Go.MaxStack)"u8);
         }
         nint from = Math.Max(context->Sp - SignalContext.RedZone, g->StackLow);
-        nint probeTarget = context->ProbeTarget;
+        nint sp = context->Sp;
         nint distance = Move(g, from, size);
         context->Relocate(oldLow, oldHigh, distance);
-        if (probes)
+        context->Sp = sp + distance; // A probe that touches above sp leaves sp below the guard.
+        if (target != null)
         {
-            context->ProbeTarget = probeTarget + distance; // May lie below the guard page.
+            *target = wanted + distance; // It may lie below the guard page, where it is not moved.
         }
     }
-
-    /// <summary>Whether the code is the runtime's probe of a frame larger than a page: it walks sp down to
-    /// an address that may lie beyond the guard, where a register would not be taken for a stack
-    /// address.</summary>
-    private static bool IsProbing(SignalContext* context) =>
-        context->Ip >= s_probeCode && context->Ip < s_probeCode + ProbeCodeSize;
 
     /// <summary>Copies [sp, high) to a new stack and moves what points into the old one.</summary>
     private static nint Move(Goroutine* g, nint sp, nint size)
