@@ -50,6 +50,7 @@ internal static class Programs
         Register("deadlock", ReportTests.Deadlock);
         Register("dump", ReportTests.Dump);
         Register("quit", ReportTests.Quit);
+        Register("quit-and-end", ReportTests.QuitAndEnd);
         Register("traced", ReportTests.Traced);
         Register("net-idle", PollTests.Idle);
         Register("net-dump", PollTests.Dump);

@@ -16,6 +16,7 @@ internal sealed partial class ReportTests
     [Arguments("group", "wait group", "Weft.WaitGroup.Wait")]
     [Arguments("many", "chan receive", "ReportTests.WaitForEver")]
     [Arguments("lock", ".NET wait", "ReportTests.WaitForLock")]
+    [Arguments("signals-before", "chan receive", "ReportTests.WaitForEver")]
     public async Task ADeadlockIsReported(string kind, string state, string method)
     {
         ChildResult child = ChildProcess.Run("deadlock", [kind]);
@@ -36,6 +37,12 @@ internal sealed partial class ReportTests
     [Arguments("event")]
     [Arguments("finalizer")]
     [Arguments("process")]
+    [Arguments("signal")]
+    [Arguments("signal-and-task")]
+    [Arguments("terminal-signal")]
+    [Arguments("cancel-key")]
+    [Arguments("child")]
+    [Arguments("two-threads")]
     public async Task WhatMayYetBeWokenIsNoDeadlock(string kind)
     {
         ChildResult child = ChildProcess.Run("deadlock", [kind]);
@@ -135,11 +142,100 @@ internal sealed partial class ReportTests
                     process.WaitForExit();
                     return Alive;
                 }
+            case "signals-before": // .NET handles signals, but none for the program any more.
+                ConsoleCancelEventHandler handler = (_, _) => { };
+                Console.CancelKeyPress += handler;
+                Console.CancelKeyPress -= handler;
+                PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => { }).Dispose();
+                Process.Start("true").WaitForExit();
+                WaitForEver(channel);
+                break;
+            case "signal":
+                using (PosixSignalRegistration.Create((PosixSignal)10, context =>
+                {
+                    context.Cancel = true;
+                    channel.Send(Alive);
+                }))
+                {
+                    SignalLater("USR1");
+                    return channel.Receive();
+                }
+            case "signal-and-task":
+                TaskCompletionSource<int> task = new();
+                using (PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
+                {
+                    context.Cancel = true;
+                    task.SetResult(Alive);
+                }))
+                {
+                    SignalLater("TERM");
+                    return Go.Await(task.Task);
+                }
+            case "terminal-signal": // SIGCONT, which .NET handles for itself too.
+                using (PosixSignalRegistration.Create((PosixSignal)18, _ => channel.Send(Alive)))
+                {
+                    SignalLater("CONT");
+                    return channel.Receive();
+                }
+            case "cancel-key":
+                Console.CancelKeyPress += (_, e) =>
+                {
+                    e.Cancel = true;
+                    channel.Send(Alive);
+                };
+                SignalLater("INT");
+                return channel.Receive();
+            case "child":
+                using (Process child = Process.Start("sleep", "1.5"))
+                {
+                    Go.Await(child.WaitForExitAsync());
+                }
+                return Alive;
+            case "two-threads":
+                return TwoThreads();
             default:
                 break;
         }
         return 1;
     });
+
+    /// <summary>Sends the signal to this process, 1.5 s later. There is no child by then: its child is.</summary>
+    private static void SignalLater(string signal)
+    {
+        string command = $"(sleep 1.5; kill -{signal} {Environment.ProcessId}) >/dev/null 2>&1 &";
+        using Process shell = Process.Start("sh", ["-c", command]);
+        shell.WaitForExit();
+    }
+
+    /// <summary>Of the two one has always been woken, and may not have run yet.</summary>
+    private static int TwoThreads()
+    {
+        Chan<int> there = new();
+        Chan<int> back = new();
+        WaitGroup done = new();
+        done.Add(2);
+        long end = Environment.TickCount64 + 1500;
+        new Thread(() =>
+        {
+            while (Environment.TickCount64 < end)
+            {
+                there.Send(1);
+                _ = back.Receive();
+            }
+            there.Close();
+            done.Done();
+        }).Start();
+        new Thread(() =>
+        {
+            while (there.Receive(out int value))
+            {
+                back.Send(value);
+            }
+            done.Done();
+        }).Start();
+        done.Wait();
+        return Alive;
+    }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void WaitForLock(Lock gate) => gate.Enter();
@@ -246,6 +342,58 @@ internal sealed partial class ReportTests
         _ = Kill(Environment.ProcessId, 3);
         Thread.Sleep(30_000);
     });
+
+    // The signal comes before the process ends: the report is written, whole. Once it was lost, because nobody
+    // knew of the signal until a second thread had been started for it.
+    [Test]
+    [Arguments("return", "")]
+    [Arguments("exit", "")]
+    [Arguments("after-run", "")]
+    [Arguments("handled", "")]
+    [Arguments("return", "ignored")]
+    public async Task TheEndOfAProgramWaitsForTheReport(string kind, string disposition)
+    {
+        string program = $"'{Environment.ProcessPath}' --child quit-and-end {kind}";
+        string command = disposition == "ignored" ? $"trap '' QUIT; exec {program}" : $"exec {program}";
+        ChildResult child = ChildProcess.Execute("/bin/sh", ["-c", command]);
+
+        await Assert.That(child.ExitCode).IsEqualTo(2).Because(child.ToString());
+        await Assert.That(child.Error).Contains("SIGQUIT: quit\n\n");
+        await Assert.That(child.Error).Contains("ReportTests.WaitForEver");
+    }
+
+    internal static int QuitAndEnd(string[] args)
+    {
+        const int quit = 3;
+        int code = WeftHost.Run(() =>
+        {
+            Chan<int> channel = new();
+            for (int i = 0; i < 10_000; i++)
+            {
+                Go.Run(WaitForEver, channel);
+            }
+            Go.Sleep(TimeSpan.FromMilliseconds(20));
+            if (args[0] == "handled")
+            {
+                Console.CancelKeyPress += (_, e) => e.Cancel = true;
+                _ = Kill(Environment.ProcessId, quit);
+                Go.Sleep(TimeSpan.FromSeconds(30));
+            }
+            if (args[0] != "after-run")
+            {
+                _ = Kill(Environment.ProcessId, quit);
+            }
+            if (args[0] == "exit")
+            {
+                Environment.Exit(5);
+            }
+        });
+        if (args[0] == "after-run")
+        {
+            _ = Kill(Environment.ProcessId, quit);
+        }
+        return code;
+    }
 
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int Kill(int process, int signal);

@@ -1,6 +1,5 @@
 // A program whose main is a goroutine.
 
-using System.Runtime.InteropServices;
 using Weft.Runtime;
 
 namespace Weft;
@@ -14,7 +13,10 @@ public static class WeftHost
     /// Runs <paramref name="main"/> in a goroutine and blocks the calling thread until it returns. Other
     /// goroutines are not waited for: the program is expected to return the result from its own main. On
     /// SIGQUIT (Ctrl-\) the process writes what every goroutine does to standard error, as
-    /// <see cref="Go.Dump"/>, and ends with exit code 2.
+    /// <see cref="Go.Dump(System.IO.TextWriter)"/>, and ends with exit code 2: from the first call on, also
+    /// after main has returned, and also if the signal was ignored when the program started. An end of the
+    /// process that comes after the signal waits for that. Handlers that the program has for SIGQUIT are
+    /// called as well; nobody waits for them, and they cannot cancel it.
     /// </summary>
     /// <param name="main">The program.</param>
     /// <returns>What main returns; 1, after one line on standard error, when the program was not published
@@ -33,8 +35,8 @@ public static class WeftHost
         {
             throw new InvalidOperationException("WeftHost.Run: the caller is a goroutine already.");
         }
-        using PosixSignalRegistration quit = PosixSignalRegistration.Create(
-            PosixSignal.SIGQUIT, _ => StackDump.WriteAndExit("SIGQUIT: quit"u8));
+        Scheduler.EnsureStarted();
+        QuitReport.Install();
         int result = 0;
         WaitGroup done = new();
         done.Go(() => result = main());

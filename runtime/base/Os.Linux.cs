@@ -10,8 +10,10 @@ namespace Weft.Runtime;
 
 internal static unsafe partial class Os
 {
+    internal const int SignalQuit = 3;
     internal const int SignalSegv = 11;
     internal const int SignalUrgent = 23;
+    internal const int LastSignal = 64;
     internal const nint Exists = 17;
     internal const nint TimedOut = 110;
     private const nint NoChild = 10;
@@ -22,10 +24,12 @@ internal static unsafe partial class Os
     private const nint SysMmap = 9;
     private const nint SysMprotect = 10;
     private const nint SysMunmap = 11;
+    private const nint SysSignalMask = 14;
     private const nint SysSchedYield = 24;
     private const nint SysMadvise = 28;
     private const nint SysNanosleep = 35;
     private const nint SysGetPid = 39;
+    private const nint SysSignalsPending = 127;
     private const nint SysSigaltstack = 131;
     private const nint SysPrctl = 157;
     private const nint SysGetTid = 186;
@@ -378,11 +382,27 @@ internal static unsafe partial class Os
         return result;
     }
 
+    /// <summary>Whether a signal was sent to the process that no thread has taken yet.</summary>
+    internal static bool IsPending(int signal)
+    {
+        const int block = 0;
+        const int set = 2;
+        const int setSize = sizeof(long);
+        long mask = 1L << (signal - 1);
+        long before;
+        long pending = 0;
+        // The kernel names those only that the caller has blocked.
+        _ = Syscall(SysSignalMask, block, (nint)(&mask), (nint)(&before), setSize, 0, 0);
+        _ = Syscall(SysSignalsPending, (nint)(&pending), setSize, 0, 0, 0, 0);
+        _ = Syscall(SysSignalMask, set, (nint)(&before), 0, setSize, 0, 0);
+        return (pending & mask) != 0;
+    }
+
     /// <summary>Adds "run on the alternate stack" to every handler that is installed without it.</summary>
     internal static void MoveHandlersToSignalStack()
     {
         byte* action = stackalloc byte[152];
-        for (int signal = 1; signal <= 64; signal++)
+        for (int signal = 1; signal <= LastSignal; signal++)
         {
             if (Sigaction(signal, null, action) != 0 || *(nint*)action is 0 or 1)
             {

@@ -75,6 +75,12 @@ internal static unsafe class Switch
     [RuntimeImport("*", "weft_wait_hooks")]
     internal static extern void* WaitHooks();
 
+    /// <summary>A byte for each signal, by its number: whether the program has a handler for it by .NET.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_signals_handled")]
+    internal static extern byte* SignalsHandled();
+
     /// <summary>From here to LeaveCritical the caller is not preempted: a lock is held, or something of this
     /// machine's is being used. Nests. The end may come on another goroutine, on this machine.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]

@@ -6,14 +6,20 @@
 //
 //   all machines sleep                       none is in native code, no timer is set, and nobody waits on
 //                                            a descriptor; one may sleep in the poller, which no one needs
-//   every other thread waits in Weft         or is one of the runtime's own, known by its name; that of the
-//                                            finalizers has nothing to do
-//   no child process is left                 .NET's thread for signals tells who waits for its end
-//   no processor was taken meanwhile         the two looks belong together
+//   every other thread waits in Weft         and nobody has woken it; or is one of the runtime's own, known
+//                                            by its name; that of the finalizers has nothing to do
+//   no signal has a handler of the program   .NET's thread for signals runs it: PosixSignalRegistration,
+//                                            Console.CancelKeyPress. What .NET's native code handles for
+//                                            itself (SIGCHLD, SIGCONT, ...) does not count
+//   no child process is left                 the same thread tells who waits for its end
+//   no processor was taken meanwhile,        the looks belong together
+//   and no thread woken
 //
-// A thread pool with a thread left, a Timer of .NET's, a thread that reads the terminal: no report.
+// A thread pool with a thread left, a Timer of .NET's, a watcher of files, a socket of .NET's, a thread that
+// reads the terminal: each has a thread of its own, so no report.
 // Rejected: asking the thread pool what it still has to do; it has no answer for the whole of it.
 
+using System.Globalization;
 using System.Runtime.CompilerServices;
 
 namespace Weft.Runtime;
@@ -31,7 +37,10 @@ internal static unsafe partial class Scheduler
         ".NET Finalizer", ".NET SigHandler", ".NET BGC", ".NET Server GC",
     ];
 
+    // Threads that wait in Weft and have not been woken, and how many have ever been woken. A thread counts
+    // itself before it sleeps, its waker takes it off: the count may be too low for a moment, never too high.
     private static int s_waitingThreads;
+    private static int s_threadsWoken;
     private static long s_processorsTaken;
 
     /// <summary>Whether a deadlock ends the process.</summary>
@@ -41,11 +50,30 @@ internal static unsafe partial class Scheduler
     private static void ReportDeadlock()
     {
         long taken = Volatile.Read(ref s_processorsTaken);
-        if (AllAreAsleep(taken) && CountOtherThreads() == 0 && !Os.HasChildren()
-            && !DotNetWait.FinalizerIsBusy && AllAreAsleep(taken))
+        // Before the count of those that wait, after which WakeThread changes it: who was woken by a thread
+        // that had ended before it could be counted is seen in one of the two.
+        int woken = Volatile.Read(ref s_threadsWoken);
+        if (AllAreAsleep(taken) && CountOtherThreads() == 0 && !Os.HasChildren() && !HandlesSignals()
+            && !DotNetWait.FinalizerIsBusy && AllAreAsleep(taken)
+            && woken == Volatile.Read(ref s_threadsWoken))
         {
             StackDump.WriteAndExit("weft: fatal: all goroutines are asleep: deadlock"u8);
         }
+    }
+
+    private static bool HandlesSignals()
+    {
+        byte* handled = Switch.SignalsHandled();
+        for (int signal = 1; signal <= Os.LastSignal; signal++)
+        {
+            // After SIGQUIT the report is written all the same, and the process ends.
+            bool isOurs = signal == Os.SignalQuit && QuitReport.IsInstalled;
+            if (!isOurs && Volatile.Read(ref handled[signal]) != 0)
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static bool AllAreAsleep(long taken)
@@ -66,16 +94,28 @@ internal static unsafe partial class Scheduler
         try
         {
             int others = -1 - Volatile.Read(ref s_machineCount) - Volatile.Read(ref s_waitingThreads);
-            foreach (string task in Directory.GetDirectories(Tasks))
+            string[] tasks = Directory.GetDirectories(Tasks);
+            foreach (string task in tasks)
             {
                 string name = File.ReadAllText(Path.Combine(task, "comm")).TrimEnd('\n');
                 others += Array.IndexOf(s_serviceThreads, name) < 0 ? 1 : 0;
             }
-            return others; // All but sysmon, the machines, and threads that wait in Weft.
+            // The kernel ends the list early where a thread ends that it stands at.
+            bool isWhole = tasks.Length == NumberOfThreads();
+            return isWhole ? others : 1; // All but sysmon, the machines, and threads that wait in Weft.
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return 1; // One has just ended, or there is no /proc: no report.
         }
+    }
+
+    /// <summary>As the kernel counts them. The second word in the file's form may contain anything.</summary>
+    private static int NumberOfThreads()
+    {
+        const int fieldsAfterName = 17;
+        string text = File.ReadAllText("/proc/self/stat");
+        string[] fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
+        return int.Parse(fields[fieldsAfterName], CultureInfo.InvariantCulture);
     }
 }

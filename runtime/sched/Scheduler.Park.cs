@@ -98,8 +98,7 @@ internal static unsafe partial class Scheduler
         g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
         if (g->Kind == GoroutineKind.Thread)
         {
-            Volatile.Write(ref g->Wakened, 1);
-            Os.WakeAddress(&g->Wakened, 1);
+            WakeThread(g);
             return;
         }
         Submit(g);
@@ -238,8 +237,17 @@ internal static unsafe partial class Scheduler
         {
             Os.WaitOnAddress(&g->Wakened, 0);
         }
-        Interlocked.Decrement(ref s_waitingThreads);
         g->Transition(GoroutineState.Runnable, GoroutineState.Running);
+    }
+
+    /// <summary>The waker counts it, because the thread itself may not run for long: from here on it is one
+    /// that may wake others.</summary>
+    private static void WakeThread(Goroutine* g)
+    {
+        Interlocked.Decrement(ref s_waitingThreads);
+        Interlocked.Increment(ref s_threadsWoken); // After it: see ReportDeadlock.
+        Volatile.Write(ref g->Wakened, 1);
+        Os.WakeAddress(&g->Wakened, 1);
     }
 
     /// <summary>Puts a runnable goroutine where it will be found, and sees that somebody looks.</summary>

@@ -63,6 +63,7 @@ internal static unsafe partial class Scheduler
             Os.Sleep(Math.Min(nap, Math.Max(ShortestNapNs, s_nextLook - CoarseNow)));
             CoarseNow = Os.NowNs();
             TraceIfDue();
+            QuitReport.BeginIfAsked();
             if (SleepWhileAllAreIdle())
             {
                 idleRounds = 0;
@@ -98,6 +99,8 @@ internal static unsafe partial class Scheduler
         {
             return false;
         }
+        Interlocked.MemoryBarrier(); // Before what was asked for is read: pairs with RouseSysmon.
+        QuitReport.BeginIfAsked();
         long delay = FirstDeadlockCheckNs;
         long checkAt = CoarseNow + delay;
         while (Volatile.Read(ref *s_sysmonAsleep) != 0)
@@ -133,6 +136,15 @@ internal static unsafe partial class Scheduler
             s_lastReturn = CoarseNow;
             GoroutinePages.ReturnSome();
         }
+    }
+
+    /// <summary>Makes sysmon look at what was asked of it, which the caller has written. Raw code, in a
+    /// signal handler too. It may go back to sleep, as all may be idle still.</summary>
+    internal static void RouseSysmon()
+    {
+        Interlocked.MemoryBarrier(); // Pairs with the one in SleepWhileAllAreIdle.
+        Volatile.Write(ref *s_sysmonAsleep, 0);
+        Os.WakeAddress(s_sysmonAsleep, 1);
     }
 
     /// <summary>Under s_lock, by who makes a processor busy.</summary>

@@ -51,12 +51,22 @@ internal static unsafe class StackDump
     [DoesNotReturn]
     internal static void WriteAndExit(ReadOnlySpan<byte> reason)
     {
-        Fatal.Write(reason);
-        Fatal.Write("\n\n"u8);
-        using StringWriter text = new();
-        Write(text);
-        Fatal.Write(text.ToString());
-        Os.Exit(ExitCode);
+        lock (Gate) // To the end: another report that ends the process waits here.
+        {
+            try
+            {
+                Fatal.Write(reason);
+                Fatal.Write("\n\n"u8);
+                using StringWriter text = new();
+                Write(text);
+                Fatal.Write(text.ToString());
+            }
+            catch (Exception e)
+            {
+                Fatal.Write($"The stacks cannot be shown: {e.Message}\n");
+            }
+            Os.Exit(ExitCode);
+        }
     }
 
     private static void Print(TextWriter writer)
