@@ -29,7 +29,8 @@ internal static unsafe partial class Exports
             {
                 return Code.BadHandle;
             }
-            nint error = Descriptor.Open(own, false, false, false, null, out Descriptor descriptor);
+            nint error = Descriptor.Open(
+                own, DescriptorKind.Other, false, false, null, out Descriptor descriptor);
             if (error < 0)
             {
                 Process.Close(own);

@@ -23,6 +23,8 @@ internal sealed class HttpFileTests
     [Arguments("/.hidden", 200, "application/octet-stream", "hidden")]
     [Arguments("/empty.css", 200, "text/css; charset=utf-8", "")]
     [Arguments("/sub", 301, "", "")]
+    [Arguments("/sub?a=/b&c=%20", 301, "", "")]
+    [Arguments("http://x/sub?", 301, "", "")]
     [Arguments("/missing", 404, "text/plain; charset=utf-8", "404 Not Found\n")]
     [Arguments("/bare/", 404, "text/plain; charset=utf-8", "404 Not Found\n")]
     [Arguments("/a.txt/", 404, "text/plain; charset=utf-8", "404 Not Found\n")]
@@ -36,7 +38,8 @@ internal sealed class HttpFileTests
         await Assert.That(get.Status).IsEqualTo(status);
         await Assert.That(get.Body).IsEqualTo(body);
         await Assert.That(get["Content-Type"]).IsEqualTo(type);
-        await Assert.That(get["Location"]).IsEqualTo(status == 301 ? target + "/" : "");
+        await Assert.That(get["Location"]).IsEqualTo(
+            status != 301 ? "" : target.StartsWith('/') ? target.Replace("/sub", "/sub/") : "/sub/?");
         await Assert.That(head.Status).IsEqualTo(status);
         await Assert.That(head["Content-Length"]).IsEqualTo(get["Content-Length"]);
     }
@@ -80,6 +83,19 @@ internal sealed class HttpFileTests
         await Assert.That(answer.Status).IsEqualTo(status);
         await Assert.That(answer.Body).IsEqualTo(body);
         await Assert.That(answer["Content-Range"]).IsEqualTo(contentRange);
+    }
+
+    [Test]
+    [Arguments("bytes=0-")]
+    [Arguments("bytes=-1")]
+    public async Task ARangeOfAnEmptyFileIsAllOfIt(string range)
+    {
+        using Site site = new();
+        HttpAnswer answer = site.Server.Get("/empty.css", $"Range: {range}\r\n");
+
+        await Assert.That(answer.Status).IsEqualTo(200);
+        await Assert.That(answer["Content-Length"]).IsEqualTo("0");
+        await Assert.That(answer["Content-Range"]).IsEqualTo("");
     }
 
     [Test]

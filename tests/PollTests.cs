@@ -192,7 +192,7 @@ internal sealed partial class PollTests
         string rest = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();
 
-        await Assert.That(first).IsEqualTo("parked");
+        await Assert.That(first).IsEqualTo("parked, others block");
         await Assert.That(rest).IsEqualTo("a line\n");
         await Assert.That(process.ExitCode).IsEqualTo(0);
     }
@@ -208,11 +208,45 @@ internal sealed partial class PollTests
             {
                 Go.Sleep(TimeSpan.FromMilliseconds(1));
             }
-            output.Write("parked\n"u8);
+            output.Write(Os.IsNonBlocking(0) == 0 ? "parked, others block\n"u8 : "parked, others do not\n"u8);
         });
         input.CopyTo(output);
         return 0;
     });
+
+    // The process may end by a signal, and nobody would set the mode back.
+    [Test]
+    public async Task TheModeOfAPipeAndOfASocketStaysForThoseWhoShareIt()
+    {
+        using AnonymousPipeServerStream pipe = new(PipeDirection.Out);
+        using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        using Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
+        listener.Listen();
+        socket.Connect(listener.LocalEndPoint!);
+        using Socket peer = listener.Accept();
+        string? failure = Crew.Run(1, crew =>
+        {
+            void Share(nint number, Action send)
+            {
+                int copy = Duplicate((int)number);
+                using PollFile file = PollFile.Open(new SafeFileHandle(copy, ownsHandle: true), FileAccess.Read);
+                crew.GoAndPark(ParkReason.Network, () => crew.Equal(file.ReadByte(), 7, "what was sent"));
+                crew.Equal(Os.IsNonBlocking((int)number), 0, "does not block");
+                send();
+                crew.Until(() => Netpoll.Waiters == 0, "the reader");
+            }
+            Share(pipe.ClientSafePipeHandle.DangerousGetHandle(), () => pipe.WriteByte(7));
+            Share(socket.Handle, () => peer.Send([7]));
+            int timer = TimerFd(1, 0);
+            int other = Duplicate(timer);
+            PollFile.Open(new SafeFileHandle(timer, ownsHandle: true), FileAccess.Read).Dispose();
+            crew.Equal(Os.IsNonBlocking(other), 0, "the mode was not set back");
+            _ = Os.CloseFile(other);
+        });
+
+        await Assert.That(failure).IsNull();
+    }
 
     // Go: TestNetpollDeadlock, and that waiting is free.
     [Test]

@@ -6,7 +6,9 @@ namespace Weft.Runtime;
 internal static unsafe partial class Os
 {
     private const nint SysRead = 0;
+    private const nint SysOpen = 2;
     private const nint SysClose = 3;
+    private const nint SysFstat = 5;
     private const nint SysPoll = 7;
     private const nint SysSocket = 41;
     private const nint SysConnect = 42;
@@ -82,6 +84,31 @@ internal static unsafe partial class Os
         return Syscall(SysFcntl, fd, Posix.F_SETFL, flags, 0, 0, 0);
     }
 
+    /// <summary>What kind of file it is, as Posix.S_IFMT has them; of a device, its major number.</summary>
+    internal static int FileType(int fd, out int major)
+    {
+        const int size = 144; // struct stat, with st_mode at 24 and st_rdev at 40.
+        byte* stat = stackalloc byte[size];
+        new Span<byte>(stat, size).Clear();
+        _ = Syscall(SysFstat, fd, (nint)stat, 0, 0, 0, 0);
+        ulong device = *(ulong*)(stat + 40);
+        major = (int)((device >> 8) & 0xfff);
+        return *(int*)(stat + 24) & Posix.S_IFMT;
+    }
+
+    /// <summary>Opens once more what the descriptor is open for: a number of its own, whose mode others do
+    /// not share. It does not block and is not inherited.</summary>
+    internal static nint Reopen(int fd, int access)
+    {
+        Span<byte> path = stackalloc byte[32];
+        _ = System.Text.Unicode.Utf8.TryWrite(path, $"/proc/self/fd/{fd}\0", out _);
+        fixed (byte* at = path)
+        {
+            return Syscall(
+                SysOpen, (nint)at, access | Posix.O_NONBLOCK | Posix.O_NOCTTY | Posix.O_CLOEXEC, 0, 0, 0, 0);
+        }
+    }
+
     /// <summary>One that does not block and is not inherited.</summary>
     internal static nint Socket(int family, int type) =>
         Syscall(SysSocket, family, type | Posix.SOCK_NONBLOCK | Posix.SOCK_CLOEXEC, 0, 0, 0, 0);
@@ -112,6 +139,13 @@ internal static unsafe partial class Os
 
     internal static nint ReceiveFrom(int fd, byte* buffer, nint count, byte* address, int* length) =>
         Syscall(SysRecvFrom, fd, (nint)buffer, count, 0, (nint)address, (nint)length);
+
+    /// <summary>A read and a write of a socket that may be in blocking mode; these do not wait.</summary>
+    internal static nint ReceiveNow(int fd, byte* buffer, nint count) =>
+        Syscall(SysRecvFrom, fd, (nint)buffer, count, Posix.MSG_DONTWAIT, 0, 0);
+
+    internal static nint SendNow(int fd, byte* buffer, nint count) =>
+        Syscall(SysSendTo, fd, (nint)buffer, count, Posix.MSG_DONTWAIT | Posix.MSG_NOSIGNAL, 0, 0);
 
     internal static nint SetOption(int fd, int level, int name, int value) =>
         Syscall(SysSetSockOpt, fd, level, name, (nint)(&value), sizeof(int), 0);

@@ -65,7 +65,11 @@ internal static class Posix
     internal const int EFD_NONBLOCK = 0x800;
 
     // OpenFlags, FcntlCommand
+    internal const int O_WRONLY = 1;
+    internal const int O_RDWR = 2;
+    internal const int O_NOCTTY = 0x100;
     internal const int O_NONBLOCK = 0x800;
+    internal const int O_CLOEXEC = 0x80000;
     internal const int F_GETFL = 3;
     internal const int F_SETFL = 4;
 
@@ -92,7 +96,14 @@ internal static class Posix
     internal const int TCP_KEEPIDLE = 4;
     internal const int TCP_KEEPINTVL = 5;
 
+    // FilePermissions
+    internal const int S_IFMT = 0xf000;
+    internal const int S_IFIFO = 0x1000;
+    internal const int S_IFCHR = 0x2000;
+    internal const int S_IFSOCK = 0xc000;
+
     // MessageFlags, ShutdownOption
+    internal const int MSG_DONTWAIT = 0x40;
     internal const int MSG_NOSIGNAL = 0x4000;
     internal const int SHUT_RD = 0;
     internal const int SHUT_WR = 1;

@@ -50,12 +50,12 @@ public sealed unsafe partial class Conn
         {
             return ValueTask.FromCanceled(cancellationToken);
         }
-        nint done = Math.Max(0, _descriptor.TryWrite(buffer.Span));
+        nint done = _descriptor.TryWrite(buffer.Span);
         if (done == buffer.Length && !_descriptor.IsClosed)
         {
             return ValueTask.CompletedTask;
         }
-        ReadOnlyMemory<byte> rest = buffer[(int)done..];
+        ReadOnlyMemory<byte> rest = buffer[(int)Math.Max(0, done)..];
         return new ValueTask(Weft.Go.RunAsync(() => WriteCore(rest.Span, cancellationToken)));
     }
 

@@ -117,7 +117,7 @@ public sealed unsafe partial class Conn : Stream
     /// OperationAborted: closed on this side.</returns>
     public SocketError WaitReadable() => NetError.Code(_descriptor.Read([]));
 
-    /// <summary>Writes all of it; waits while the peer is slow.</summary>
+    /// <summary>Writes all of it; waits while the peer is slow. Datagrams: one, an empty one too.</summary>
     /// <param name="buffer">What.</param>
     /// <exception cref="IOException">See the remarks of the class. Part of it may have been sent.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
@@ -162,11 +162,14 @@ public sealed unsafe partial class Conn : Stream
         ApplyWriteTimeout();
         const int atOnce = 16;
         nint* vector = stackalloc nint[2 * atOnce];
-        for (int done = 0; done < buffers.Count; done += atOnce)
+        int done = 0;
+        do // Once for none, too: an empty datagram.
         {
             int count = Math.Min(atOnce, buffers.Count - done);
             WriteSome(buffers, done, count, vector, 0);
+            done += count;
         }
+        while (done < buffers.Count);
     }
 
     /// <summary>Writes without exceptions, but for errors of the caller.</summary>

@@ -58,16 +58,17 @@ internal sealed unsafe partial class Descriptor
         {
             result = buffer.IsEmpty
                 ? (Os.HasInput(_fd) ? 0 : -Posix.EAGAIN)
-                : Os.Read(_fd, at, Math.Min(buffer.Length, Os.LongestTransfer));
+                : ReadNow(at, Math.Min(buffer.Length, Os.LongestTransfer));
         }
         Leave(PollMode.Read);
         return result;
     }
 
-    /// <summary>Writes as much as it can without waiting; how much that was.</summary>
+    /// <summary>Writes as much as it can without waiting; how much that was. An empty message is not
+    /// tried.</summary>
     internal nint TryWrite(ReadOnlySpan<byte> buffer)
     {
-        nint result = TryEnter(PollMode.Write);
+        nint result = IsMessage(buffer.IsEmpty) ? -Posix.EAGAIN : TryEnter(PollMode.Write);
         if (result != 0)
         {
             return result;
@@ -77,7 +78,7 @@ internal sealed unsafe partial class Descriptor
         {
             while (done < buffer.Length && result >= 0)
             {
-                result = Os.Write(_fd, at + done, Math.Min(buffer.Length - done, Os.LongestTransfer));
+                result = WriteNow(at + done, Math.Min(buffer.Length - done, Os.LongestTransfer));
                 done += Math.Max(0, result);
             }
         }
@@ -293,6 +294,14 @@ internal sealed unsafe partial class Descriptor
         }
     }
 
+    private nint ReadNow(byte* buffer, nint count) => Kind == DescriptorKind.SharedSocket
+        ? Os.ReceiveNow(_fd, buffer, count)
+        : Os.Read(_fd, buffer, count);
+
+    private nint WriteNow(byte* buffer, nint count) => Kind == DescriptorKind.SharedSocket
+        ? Os.SendNow(_fd, buffer, count)
+        : Os.Write(_fd, buffer, count);
+
     private nint ReadSome(byte* buffer, nint count)
     {
         if (_pd == null)
@@ -320,10 +329,10 @@ internal sealed unsafe partial class Descriptor
         }
         while (true)
         {
-            nint n = Os.Read(_fd, buffer, count);
+            nint n = ReadNow(buffer, count);
             if (n >= 0)
             {
-                _read.Drained = n > 0 && n < count && _isStream && !_pd->IsUnusual;
+                _read.Drained = n > 0 && n < count && Kind == DescriptorKind.Tcp && !_pd->IsUnusual;
                 return n;
             }
             nint error = Again(n, PollMode.Read);
@@ -369,11 +378,15 @@ internal sealed unsafe partial class Descriptor
                 return stopped;
             }
         }
+        if (IsMessage(count == 0))
+        {
+            return WriteEmpty();
+        }
         for (nint done = 0; done < count;)
         {
             nint n = _pd == null
                 ? Os.WriteBlocking(_fd, buffer + done, count - done)
-                : Os.Write(_fd, buffer + done, Math.Min(count - done, Os.LongestTransfer));
+                : WriteNow(buffer + done, Math.Min(count - done, Os.LongestTransfer));
             if (n >= 0)
             {
                 done += n;
@@ -388,6 +401,22 @@ internal sealed unsafe partial class Descriptor
         return 0;
     }
 
+    /// <summary>Whether something empty is to be sent all the same.</summary>
+    private bool IsMessage(bool isEmpty) => isEmpty && Kind == DescriptorKind.Datagrams;
+
+    private nint WriteEmpty()
+    {
+        while (true)
+        {
+            nint n = Os.Write(_fd, null, 0);
+            nint error = n >= 0 ? 0 : Again(n, PollMode.Write);
+            if (n >= 0 || error != 0)
+            {
+                return error;
+            }
+        }
+    }
+
     private nint WriteAllOf(nint* vector, int count)
     {
         if (_pd == null)
@@ -399,6 +428,10 @@ internal sealed unsafe partial class Descriptor
         if (stopped != 0)
         {
             return stopped;
+        }
+        if (Kind == DescriptorKind.Datagrams && Length(vector, count) == 0)
+        {
+            return WriteEmpty();
         }
         while (true)
         {
@@ -432,6 +465,16 @@ internal sealed unsafe partial class Descriptor
                 }
             }
         }
+    }
+
+    private static nint Length(nint* vector, int count)
+    {
+        nint sum = 0;
+        for (int i = 0; i < count; i++)
+        {
+            sum += vector[(2 * i) + 1];
+        }
+        return sum;
     }
 
     /// <summary>As many parts at once as a collection can wait for; a long one in pieces.</summary>

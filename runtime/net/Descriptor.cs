@@ -11,9 +11,11 @@
 //
 // Results are >= 0, -errno, or one of the four at the end: an exception is made by the public classes only.
 //
-// A read that got less than it had room for has emptied a stream. The next read waits first, and saves the
-// call that would fail: what arrives after the short read is reported anew. Where the peer has closed, or
-// there is urgent data, a short read says nothing; the poll record remembers that. Seen in Tokio too.
+// A read that got less than it had room for has emptied a TCP connection. The next read waits first, and saves
+// the call that would fail: what arrives after the short read is reported anew. Where the peer has closed, or
+// there is urgent data, a short read says nothing; the poll record remembers that. Seen in Tokio too. Nothing
+// but TCP: a unix socket's read ends where a descriptor was sent along, a pipe's with a packet, a terminal's
+// with a line.
 //
 // Rejected: SafeHandle (it closes when the last operation ends, but wakes nobody); a compare-exchange on
 // one word as in Go (three lines of lock are as fast here, and can be read).
@@ -25,6 +27,20 @@ using Weft.Runtime;
 
 namespace Weft;
 
+/// <summary>What a descriptor is, as far as reads and writes differ.</summary>
+internal enum DescriptorKind
+{
+    /// <summary>Streams of any kind, and what is only waited for.</summary>
+    Other,
+    Tcp,
+
+    /// <summary>A socket whose writes are messages, empty ones too.</summary>
+    Datagrams,
+
+    /// <summary>A socket in blocking mode, which others share.</summary>
+    SharedSocket,
+}
+
 internal sealed unsafe partial class Descriptor : IParkLock
 {
     internal const nint ErrorClosed = -10001;
@@ -32,10 +48,10 @@ internal sealed unsafe partial class Descriptor : IParkLock
     internal const nint ErrorCancelled = -10003;
 
     private readonly int _fd;
-    private readonly bool _isStream;
     private readonly bool _restoreBlocking;
     private readonly PollDescriptor* _pd; // Null: it cannot be waited for, and each call may block.
-    private readonly SafeFileHandle? _owner;
+    private readonly SafeFileHandle? _owner; // Closed with it.
+    private readonly bool _isOwners; // The number is the owner's, too.
 
     private ShortLock _lock;
     private Side _read;  // Under _lock, but for Drained, which is the holder's.
@@ -54,19 +70,27 @@ internal sealed unsafe partial class Descriptor : IParkLock
         internal Cancellation? Holder;
     }
 
-    private Descriptor(int fd, PollDescriptor* pd, bool isStream, bool restoreBlocking, SafeFileHandle? owner)
+    private Descriptor(
+        int fd, PollDescriptor* pd, DescriptorKind kind, bool restoreBlocking, SafeFileHandle? owner)
     {
         _fd = fd;
         _pd = pd;
-        _isStream = isStream;
+        Kind = kind;
         _restoreBlocking = restoreBlocking;
+        if (restoreBlocking)
+        {
+            AppDomain.CurrentDomain.ProcessExit += RestoreBlocking;
+        }
         _owner = owner;
+        _isOwners = owner != null && (int)owner.DangerousGetHandle() == fd;
     }
 
     /// <summary>One that nobody closed.</summary>
     ~Descriptor() => Close();
 
     internal int Number => _fd;
+
+    internal DescriptorKind Kind { get; }
 
     internal bool IsClosed => Volatile.Read(ref _closed);
 
@@ -75,7 +99,7 @@ internal sealed unsafe partial class Descriptor : IParkLock
     /// <summary>Takes over an open descriptor that does not block. On failure -errno, and it stays the
     /// caller's.</summary>
     internal static nint Open(
-        int fd, bool isStream, bool mayBlock, bool restoreBlocking, SafeFileHandle? owner,
+        int fd, DescriptorKind kind, bool mayBlock, bool restoreBlocking, SafeFileHandle? owner,
         out Descriptor descriptor)
     {
         descriptor = null!;
@@ -101,7 +125,7 @@ internal sealed unsafe partial class Descriptor : IParkLock
                 return error;
             }
         }
-        descriptor = new Descriptor(fd, pd, isStream, restoreBlocking, owner);
+        descriptor = new Descriptor(fd, pd, kind, restoreBlocking, owner);
         return 0;
     }
 
@@ -335,16 +359,14 @@ internal sealed unsafe partial class Descriptor : IParkLock
         }
         if (_restoreBlocking)
         {
-            _ = Os.SetNonBlocking(_fd, false);
+            RestoreBlocking(null, null);
+            AppDomain.CurrentDomain.ProcessExit -= RestoreBlocking;
         }
-        if (_owner != null)
-        {
-            _owner.Dispose();
-        }
-        else
+        if (!_isOwners)
         {
             _ = Os.CloseFile(_fd);
         }
+        _owner?.Dispose();
         ReadyAllOf list = default;
         _lock.Enter();
         _destroyed = true;
@@ -352,6 +374,8 @@ internal sealed unsafe partial class Descriptor : IParkLock
         _lock.Exit();
         list.Ready();
     }
+
+    private void RestoreBlocking(object? sender, EventArgs? e) => _ = Os.SetNonBlocking(_fd, false);
 
     private void WaitUntilDestroyed()
     {

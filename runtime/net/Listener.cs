@@ -52,7 +52,8 @@ public sealed unsafe class Listener : IDisposable
         nint error = fd;
         if (fd >= 0)
         {
-            error = Descriptor.Open((int)fd, true, false, false, null, out Descriptor descriptor);
+            error = Descriptor.Open(
+                (int)fd, _descriptor.Kind, false, false, null, out Descriptor descriptor);
             if (error >= 0)
             {
                 return new Conn(descriptor, _network, new ReadOnlySpan<byte>(raw, length));

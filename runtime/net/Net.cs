@@ -141,6 +141,11 @@ public static unsafe class Net
         return error;
     }
 
+    private static DescriptorKind Kind(bool isStream, int family) =>
+        !isStream ? DescriptorKind.Datagrams
+        : family == Posix.AF_UNIX ? DescriptorKind.Other
+        : DescriptorKind.Tcp;
+
     private static Conn Dial(string network, string address, long deadline, CancellationToken token)
     {
         NetAddress parsed = NetAddress.Parse(network, streams: true);
@@ -249,7 +254,7 @@ public static unsafe class Net
         nint error = bind ? Os.Bind((int)fd, raw, length) : 0;
         error = error < 0
             ? error
-            : Descriptor.Open((int)fd, parsed.IsStream, false, false, null, out descriptor);
+            : Descriptor.Open((int)fd, Kind(parsed.IsStream, family), false, false, null, out descriptor);
         if (error < 0)
         {
             _ = Os.CloseFile((int)fd);

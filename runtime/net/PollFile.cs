@@ -2,7 +2,14 @@
 // a regular file, is used by calls that block a thread.
 //
 // Not blocking is a property of the open file, which others may share: a shell and its programs share the
-// terminal. So it is set back at the close.
+// terminal, and find it in that mode if this process ends by a signal. So the mode of one that blocks stays as
+// it is where that is possible:
+//
+//   pipe, terminal   opened once more (/proc/self/fd): the new open file has a mode of its own
+//   socket           each call says that it does not wait
+//   others           the mode is changed, and changed back at the close and where .NET ends the process
+//
+// A pseudo-terminal's master must not be opened again, which would make another one.
 
 using System.Diagnostics.CodeAnalysis;
 using Microsoft.Win32.SafeHandles;
@@ -27,8 +34,10 @@ public sealed class PollFile : Stream
         _access = access;
     }
 
-    /// <summary>Takes over an open file: it is closed with the stream. While it is open here it does not
-    /// block, for those who share it neither.</summary>
+    /// <summary>Takes over an open file: it is closed with the stream. Pipes, terminals and sockets keep their
+    /// mode for those who share them. Another file that blocks does not while it is open here, for those who
+    /// share it neither; it does again when the stream is closed or .NET ends the process, but not after a
+    /// signal.</summary>
     /// <param name="handle">The file.</param>
     /// <param name="access">What it is open for.</param>
     /// <returns>The stream.</returns>
@@ -39,18 +48,62 @@ public sealed class PollFile : Stream
         ArgumentNullException.ThrowIfNull(handle);
         ObjectDisposedException.ThrowIf(handle.IsClosed, handle);
         int fd = (int)handle.DangerousGetHandle();
-        nint before = Os.IsNonBlocking(fd);
-        nint error = before == 0 ? Os.SetNonBlocking(fd, true) : before;
+        nint error = Os.IsNonBlocking(fd);
         Descriptor? descriptor = null;
+        if (error == 0)
+        {
+            error = OpenBlocking(fd, handle, access, out descriptor);
+        }
+        else if (error > 0)
+        {
+            error = Descriptor.Open(fd, DescriptorKind.Other, true, false, handle, out descriptor);
+        }
+        return error >= 0 ? new PollFile(descriptor!, access) : throw NetError.OfStream(error, "open");
+    }
+
+    /// <summary>One that blocks, and is to go on doing so for others.</summary>
+    private static nint OpenBlocking(
+        int fd, SafeFileHandle handle, FileAccess access, out Descriptor? descriptor)
+    {
+        const int consoles = 4; // The major numbers of terminals.
+        const int pseudoTerminals = 136;
+        int type = Os.FileType(fd, out int major);
+        if (type == Posix.S_IFSOCK)
+        {
+            return Descriptor.Open(fd, DescriptorKind.SharedSocket, true, false, handle, out descriptor);
+        }
+        bool isTerminal = type == Posix.S_IFCHR && (major == consoles || major / 8 == pseudoTerminals / 8);
+        nint error = -Posix.EPERM;
+        if (type == Posix.S_IFIFO || isTerminal)
+        {
+            error = Os.Reopen(fd, access switch
+            {
+                FileAccess.Write => Posix.O_WRONLY,
+                FileAccess.ReadWrite => Posix.O_RDWR,
+                _ => 0,
+            });
+        }
         if (error >= 0)
         {
-            error = Descriptor.Open(fd, false, true, before == 0, handle, out descriptor);
+            int own = (int)error;
+            error = Descriptor.Open(own, DescriptorKind.Other, true, false, handle, out descriptor);
+            if (error < 0)
+            {
+                _ = Os.CloseFile(own);
+            }
+            return error;
         }
-        if (before == 0 && (error < 0 || !descriptor!.CanWait))
+        descriptor = null;
+        error = Os.SetNonBlocking(fd, true);
+        if (error >= 0)
+        {
+            error = Descriptor.Open(fd, DescriptorKind.Other, true, true, handle, out descriptor);
+        }
+        if (error < 0 || !descriptor!.CanWait)
         {
             _ = Os.SetNonBlocking(fd, false);
         }
-        return error >= 0 ? new PollFile(descriptor!, access) : throw NetError.OfStream(error, "open");
+        return error;
     }
 
     /// <summary>Standard input. Closing the stream leaves it open.</summary>

@@ -59,6 +59,13 @@ internal static class ByteRange
             length = Math.Max(0, Math.Min(end, size - 1) - offset + 1);
         }
 
+        if (size == 0)
+        {
+            offset = 0;
+            length = 0;
+            return RangeKind.Whole; // Nothing overlaps an empty file: not the client's fault, as in Go.
+        }
+
         return length > 0 ? RangeKind.Part : RangeKind.Unsatisfiable;
     }
 }

@@ -97,7 +97,9 @@ internal sealed class FileHandler(SafeFileHandle root) : Handler
         exchange.Begin(301);
         exchange.Output.Write("Location: "u8);
         exchange.Output.Write(path);
-        exchange.Output.Write("/\r\n"u8);
+        exchange.Output.Write("/"u8);
+        exchange.Output.Write(exchange.Text(exchange.Head.Query));
+        exchange.Output.Write("\r\n"u8);
         exchange.Field("Content-Length: "u8, 0);
         exchange.EndHead();
     }

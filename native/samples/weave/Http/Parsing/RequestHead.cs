@@ -54,6 +54,9 @@ internal struct RequestHead
     /// <summary>The target's path, as sent; empty for OPTIONS * and CONNECT.</summary>
     internal Slice Path;
 
+    /// <summary>What follows the path, with its question mark.</summary>
+    internal Slice Query;
+
     internal Slice Host;
 
     internal Slice Range;

@@ -184,7 +184,9 @@ internal struct RequestParser
         }
 
         int query = target.IndexOf((byte)'?');
-        Head.Path = new Slice(start, query < 0 ? target.Length : query);
+        int path = query < 0 ? target.Length : query;
+        Head.Path = new Slice(start, path);
+        Head.Query = new Slice(start + path, target.Length - path);
         return 0;
     }
 
