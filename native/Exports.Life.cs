@@ -60,7 +60,7 @@ internal static unsafe partial class Exports
     [UnmanagedCallersOnly(EntryPoint = "weft_strerror")]
     private static byte* StrError(int code) => Literal(Code.Text(code));
 
-    [UnmanagedCallersOnly(EntryPoint = "weft_init")]
+    [UnmanagedCallersOnly(EntryPoint = "weft_init_managed")]
     private static int Init(Options* options) => Initialize(options, detectDeadlocks: false);
 
     [UnmanagedCallersOnly(EntryPoint = "weft_shutdown")]
@@ -90,7 +90,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "weft_main")]
+    [UnmanagedCallersOnly(EntryPoint = "weft_main_managed")]
     private static int Main(nint main, int count, nint arguments)
     {
         if (main == 0)

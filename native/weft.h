@@ -86,7 +86,8 @@ typedef struct weft_options {
 /* Starts Weft; options may be NULL. Anywhere but in a goroutine. May be called again: each call needs its
  * weft_shutdown; options of later calls count too. Takes over SIGURG and SIGSEGV (a handler that was there before
  * gets what is not Weft's), and makes all handlers run on the alternate signal stack.
- * Errors: WEFT_EEXIST another copy is loaded, WEFT_EINVAL, WEFT_ENOTSUP. */
+ * Errors: WEFT_EEXIST another copy is loaded, WEFT_EINVAL, WEFT_ENOTSUP, WEFT_ENOMEM: less than 192 MB of address
+ * space is left (ulimit -v). */
 int weft_init(const weft_options *options);
 
 /* Undoes one weft_init. The last one makes every later call fail with WEFT_ESHUTDOWN, until weft_init; handles

@@ -54,6 +54,9 @@ internal sealed class NativeTests
     public Task AHostMayLoadItAtRunTimeAndASecondCopyIsRefused() => Passes("host");
 
     [Test]
+    public Task AHostWithLittleAddressSpaceIsToldSo() => Passes("memory");
+
+    [Test]
     public Task PythonMayLoadIt() => Passes("python");
 
     [Test]

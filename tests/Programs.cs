@@ -33,6 +33,7 @@ internal static class Programs
         Register("growth-storm", GrowthStorm.Program);
         Register("scope-catch", GoScopeTests.CatchesOnlyWhatWasThrown);
         Register("group-catch", ErrGroupTests.CatchesOnlyWhatWasThrown);
+        Register("little-memory", StackTests.LittleMemory);
         Register("too-many-guards", StackTests.TooManyGuards);
         Register("unhandled", SchedulerTests.UnhandledChild);
         Register("host-42", SchedulerTests.Host42);

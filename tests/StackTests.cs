@@ -523,6 +523,53 @@ internal sealed class StackTests
         await Assert.That(child.Output).Contains("Nothing waits for what was not started.");
     }
 
+    [Test]
+    [Arguments(400)]
+    [Arguments(1000)]
+    [Arguments(2000)]
+    public async Task WithLittleAddressSpaceThereAreFewerGoroutines(int megabytes)
+    {
+        ChildResult child = ChildProcess.Execute(
+            "/bin/sh",
+            ["-c", $"ulimit -v {megabytes * 1000}; exec \"$0\" --child little-memory", Environment.ProcessPath!]);
+
+        await Assert.That(child.ToString()).IsEqualTo("exit code 0\n--- stdout\nright\n\n--- stderr\n");
+    }
+
+    /// <summary>At the limit a start fails with an exception, and everything else goes on.</summary>
+    internal static int LittleMemory(string[] args) => WeftHost.Run(() =>
+    {
+        Chan<int> held = new();
+        WaitGroup group = new();
+        int started = 0;
+        try
+        {
+            while (true)
+            {
+                group.Go(() => held.Receive());
+                started++;
+            }
+        }
+        catch (InsufficientMemoryException e) when (e.Message.Contains("ulimit -v"))
+        {
+        }
+        Thread thread = new(() => held.Receive(out _));
+        thread.Start(); // It waits with one of those that are kept for threads.
+        Go.Sleep(TimeSpan.FromMilliseconds(1));
+        held.Close();
+        thread.Join();
+        group.Wait();
+        for (int i = 0; i < started / 2; i++)
+        {
+            group.Go(() => _ = File.ReadAllText("/proc/self/stat")); // On a stack for native code.
+        }
+        group.Wait();
+        (Conn client, Conn server) = Loopback.Pair();
+        client.WriteByte(7);
+        bool right = server.ReadByte() == 7 && started > 10;
+        Console.WriteLine(right ? "right" : $"{started} started");
+    });
+
     internal static int TooManyGuards(string[] args) => WeftHost.Run(() =>
     {
         int limit = int.Parse(

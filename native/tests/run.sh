@@ -98,6 +98,12 @@ host() {
     says passed "$program" "$prefix/lib/libweft.so" "$tmp/copy.so"
 }
 
+# Hosts that have little address space left.
+memory() {
+    compile memory_test
+    "$program" || fail "exit code $?"
+}
+
 python() {
     need python3
     says passed python3 "$here/ctypes_test.py" "$prefix/lib/libweft.so"
@@ -149,7 +155,7 @@ all() {
         run api $procs 3
         run mixed 1 $procs
     done
-    for name in cmake_samples sanitizers shadow_stacks static abi host python handoff overflow stacks debugger; do
+    for name in cmake_samples sanitizers shadow_stacks static abi host memory python handoff overflow stacks debugger; do
         run $name
     done
 }

@@ -7,21 +7,40 @@ namespace Weft.Runtime;
 
 internal static unsafe class PollTable
 {
-    private const uint Capacity = 16 * 1024 * 1024;
+    private const uint CapacityWanted = 16 * 1024 * 1024;
+    private const uint CapacityLeast = 64;
+    private const int ShareOfLimit = 8;
 
     private static ShortLock s_lock;
     private static PollDescriptor* s_base;
     private static PollDescriptor* s_free;
     private static uint s_used;
+    private static uint s_capacity;
     private static int s_open;
 
     /// <summary>How many are in use. For tests.</summary>
     internal static int OpenCount => Volatile.Read(ref s_open);
 
+    /// <summary>How many there may be: fewer where address space is limited. At the start.</summary>
+    internal static void ChooseCapacity()
+    {
+        nint share = AddressSpace.Share(ShareOfLimit);
+        s_capacity = CapacityWanted;
+        while (s_capacity > CapacityLeast && (nint)s_capacity * sizeof(PollDescriptor) > share)
+        {
+            s_capacity /= 2;
+        }
+    }
+
     /// <summary>Once. 0 or -errno.</summary>
     internal static nint Initialize()
     {
-        nint address = Os.Reserve((nint)Capacity * sizeof(PollDescriptor));
+        nint address = Os.Reserve((nint)s_capacity * sizeof(PollDescriptor));
+        while (address <= 0 && s_capacity > CapacityLeast)
+        {
+            s_capacity /= 2;
+            address = Os.Reserve((nint)s_capacity * sizeof(PollDescriptor));
+        }
         if (address <= 0)
         {
             return -Posix.ENOMEM;
@@ -36,7 +55,7 @@ internal static unsafe class PollTable
         return s_base + index;
     }
 
-    /// <summary>A record that is nobody's; null when there are 16 million.</summary>
+    /// <summary>A record that is nobody's; null when there are as many as there can be.</summary>
     internal static PollDescriptor* Take()
     {
         s_lock.Enter();
@@ -45,7 +64,7 @@ internal static unsafe class PollTable
         {
             s_free = pd->Link;
         }
-        else if (s_used < Capacity)
+        else if (s_used < s_capacity)
         {
             pd = s_base + s_used;
             pd->Index = s_used++;

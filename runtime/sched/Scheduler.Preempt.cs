@@ -57,8 +57,7 @@ internal static unsafe partial class Scheduler
         *(nint*)addresses[RuntimeThread.VectorSize] = vector;
         s_preemptRoom = vector + 1024; // The registers, what aligns them, and the switch.
         s_hostHandler = (nint*)addresses[RuntimeThread.HostUrgentAction];
-        s_delays = (long*)Os.Reserve(DelaysKept * sizeof(long));
-        Check.Always((nint)s_delays > 0, "preemption: no memory"u8);
+        s_delays = (long*)AddressSpace.Need(DelaysKept * sizeof(long));
         s_preempts = enabled;
         if (enabled)
         {

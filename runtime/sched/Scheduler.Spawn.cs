@@ -27,7 +27,7 @@ internal static unsafe partial class Scheduler
         Goroutine* g;
         if (m == null)
         {
-            g = GoroutinePages.Take(1);
+            g = GoroutinePages.Take(1, isStandIn: kind == GoroutineKind.Thread);
             if (g != null && kind != GoroutineKind.Thread)
             {
                 g->Id = Interlocked.Increment(ref s_nextId);
@@ -165,7 +165,7 @@ internal static unsafe partial class Scheduler
         Goroutine* g = p->Free;
         if (g == null)
         {
-            g = GoroutinePages.Take(Layout.FreeGoroutinesPerProcessor / 2);
+            g = GoroutinePages.Take(GoroutinePages.FreePerProcessor / 2);
             if (g == null)
             {
                 return null;
@@ -213,7 +213,7 @@ internal static unsafe partial class Scheduler
         g->Link = p->Free;
         p->Free = g;
         p->Live--;
-        if (++p->FreeCount > Layout.FreeGoroutinesPerProcessor)
+        if (++p->FreeCount > GoroutinePages.FreePerProcessor)
         {
             GiveHalf(p);
         }
@@ -222,7 +222,7 @@ internal static unsafe partial class Scheduler
     private static void GiveHalf(Processor* p)
     {
         Goroutine* list = null;
-        for (int i = 0; i < Layout.FreeGoroutinesPerProcessor / 2; i++)
+        for (int i = 0; i < GoroutinePages.FreePerProcessor / 2; i++)
         {
             Goroutine* g = p->Free;
             p->Free = g->Link;

@@ -39,11 +39,14 @@ internal static unsafe partial class Scheduler
     /// <summary>Starts the thread. Startup calls it once.</summary>
     private static void StartSysmon()
     {
-        s_sysmonAsleep = (int*)Os.Reserve(Os.PageSize);
-        Check.Always((nint)s_sysmonAsleep > 0, "sysmon: no memory"u8);
+        s_sysmonAsleep = (int*)AddressSpace.Need(Os.PageSize);
         CoarseNow = Os.NowNs();
         nint error = Os.StartThread(&SysmonMain, 0);
-        Check.Always(error == 0, "sysmon: the system refuses another thread"u8);
+        if (error < 0)
+        {
+            throw new InsufficientMemoryException(
+                $"The system refuses a thread, error {-error}: see ulimit -u and ulimit -v.");
+        }
     }
 
     [UnmanagedCallersOnly]

@@ -97,7 +97,7 @@ internal static unsafe partial class Scheduler
             Fatal.Line line = new();
             line.Add("the system refuses another thread, error "u8);
             line.Add(-error);
-            line.Add(" (see ulimit -u and the pids limit of the container)"u8);
+            line.Add(" (see ulimit -u, ulimit -v and the pids limit of the container)"u8);
             line.Throw();
         }
         return 0;

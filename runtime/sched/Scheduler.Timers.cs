@@ -95,8 +95,7 @@ internal static unsafe partial class Scheduler
 
     private static void InitializeTimers()
     {
-        s_kicks = (int*)Os.Reserve(Os.PageSize);
-        Check.Always((nint)s_kicks > 0, "timers: no memory"u8);
+        s_kicks = (int*)AddressSpace.Need(Os.PageSize);
         s_keptUntil = TimerNode.Never;
         TimerHeap.Initialize(Layout.MaxProcessors);
     }

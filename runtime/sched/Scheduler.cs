@@ -88,9 +88,10 @@ internal static unsafe partial class Scheduler
     /// <summary>Makes the tables and processors. Startup calls it once, under its lock.</summary>
     internal static void Initialize(int processors)
     {
-        nint table = Os.Reserve(Layout.MaxProcessors * sizeof(nint));
-        Check.Always(table > 0, "scheduler: no memory for the processors"u8);
-        s_processors = (Processor**)table;
+        if (s_processors == null) // Else an earlier start has failed later on.
+        {
+            s_processors = (Processor**)AddressSpace.Need(Layout.MaxProcessors * sizeof(nint));
+        }
         s_maxProcessors = processors;
         InitializeTimers();
         MakeProcessors(processors);
@@ -111,7 +112,15 @@ internal static unsafe partial class Scheduler
         {
             Yield(g); // One change at a time: each waits for processors that another might hand out.
         }
-        MakeProcessors(count);
+        try
+        {
+            MakeProcessors(count);
+        }
+        catch
+        {
+            Volatile.Write(ref s_changing, 0);
+            throw;
+        }
         s_lock.Enter();
         if (count > 1)
         {
@@ -161,8 +170,7 @@ internal static unsafe partial class Scheduler
     private static Processor* NewProcessor(int id)
     {
         nint ring = (nint)Layout.RunQueueSize * sizeof(nint);
-        nint memory = Os.Reserve(Os.PageSize + ring);
-        Check.Always(memory > 0, "scheduler: no memory for a processor"u8);
+        nint memory = AddressSpace.Need(Os.PageSize + ring);
         Processor* p = (Processor*)memory;
         p->Queue.Initialize((Goroutine**)(memory + Os.PageSize));
         p->Id = id;

@@ -42,6 +42,7 @@ internal static unsafe class Startup
             Scheduler.InitializeTrace(Environment.GetEnvironmentVariable(DebugVariable));
             Os.GuardByProtection = Environment.GetEnvironmentVariable(GuardVariable) == "mprotect";
             GoroutinePages.Initialize(MappingLimit());
+            PollTable.ChooseCapacity();
             FixedStacks.Initialize();
             GcRoots.Initialize();
             StackProbe.Initialize();

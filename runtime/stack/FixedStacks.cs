@@ -37,8 +37,7 @@ internal static unsafe class FixedStacks
 
     internal static void Initialize()
     {
-        nint memory = Os.Reserve(Os.PageSize);
-        Check.Always(memory > 0, "stacks: no memory for the pools"u8);
+        nint memory = AddressSpace.Need(Os.PageSize);
         s_free = (nint*)memory;
         s_next = s_free + ClassCount;
         s_end = s_next + ClassCount;

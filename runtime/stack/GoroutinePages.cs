@@ -23,7 +23,10 @@ internal static unsafe class GoroutinePages
 {
     internal const nint SlotSize = 2 * Os.PageSize;
     private const nint CapacityWanted = 16 * 1024 * 1024;
-    private const nint CapacityLeast = 1024;
+    private const nint CapacityLeast = 16;
+    private const nint CapacityUnlimited = 8 * 1024;
+    private const int ShareOfLimit = 2;
+    private const nint MostKeptForThreads = 64;
     private const long MappingsLeft = 8 * 1024;
     private const int SlotsReturnedAtOnce = 256;
     private const ushort Returned = 0x8000; // All free, and its pages given back.
@@ -31,6 +34,7 @@ internal static unsafe class GoroutinePages
     private static ShortLock s_lock;
     private static nint s_base;
     private static nint s_capacity;
+    private static nint s_keptForThreads;
     private static nint s_carved;
     private static nint s_guarded;
     private static nint s_protectedMost;
@@ -42,6 +46,9 @@ internal static unsafe class GoroutinePages
     private static nint s_wholeChunks;    // All free, and not returned.
     private static nint s_nextWhole;
     private static nint* s_guardBuffer;
+
+    /// <summary>How many dead ones a processor keeps: few where there are few.</summary>
+    internal static int FreePerProcessor { get; private set; }
 
     /// <summary>How many slots have ever been carved. Read by the collector's hook while all managed
     /// threads are stopped; slots below it are valid.</summary>
@@ -59,21 +66,33 @@ internal static unsafe class GoroutinePages
     /// kernel allows; part of them is left to everybody else, who would fail without a message.</summary>
     internal static void Initialize(long mappingLimit)
     {
+        AddressSpace.Prepare();
+        nint share = AddressSpace.Share(ShareOfLimit);
         nint capacity = CapacityWanted;
-        nint address = Os.Reserve((capacity * SlotSize) + GrownStacks.BytesFor(capacity));
-        while (address <= 0 && capacity > CapacityLeast)
+        nint address = 0;
+        while (address <= 0 && capacity >= CapacityLeast)
         {
-            capacity /= 2; // An address space limit (ulimit -v) is in force.
-            address = Os.Reserve((capacity * SlotSize) + GrownStacks.BytesFor(capacity));
+            // Few slots: those who grow have one size to grow to, the one that native code needs.
+            GrownStacks.ChooseSizes(few: capacity <= CapacityUnlimited);
+            nint bytes = (capacity * SlotSize) + GrownStacks.BytesFor(capacity);
+            address = bytes <= share ? Os.Reserve(bytes) : 0;
+            capacity = address > 0 ? capacity : capacity / 2;
         }
-        Check.Always(address > 0, "stacks: no address space (see ulimit -v)"u8);
+        if (address <= 0)
+        {
+            throw new InsufficientMemoryException(
+                "No address space for goroutines, which need 17 MB at least: raise ulimit -v.");
+        }
         s_base = address;
         s_capacity = capacity;
+        s_keptForThreads = Math.Min(capacity / 4, MostKeptForThreads);
+        FreePerProcessor = (int)Math.Clamp(capacity / 64, 2, Layout.FreeGoroutinesPerProcessor);
         s_protectedMost = (nint)Math.Max(0, (mappingLimit - MappingsLeft) / 2);
-        s_present = (byte*)ReserveTable(capacity);
-        s_free = (int*)ReserveTable(capacity * sizeof(int));
-        s_freeInChunk = (ushort*)ReserveTable(capacity / Layout.SlotsPerChunk * sizeof(ushort));
-        s_guardBuffer = (nint*)ReserveTable(Layout.SlotsPerChunk * 2 * sizeof(nint));
+        s_present = (byte*)AddressSpace.Need(capacity);
+        s_free = (int*)AddressSpace.Need(capacity * sizeof(int));
+        nint chunks = (capacity + Layout.SlotsPerChunk - 1) / Layout.SlotsPerChunk;
+        s_freeInChunk = (ushort*)AddressSpace.Need(chunks * sizeof(ushort));
+        s_guardBuffer = (nint*)AddressSpace.Need(Layout.SlotsPerChunk * 2 * sizeof(nint));
         GrownStacks.Initialize(address, capacity);
         TellDebugger();
     }
@@ -98,12 +117,14 @@ internal static unsafe class GoroutinePages
     internal static nint SlotOf(Goroutine* g) => ((nint)g - s_base) / SlotSize;
 
     /// <summary>Takes up to <paramref name="count"/> dead goroutines, linked; at least one, or null when
-    /// the range is used up or the kernel refuses another guard.</summary>
-    internal static Goroutine* Take(int count)
+    /// the range is used up or the kernel refuses another guard. The last ones are for threads that
+    /// wait.</summary>
+    internal static Goroutine* Take(int count, bool isStandIn = false)
     {
         Goroutine* list = null;
+        nint kept = isStandIn ? 0 : s_keptForThreads;
         s_lock.Enter();
-        for (int taken = 0; taken < count; taken++)
+        for (int taken = 0; taken < count && s_freeCount + s_capacity - s_carved > kept; taken++)
         {
             nint slot = s_freeCount > 0 ? TakeFree() : Carve();
             if (slot < 0)
@@ -212,25 +233,18 @@ internal static unsafe class GoroutinePages
 
     private static bool GuardChunk()
     {
-        nint end = s_guarded + Layout.SlotsPerChunk;
-        if (end > s_capacity || (Os.GuardByProtection && end > s_protectedMost))
+        nint end = Math.Min(s_guarded + Layout.SlotsPerChunk, s_capacity);
+        if (end == s_guarded || (Os.GuardByProtection && end > s_protectedMost))
         {
             return false;
         }
         nint error = Os.GuardEach(
-            s_base + (s_guarded * SlotSize), Os.PageSize, SlotSize, Layout.SlotsPerChunk, s_guardBuffer);
+            s_base + (s_guarded * SlotSize), Os.PageSize, SlotSize, (int)(end - s_guarded), s_guardBuffer);
         if (error < 0)
         {
             return false;
         }
         s_guarded = end;
         return true;
-    }
-
-    private static nint ReserveTable(nint bytes)
-    {
-        nint address = Os.Reserve(bytes);
-        Check.Always(address > 0, "stacks: no address space (see ulimit -v)"u8);
-        return address;
     }
 }

@@ -15,6 +15,9 @@
 //   [ guard page ][ low ........................ high )[ 2 KB, as the control block takes in the slot ]
 //   `---------------------------- S, a power of two --------------------------------------------------'
 //
+// Where address space is limited there are fewer slots, planes are as far apart as the slots reach, and few
+// slots have places of one size only.
+//
 // Rejected: a pool of stacks per size, at any address (what the distance was then is in DECISIONS 19); a
 // table of what is taken in each plane, which 512 KB of address space a goroutine do not call for.
 // Locks: none. Take and Give run in a signal handler, for the goroutine that runs there or has just ended.
@@ -33,6 +36,7 @@ internal static unsafe class GrownStacks
     private const long LargeLow = 0x1000_0000_0000;
     private const long LargeHigh = 0x5000_0000_0000;
 
+    private static int s_firstClass;
     private static nint s_base;
     private static nint s_stride;
     private static nint s_slotsPerStride;
@@ -42,11 +46,15 @@ internal static unsafe class GrownStacks
     private static int* s_warmCount;
     private static int s_nextPlane;
 
+    /// <summary>With few slots, because address space is limited, only the largest size has places: a slot
+    /// takes 530 KB instead of 1 MB.</summary>
+    internal static void ChooseSizes(bool few) => s_firstClass = few ? SmallClasses - 1 : 0;
+
     /// <summary>The address space for all sizes of that many slots, a power of two.</summary>
     internal static nint BytesFor(nint slots)
     {
         nint bytes = 0;
-        for (int k = 0; k < SmallClasses; k++)
+        for (int k = s_firstClass; k < SmallClasses; k++)
         {
             bytes += AreaOf(k, slots * GoroutinePages.SlotSize);
         }
@@ -60,23 +68,26 @@ internal static unsafe class GrownStacks
         s_stride = (nint)Math.Min(PlaneDistance, slots * GoroutinePages.SlotSize);
         s_slotsPerStride = s_stride / GoroutinePages.SlotSize;
         s_areas = address + (slots * GoroutinePages.SlotSize);
-        s_guarded = (byte*)Os.Reserve(slots);
-        s_warm = (byte*)Os.Reserve(slots);
-        s_warmCount = (int*)Os.Reserve(Os.PageSize);
-        Check.Always(
-            (nint)s_guarded > 0 && (nint)s_warm > 0 && (nint)s_warmCount > 0,
-            "stacks: no address space (see ulimit -v)"u8);
+        s_guarded = (byte*)AddressSpace.Need(slots);
+        s_warm = (byte*)AddressSpace.Need(slots);
+        s_warmCount = (int*)AddressSpace.Need(Os.PageSize);
     }
 
     /// <summary>The size of the smallest stack with that many usable bytes.</summary>
-    internal static nint SizeFor(nint usable) => StackSizes.RoundUp(usable + Overhead);
+    internal static nint SizeFor(nint usable)
+    {
+        nint least = Math.Min(Layout.SmallestLargeStack << s_firstClass, StackGrowth.MaxStack);
+        return StackSizes.RoundUp(Math.Max(usable + Overhead, least));
+    }
+
+    private static bool HasPlaces(int k) => k >= s_firstClass && k < SmallClasses;
 
     /// <summary>Makes g's place of that size ready for use. Returns one past its highest byte, or
     /// -errno.</summary>
     internal static nint Take(Goroutine* g, nint size)
     {
         int k = StackSizes.ClassOf(size);
-        if (k >= SmallClasses)
+        if (!HasPlaces(k))
         {
             return TakeLarge(g, size);
         }
@@ -105,7 +116,7 @@ internal static unsafe class GrownStacks
     {
         nint size = high - low + Overhead;
         int k = StackSizes.ClassOf(size);
-        if (k >= SmallClasses)
+        if (!HasPlaces(k))
         {
             _ = Os.Release(low - Os.PageSize, size);
             return;
@@ -130,7 +141,7 @@ internal static unsafe class GrownStacks
     internal static void GiveAll(Goroutine* g, nint low, nint high)
     {
         nint size = high - low + Overhead;
-        if (StackSizes.ClassOf(size) >= SmallClasses)
+        if (!HasPlaces(StackSizes.ClassOf(size)))
         {
             _ = Os.Release(low - Os.PageSize, size);
         }
@@ -178,7 +189,7 @@ internal static unsafe class GrownStacks
     private static nint PlaceOf(nint slot, int k)
     {
         nint area = s_areas;
-        for (int i = 0; i < k; i++)
+        for (int i = s_firstClass; i < k; i++)
         {
             area += AreaOf(i, s_areas - s_base);
         }

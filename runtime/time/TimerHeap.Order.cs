@@ -168,6 +168,10 @@ internal sealed unsafe partial class TimerHeap
         }
         nint bytes = EntriesPerChunk * (nint)sizeof(Entry);
         nint chunk = chunks == MaxChunks ? -1 : IsHugePage ? Os.ReserveHugePage() : Os.Reserve(bytes);
+        if (chunk == -Posix.ENOMEM)
+        {
+            chunk = Os.Reserve(bytes); // To align it takes twice the address space.
+        }
         if (chunk <= 0)
         {
             return false;

@@ -39,8 +39,7 @@ internal sealed unsafe partial class TimerHeap
     private TimerHeap(Processor* processor)
     {
         _processor = processor;
-        nint directory = Os.Reserve(MaxChunks * sizeof(nint));
-        Check.Always(directory > 0, "timers: no memory for a heap"u8);
+        nint directory = AddressSpace.Need(MaxChunks * sizeof(nint));
         _chunks = (Entry**)directory;
     }
 
