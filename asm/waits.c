@@ -76,7 +76,8 @@ extern HIDDEN __thread struct thread_words weft_tls __attribute__((tls_model("in
 static struct hooks {
     int (*park)(long sequence, int timeout_ms); // The state it ended with, or CANNOT_PARK.
     void (*ready)(char *goroutine);
-    int (*yield)(void);                         // Whether others ran.
+    uint8_t (*has_others)(void *machine);       // Raw C#.
+    void (*yield)(void);
     long on;
     long finalizer_is_busy;
 } hooks;
@@ -325,9 +326,11 @@ HIDDEN void __wrap_SystemNative_LowLevelMonitor_Signal_Release(struct monitor *m
 int __real_RhYield(void);
 HIDDEN int __wrap_RhYield(void)
 {
-    if (weft_tls.goroutine != NULL && hooks.on && weft_tls.critical == 0 && hooks.yield())
-        return 1;
-    return __real_RhYield();
+    if (weft_tls.goroutine == NULL || !hooks.on || weft_tls.critical != 0
+        || !hooks.has_others(weft_tls.machine))
+        return __real_RhYield();
+    hooks.yield();
+    return 1;
 }
 
 // Where the finalizer thread waits for something to do, from the first time there was something: for the

@@ -97,17 +97,45 @@ public static unsafe partial class Go
         ArgumentNullException.ThrowIfNull(task);
         if (!task.IsCompleted)
         {
-            WaitGroup done = new();
-            done.Add();
+            UntilCompleted(task);
+        }
+        task.GetAwaiter().GetResult();
+    }
+
+    /// <summary>The state of a task that a goroutine completes: who awaits it is woken by that goroutine, and
+    /// all other continuations go to the thread pool.</summary>
+    private sealed class RunAsyncEnd
+    {
+        internal WaitGroup Group { get; } = new();
+    }
+
+    /// <summary>Waits without a thread of the thread pool to be woken by: one may be waiting here, and all
+    /// others too.</summary>
+    private static void UntilCompleted(Task task)
+    {
+        if (task.AsyncState is RunAsyncEnd end)
+        {
+            end.Group.Wait();
+            return;
+        }
+        WaitGroup done = new();
+        done.Add();
+        if (Current.GoroutineOrNull() != null
+            && (task.CreationOptions & TaskCreationOptions.RunContinuationsAsynchronously) == 0)
+        {
+            task.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(done.Done);
+        }
+        else
+        {
+            // Whoever completes the task runs this as a task, and needs a Thread object for that.
             _ = task.ContinueWith(
                 static (_, done) => ((WaitGroup)done!).Done(),
                 done,
                 CancellationToken.None,
                 TaskContinuationOptions.ExecuteSynchronously | TaskContinuationOptions.DenyChildAttach,
                 InPlaceScheduler.Instance);
-            done.Wait();
         }
-        task.GetAwaiter().GetResult();
+        done.Wait();
     }
 
     /// <summary>The same for a task with a result.</summary>
@@ -148,8 +176,10 @@ public static unsafe partial class Go
     public static Task<TResult> RunAsync<TResult>(Func<TResult> function)
     {
         ArgumentNullException.ThrowIfNull(function);
-        TaskCompletionSource<TResult> completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        Run(() =>
+        RunAsyncEnd end = new();
+        TaskCompletionSource<TResult> completion =
+            new(end, TaskCreationOptions.RunContinuationsAsynchronously);
+        end.Group.Go(() =>
         {
             try
             {

@@ -28,7 +28,8 @@ internal static unsafe class DotNetWait
     {
         internal delegate* unmanaged<long, int, int> Park;
         internal delegate* unmanaged<Goroutine*, void> Ready;
-        internal delegate* unmanaged<int> Yield;
+        internal delegate*<Machine*, bool> HasOthers;
+        internal delegate* unmanaged<void> Yield;
         internal nint On;
         internal nint FinalizerIsBusy;
     }
@@ -48,6 +49,7 @@ internal static unsafe class DotNetWait
         Hooks* hooks = HookTable();
         hooks->Park = &Park;
         hooks->Ready = &Ready;
+        hooks->HasOthers = &Scheduler.HasOthers;
         hooks->Yield = &Yield;
         Volatile.Write(ref hooks->On, IsOn ? 1 : 0);
     }
@@ -98,9 +100,8 @@ internal static unsafe class DotNetWait
     [UnmanagedCallersOnly]
     private static void Ready(Goroutine* g) => Scheduler.Ready(g);
 
-    /// <summary>Not 0 when others have run.</summary>
     [UnmanagedCallersOnly]
-    private static int Yield() => Scheduler.TryYield(Current.Goroutine()) ? 1 : 0;
+    private static void Yield() => Scheduler.Yield(Current.Goroutine());
 
     private sealed class Limit(Goroutine* g, long sequence) : TimerNode
     {

@@ -156,17 +156,12 @@ internal static unsafe partial class Scheduler
         g->NoPreempt = 0;
     }
 
-    /// <summary>Yield, if there is anybody to yield to.</summary>
-    internal static bool TryYield(Goroutine* g)
+    /// <summary>Whether a goroutine of m's, in native code, would let others run by a yield. A guess. Raw
+    /// code.</summary>
+    internal static bool HasOthers(Machine* m)
     {
-        g->NoPreempt = 1;
-        bool any = HasOthers(g->Machine->Processor);
-        g->NoPreempt = 0;
-        if (any)
-        {
-            Yield(g);
-        }
-        return any;
+        Processor* p = m->Processor;
+        return p != null && HasOthers(p); // It may be taken meanwhile: the structs stay.
     }
 
     private static bool HasOthers(Processor* p) =>
