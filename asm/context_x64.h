@@ -15,6 +15,8 @@
 // Machine and Goroutine, behind it (core/Machine.cs, core/Goroutine.cs).
 #define M_NATIVE_COUNT      0x48    // odd while the goroutine it runs is in native code
 #define M_RETAKE            0x4c    // not 0 when somebody takes, or has taken, the processor away
+#define M_STOP_ASKED        0x4d    // not 0 when what runs is to stop; read with M_RETAKE, as one word
+#define G_NO_PREEMPT        0x60    // not 0 while it must not be stopped in the middle
 #define G_REASON            0xb8    // why it stops
 #define G_NATIVE_FLOAT      0x718   // mxcsr and x87 control word of native code that waits; 0: in force
 #define G_DOTNET_WAIT       0x6d0   // its wait in the base library: waits.c
@@ -41,6 +43,11 @@
 #define TLS_GOROUTINE       0       // whose stack this thread runs on; 0 on a system stack
 #define TLS_MACHINE         8       // the Machine of this thread; 0 on a thread that is none
 #define TLS_CRITICAL        16      // how many reasons there are not to preempt what runs here
+
+// From how many bytes on what fills or copies memory looks afterwards whether its goroutine is to stop. The
+// base library has references copied 16 KB at a time.
+#define LONG_MEMORY         (32 * 1024)
+#define LONG_REFERENCES     (8 * 1024)
 
 // Stack that must be free before native code runs, and before an exception is dispatched.
 #define NATIVE_RESERVE      (256 * 1024)

@@ -302,7 +302,7 @@ END weft_syscall
 
 // Runs \real on this machine's system stack when called on a goroutine, else in place. For parts of
 // the runtime that need more stack than a goroutine may have and are told their caller's frame.
-.macro ON_SYSTEM_STACK name, real
+.macro ON_SYSTEM_STACK name, real, stops=0
 FUNCTION \name
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_GOROUTINE(%rax), %r10
@@ -325,13 +325,19 @@ FUNCTION \name
         pop     %rbp
         .cfi_def_cfa %rsp, 8
         .cfi_restore %rbp
+.if \stops
+        mov     %fs:TLS_MACHINE(%rcx), %rdx
+        cmpb    $0, M_STOP_ASKED(%rdx)
+        jne     stop_here
+.endif
         ret
 END \name
 .endm
 
-ON_SYSTEM_STACK __wrap_RhpGcAlloc, __real_RhpGcAlloc
+// After RhpWaitForGC2 nobody stops: its caller reads the Thread's deferred frame once more.
+ON_SYSTEM_STACK __wrap_RhpGcAlloc, __real_RhpGcAlloc, stops=1
 ON_SYSTEM_STACK __wrap_RhpWaitForGC2, __real_RhpWaitForGC2
-ON_SYSTEM_STACK __wrap_RhpGcPoll2, __real_RhpGcPoll2
+ON_SYSTEM_STACK __wrap_RhpGcPoll2, __real_RhpGcPoll2, stops=1
 ON_SYSTEM_STACK weft_reverse_pinvoke, __real_RhpReversePInvoke
 
 // Makes sure that \reserve bytes lie free below sp before \real runs, by moving the goroutine to a
@@ -352,8 +358,85 @@ END \name
 .endm
 
 RESERVE_THEN __wrap_RhpPInvoke, enter_native, NATIVE_RESERVE
-RESERVE_THEN __wrap_RhpThrowEx, __real_RhpThrowEx, THROW_RESERVE
+RESERVE_THEN reserve_to_throw, __real_RhpThrowEx, THROW_RESERVE
 RESERVE_THEN __wrap_RhpRethrow, __real_RhpRethrow, THROW_RESERVE
+
+// A goroutine that does nothing but throw and catch is in the runtime's dispatch nearly always, where no
+// signal may stop it. Before the dispatch it may.
+FUNCTION __wrap_RhpThrowEx
+        mov     weft_tls@gottpoff(%rip), %rcx
+        cmpq    $0, %fs:TLS_GOROUTINE(%rcx)
+        je      __real_RhpThrowEx
+        mov     %fs:TLS_MACHINE(%rcx), %rdx
+        cmpb    $0, M_STOP_ASKED(%rdx)
+        je      reserve_to_throw
+        mov     %rdi, %rax              // The exception.
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        call    stop_here
+        add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        mov     %rax, %rdi
+        jmp     reserve_to_throw
+END __wrap_RhpThrowEx
+
+// The same for what the runtime throws where a signal told it of a fault, at rsi. No return address: the
+// stack pointer is that of the faulting code.
+FUNCTION __wrap_RhpThrowHwEx
+        .cfi_def_cfa_offset 0
+        mov     weft_tls@gottpoff(%rip), %rcx
+        cmpq    $0, %fs:TLS_GOROUTINE(%rcx)
+        je      __real_RhpThrowHwEx
+        mov     %fs:TLS_MACHINE(%rcx), %rdx
+        cmpb    $0, M_STOP_ASKED(%rdx)
+        je      __real_RhpThrowHwEx
+        push    %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+        mov     %rsp, %rbp
+        .cfi_def_cfa_register %rbp
+        push    %rdi
+        push    %rsi
+        and     $-16, %rsp
+        call    stop_here
+        lea     -16(%rbp), %rsp
+        pop     %rsi
+        pop     %rdi
+        pop     %rbp
+        .cfi_def_cfa %rsp, 0
+        .cfi_restore %rbp
+        jmp     __real_RhpThrowHwEx
+END __wrap_RhpThrowHwEx
+
+// What managed code calls as it is, without a transition, and may take long: no signal stops a goroutine in
+// there, and it may be there nearly always. So it stops at the end. \size: the register that has the length,
+// which is not worth the question below \least.
+.macro STOPS_AFTER name, size=none, least=0
+FUNCTION __wrap_\name
+.ifnc \size, none
+        cmp     $\least, \size
+        jb      __real_\name
+.endif
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        call    __real_\name
+        add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        mov     weft_tls@gottpoff(%rip), %rcx
+        cmpq    $0, %fs:TLS_GOROUTINE(%rcx)
+        je      1f
+        mov     %fs:TLS_MACHINE(%rcx), %rdx
+        cmpb    $0, M_STOP_ASKED(%rdx)
+        jne     stop_here
+1:      ret
+END __wrap_\name
+.endm
+
+STOPS_AFTER RhSpinWait
+STOPS_AFTER RhpGcSafeZeroMemory, %rsi, LONG_MEMORY
+STOPS_AFTER memset, %rdx, LONG_MEMORY
+STOPS_AFTER memmove, %rdx, LONG_MEMORY
+STOPS_AFTER RhBulkMoveWithWriteBarrier, %rdx, LONG_REFERENCES
 
 // A goroutine enters native code: from now on its machine's processor may be taken away
 // (sched/Scheduler.Native.cs).
@@ -437,6 +520,45 @@ FUNCTION wait_for_processor
         .cfi_restore %rbx
         ret
 END wait_for_processor
+
+// The goroutine is to stop, and has just come to a place where it may, if it is managed code that called: in
+// no critical section of Weft's, in no exception dispatch, not in native code or a collection. rcx: the
+// thread-local words; rdx: the machine. rax is kept, and may be a reference: it lies on the stack while the
+// goroutine is parked, where what it leads to is pinned. The loop of this machine or another resumes it.
+FUNCTION stop_here
+        mov     %fs:TLS_GOROUTINE(%rcx), %rdi
+        cmpl    $0, G_NO_PREEMPT(%rdi)
+        jne     1f
+        cmpl    $0, %fs:TLS_CRITICAL(%rcx)
+        jne     1f
+        testl   $1, M_NATIVE_COUNT(%rdx)
+        jnz     1f
+        mov     tls_CurrentThread@gottpoff(%rip), %rcx
+        cmpq    $0, %fs:THREAD_FRAME(%rcx)
+        jne     1f
+        cmpq    $0, %fs:THREAD_EXINFO(%rcx)
+        jne     1f
+        testl   $THREAD_NO_GC, %fs:THREAD_FLAGS(%rcx)
+        jnz     1f
+        push    %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbx, 0
+        push    %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r12, 0
+        push    %rax
+        .cfi_adjust_cfa_offset 8
+        STOP    $REASON_PREEMPTED
+        pop     %rax
+        .cfi_adjust_cfa_offset -8
+        pop     %r12
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r12
+        pop     %rbx
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbx
+1:      ret
+END stop_here
 
 // The signal handler makes an interrupted goroutine continue here (sched/Scheduler.Preempt.cs), with the
 // address where it was pushed below its red zone. What it saves is all that managed code can see; AMX tiles
@@ -848,7 +970,8 @@ gdb_table:                              // The same; an exported name is not to 
 weft_layout_table:
         .quad   CTX_SP, CTX_RESERVE_LOW, CTX_EXINFO, CTX_STATICS, CTX_INLINED, CTX_GCFRAMES
         .quad   CTX_NATIVE_DEPTH, CTX_BOUNDS_LOW, CTX_BOUNDS_HIGH
-        .quad   M_NATIVE_COUNT, M_RETAKE, G_REASON, G_NATIVE_FLOAT, G_DOTNET_WAIT
+        .quad   M_NATIVE_COUNT, M_RETAKE, M_STOP_ASKED, G_NO_PREEMPT, G_REASON, G_NATIVE_FLOAT
+        .quad   G_DOTNET_WAIT
         .quad   REASON_NATIVE, REASON_PREEMPTED
         .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_HIJACK_SLOT, THREAD_HIJACK_VALUE, THREAD_EXINFO
         .quad   THREAD_STATICS, THREAD_INLINED_LIST, THREAD_GCFRAMES

@@ -46,6 +46,7 @@ internal static class Programs
         Register("select-never", SelectTests.Never);
         Register("million", SchedulerTests.Million);
         Register("sleeper", PreemptionTests.Sleeper);
+        Register("hogs", Hogs.Program);
         Register("collection-alarm", CollectionAlarm.Program);
         Register("balance", PreemptionTests.BalanceRuns);
         Register("deadlock", ReportTests.Deadlock);

@@ -15,13 +15,13 @@ internal unsafe struct Machine
     /// <summary>From one to the next in memory: a multiple of the cache line, at least the size.</summary>
     internal const int Spacing = 256;
 
-    internal const int RetakeNone = 0;
+    internal const byte RetakeNone = 0;
 
     /// <summary>Somebody wants it, and looks whether the machine is in native code still.</summary>
-    internal const int RetakeAsked = 1;
+    internal const byte RetakeAsked = 1;
 
     /// <summary>Taken: the machine has none when it comes back.</summary>
-    internal const int RetakeDone = 2;
+    internal const byte RetakeDone = 2;
 
     /// <summary>The system stack while a goroutine runs. Must be first: the assembly relies on it.</summary>
     internal Context Context;
@@ -29,8 +29,13 @@ internal unsafe struct Machine
     /// <summary>Odd while its goroutine is in native code. Written by the assembly; at 0x48.</summary>
     internal uint NativeCount;
 
-    /// <summary>RetakeNone, or what is done about its processor; at 0x4c.</summary>
-    internal int Retake;
+    /// <summary>RetakeNone, or what is done about its processor; at 0x4c. Who comes back from native code
+    /// reads this and the next three bytes in one.</summary>
+    internal byte Retake;
+
+    /// <summary>Not 0 while what it runs is to stop where it next passes Weft: see Scheduler.Preempt.cs.
+    /// Anybody sets it; its owner clears it.</summary>
+    internal byte StopAsked;
 
     /// <summary>One past the system stack's highest byte.</summary>
     internal nint StackHigh;
@@ -62,6 +67,9 @@ internal unsafe struct Machine
     /// <summary>Looking for work without having any; counted in Scheduler.Spinning.</summary>
     internal bool IsSpinning;
 
+    /// <summary>SliceTimer may still go off. Sysmon.</summary>
+    internal bool SliceTimerIsSet;
+
     /// <summary>The NativeCount of a call that has announced that it blocks. Owner.</summary>
     internal uint BlockingCount;
 
@@ -76,19 +84,18 @@ internal unsafe struct Machine
     /// <summary>1 when sysmon has sent a signal that asks for preemption. Cleared by the handler.</summary>
     internal int PreemptAsked;
 
-    /// <summary>When that was, in ns.</summary>
+    /// <summary>When that was, or when StopAsked was set, in ns.</summary>
     internal long PreemptAskedAt;
 
     /// <summary>The kernel's timer that interrupts it at the end of a time slice: its number and one more; 0
     /// if it has none yet. Made by sysmon, under the scheduler's lock.</summary>
     internal nint SliceTimer;
 
-    /// <summary>It may still go off. Sysmon.</summary>
-    internal bool SliceTimerIsSet;
+    /// <summary>The time it is set for, in ns. Its own signal handler; sysmon, for a new slice.</summary>
+    internal long AlarmAt;
 
-    /// <summary>How often in a row the goroutine could not be interrupted. Its own signal handler; sysmon,
-    /// for a new slice.</summary>
-    internal int Retries;
+    /// <summary>How long a signal takes to come here, in ns, estimated. Its own signal handler.</summary>
+    internal long SignalCost;
 
     /// <summary>Its signal stack, guard included.</summary>
     internal nint SignalStack;

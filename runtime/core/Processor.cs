@@ -22,8 +22,15 @@ internal unsafe struct Processor
     /// <summary>Owner: the holder; thieves as RunQueue allows.</summary>
     internal RunQueue Queue;
 
-    /// <summary>Scheduling rounds until the global queue is due. Owner.</summary>
+    /// <summary>Scheduling rounds until the global queue is due. Owner; sysmon, to make it due.</summary>
     internal int RoundsToGlobal;
+
+    /// <summary>The global queue was due, and the local one went first all the same. Owner.</summary>
+    internal bool GlobalWaits;
+
+    /// <summary>Whether the global queue goes first the next time it is taken from a native call. Sysmon.
+    /// </summary>
+    internal bool GlobalAfterNative;
 
     internal int Id;
 
@@ -39,19 +46,19 @@ internal unsafe struct Processor
 
     internal long SeenSince;
 
-    /// <summary>The same for RoundsToGlobal, which every switch changes.</summary>
-    internal int SeenRounds;
+    /// <summary>The same for Runs: since when the goroutine that runs has run.</summary>
+    internal long SeenRuns;
 
-    internal long RoundsSince;
+    internal long RunsSince;
 
-    /// <summary>When its machine's loop last resumed a goroutine that had been interrupted, in ns. Owner.
-    /// </summary>
+    /// <summary>When its machine's loop last resumed a goroutine that had been stopped in the middle, in ns.
+    /// Owner.</summary>
     internal long SliceSince;
 
     /// <summary>When sysmon last asked what runs here to stop, in ns. Sysmon.</summary>
     internal long AskedAt;
 
-    /// <summary>The RoundsSince that its machine's alarm is set for. Sysmon.</summary>
+    /// <summary>The RunsSince that its machine's alarm is set for. Sysmon.</summary>
     internal long AlarmSetFor;
 
     /// <summary>When the earliest timer of its heap is due, in ns; long.MaxValue if it has none. Written
@@ -89,8 +96,8 @@ internal unsafe struct Processor
     /// <summary>Spawned minus ended here; the sum over all processors is the number of goroutines.</summary>
     internal long Live;
 
-    /// <summary>For RuntimeStats: goroutines given this processor, and successful looks into other
-    /// processors' queues. Owner; read by anybody.</summary>
+    /// <summary>How many goroutines have been given this processor: another number is another time slice.
+    /// And successful looks into other processors' queues. Owner; read by anybody.</summary>
     internal long Runs;
 
     internal long Steals;

@@ -1,6 +1,19 @@
 // Where the next goroutine comes from, in order: timers of this processor that are due; every 61st time the
 // global queue; the local queue; the global queue; the network; half of another processor's; timers of
 // others. Else the machine gives its processor up and sleeps.
+//
+// Three lists, and none may keep another waiting: the local queue; of the global one the half that was made
+// ready, and the half that was stopped in the middle of what it did, which has those that would run for ever
+// and perhaps the owner of a lock that everybody else wants. Whoever is served often is not served next:
+//
+//   local or global     the global queue is due when 61 rounds have passed it by, and goes first then
+//                       it is due at once each second time that a processor is taken from a native call,
+//                       and only then: those who block do so again and again, and would else let nobody
+//                       past, the local queue or the stopped half
+//                       it waits one round longer, once, where a goroutine was just stopped or a timer
+//                       was due: else the one that has just used its slice would come before all those it
+//                       kept waiting
+//   the halves          where both have somebody, the one that was not served last
 
 namespace Weft.Runtime;
 
@@ -38,7 +51,10 @@ internal static unsafe partial class Scheduler
                 Retire(m, p);
                 return null;
             }
-            RunTimers(p);
+            if (RunTimers(p) | (Volatile.Read(ref s_timersLate) && RunLateTimers(p)))
+            {
+                LocalFirst(p);
+            }
             Goroutine* g = FindLocal(p);
             g = g == null ? TakeGlobal(p, Layout.RunQueueSize / 2) : g;
             if (g == null && PollNetwork(p))
@@ -69,8 +85,20 @@ internal static unsafe partial class Scheduler
             return p->Queue.Pop();
         }
         p->RoundsToGlobal = Processor.GlobalEvery;
+        p->GlobalWaits = false;
         Goroutine* g = TakeGlobal(p, most: 1); // Only for fairness: the local queue has work.
         return g != null ? g : p->Queue.PopRingFirst();
+    }
+
+    /// <summary>Somebody in p's queue has waited for what ran here: the global queue comes a round later, if
+    /// it is due, but not twice in a row.</summary>
+    private static void LocalFirst(Processor* p)
+    {
+        if (p->RoundsToGlobal <= 1 && !p->GlobalWaits)
+        {
+            p->RoundsToGlobal = 2;
+            p->GlobalWaits = true;
+        }
     }
 
     /// <summary>Takes a fair share of the global queue, most at the most: one to run, the others for
@@ -94,14 +122,13 @@ internal static unsafe partial class Scheduler
         return first;
     }
 
-    /// <summary>From the two halves of the global queue in turn: those that were made ready, and those that
-    /// were stopped in the middle of what they did. One of the latter may hold a lock that all of the former
-    /// want; behind them it would come last, when each of them has blocked a thread. Under s_lock.</summary>
+    /// <summary>From the two halves of the global queue in turn. Under s_lock.</summary>
     private static Goroutine* PopGlobal()
     {
+        s_stoppedTurn = s_stopped.First != null && (s_stoppedTurn || s_global.First == null);
+        Goroutine* g = s_stoppedTurn ? Pop(ref s_stopped) : Pop(ref s_global);
         s_stoppedTurn = !s_stoppedTurn;
-        bool stopped = s_stopped.First != null && (s_stoppedTurn || s_global.First == null);
-        return stopped ? Pop(ref s_stopped) : Pop(ref s_global);
+        return g;
     }
 
     private static Goroutine* Pop(ref GoroutineList list)

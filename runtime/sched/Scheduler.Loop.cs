@@ -86,6 +86,7 @@ internal static unsafe partial class Scheduler
                 g->Reason = ParkReason.None; // Others do that themselves, when they go on.
                 Volatile.Write(ref m->Processor->SliceSince, Os.NowNs());
             }
+            m->StopAsked = 0; // That was for another one.
             Goroutine* message = Switch.FromSystem(m, g, null);
             if (message != null)
             {
@@ -149,6 +150,17 @@ internal static unsafe partial class Scheduler
         }
     }
 
+    /// <summary>g, runnable, was stopped on p at the end of its time slice, or before it.</summary>
+    private static void RunLater(Processor* p, Goroutine* g)
+    {
+        LocalFirst(p);
+        s_lock.Enter();
+        PushStopped(g);
+        s_lock.Exit();
+        Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+        WakeProcessor();
+    }
+
     /// <summary>Finishes the stop of g, which left its stack on this machine.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Complete(Goroutine* g)
@@ -163,11 +175,7 @@ internal static unsafe partial class Scheduler
             case ParkReason.Preempted:
                 CountPreemption(Current.Machine());
                 g->Transition(GoroutineState.Running, GoroutineState.Runnable);
-                s_lock.Enter();
-                PushStopped(g);
-                s_lock.Exit();
-                Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
-                WakeProcessor();
+                RunLater(Current.Machine()->Processor, g);
                 break;
 
             case ParkReason.NativeReturn:

@@ -2,7 +2,8 @@
 // one again, perhaps on another machine, when it comes back. This is Go's rule for system calls, for every
 // P/Invoke in the process.
 //
-//   machine    count odd --native code-- count even, look at Retake: 0 goes on; else ReturnFromNative
+//   machine    count odd --native code-- count even, look at Retake and StopAsked: 0 goes on; else
+//              ReturnFromNative
 //   sysmon     Retake = Asked, fence on all threads, count still the same? Done, and p is ours : None
 //
 // The calls themselves pay one increment on each side and a test, no fence: the one who takes pays for both
@@ -32,11 +33,11 @@ internal static unsafe partial class Scheduler
     /// for, still, and hands it on. On sysmon's thread only.</summary>
     private static bool TakeFromNative(Processor* p, Machine* m, uint count)
     {
-        if (Interlocked.CompareExchange(ref m->Retake, Machine.RetakeAsked, Machine.RetakeNone)
-            != Machine.RetakeNone)
+        if (Volatile.Read(ref m->Retake) != Machine.RetakeNone)
         {
             return false; // Taken before; it has not noticed yet.
         }
+        Volatile.Write(ref m->Retake, Machine.RetakeAsked); // Nobody else changes it from None.
         Interlocked.MemoryBarrierProcessWide(); // Pairs with the increment and load in RhpPInvokeReturn.
         if (Volatile.Read(ref m->NativeCount) != count || m->Processor != p)
         {
@@ -44,8 +45,11 @@ internal static unsafe partial class Scheduler
             return false;
         }
         Release(m, p);
-        p->RoundsToGlobal = 0; // Who runs next may block in the same lock: see PopGlobal.
-        p->SeenRounds = -1; // A new time slice, whatever number it begins with.
+        p->GlobalAfterNative = !p->GlobalAfterNative;
+        if (p->GlobalAfterNative)
+        {
+            p->RoundsToGlobal = 0; // Who runs next may block in the same lock: see Scheduler.Find.cs.
+        }
         CancelAlarm(m);
         Volatile.Write(ref m->Retake, Machine.RetakeDone); // Pairs with the read in ReturnFromNative.
         HandOn(p);
@@ -101,6 +105,12 @@ internal static unsafe partial class Scheduler
         g->Transition(GoroutineState.Running, GoroutineState.Runnable);
         if (m->Retake == Machine.RetakeNone)
         {
+            if (m->StopAsked != 0 && (IsWanted(m->Processor) || TimersDue(m->Processor)))
+            {
+                CountPreemption(m);
+                RunLater(m->Processor, g);
+                return;
+            }
             m->RunNext = g;
             return;
         }

@@ -5,6 +5,10 @@
 //             at weft_preempt, which saves every register and switches to the machine's loop
 //   loop      the goroutine goes to the end of the global queue
 //
+// Where it may not be interrupted it still stops soon: StopAsked is set as well, and asked for where code
+// passes the assembly (asm/README.md: RhpPInvokeReturn, RhpReversePInvoke, stop_here). That needs no signal,
+// and the conditions are the same, but for the instruction: there it is a call that comes back.
+//
 // Which instruction may be: one of managed code, on the goroutine's own stack, in no critical section of
 // Weft's or of the runtime's. Where it may not, nothing happens; sysmon asks again. A register may hold an
 // address in this thread's thread-local block: if the goroutine goes on in another thread, Migrate changes
@@ -73,10 +77,7 @@ internal static unsafe partial class Scheduler
     /// <summary>Asks the goroutine that m runs to stop. Any thread.</summary>
     internal static void Preempt(Machine* m)
     {
-        if (m->PreemptAsked == 0)
-        {
-            m->PreemptAskedAt = Os.NowNs();
-        }
+        AskToStop(m, Os.NowNs());
         Volatile.Write(ref m->PreemptAsked, 1);
         Os.SignalThread(m->ThreadId, Os.SignalUrgent);
     }
@@ -100,22 +101,20 @@ internal static unsafe partial class Scheduler
         if (m != null && m->PreemptAsked == 0 && Os.IsAlarm(info, (nint)m))
         {
             long now = Os.NowNs();
+            MeasureSignal(m, now);
             if (!SliceHasEnded(m, now))
             {
                 return;
             }
-            m->PreemptAskedAt = now;
+            AskToStop(m, now);
             m->PreemptAsked = 1;
         }
         if (m != null && m->PreemptAsked != 0)
         {
             m->PreemptAsked = 0;
-            Goroutine* g = Current.Goroutine();
-            if (g == null)
-            {
-                return;
-            }
-            if ((MayPreempt(g, m, context) && Interrupt(g, context)) || InterruptNative(g, m, context))
+            Goroutine* g = Current.Goroutine(); // None: what it called runs on the system stack.
+            if (g != null
+                && ((MayPreempt(g, m, context) && Interrupt(g, context)) || InterruptNative(g, m, context)))
             {
                 return;
             }

@@ -1,19 +1,23 @@
 // The end of a time slice: when a goroutine has run for 10 ms and others wait, it is asked to stop.
 //
-//   sysmon        sees the same RoundsToGlobal, which every switch changes, for a millisecond: sets the
+//   sysmon        sees the same Processor.Runs, which every switch changes, for a millisecond: sets the
 //                 machine's alarm for the slice's end
 //   the alarm     SIGURG to the machine: its handler looks whether it is the same slice still, and whether
 //                 anybody waits, and interrupts the goroutine (Scheduler.Preempt.cs); if it may not
-//                 where it is, which is often a matter of nanoseconds: the alarm again, 50 us later, and
-//                 twice as long each time: a signal may cost more than that (HACKING.md, trap ae)
+//                 where it is, which is often a matter of nanoseconds: the goroutine is to stop where it next
+//                 passes Weft (StopAsked), and the alarm comes again 20 us later. The distance grows only
+//                 where signals are slow: a thread keeps half of its time at least (HACKING.md, trap ae)
 //   sysmon        asks by itself, once a millisecond, where the slice has passed, because somebody came to
 //                 wait only later, or because the goroutine could not be interrupted
+//                 and sets StopAsked, without a signal, where a timer has been due for a millisecond: stops
+//                 on the way cost no more than a switch
 //
 // The alarm is the kernel's timer, because sysmon itself may be late: a thread that wakes on a core that a
 // goroutine keeps busy may wait for a tick, 4 ms.
 //
-// When a slice began: exactly, if it is that of a goroutine which had been interrupted, as loops have; else
-// sysmon's first look at it.
+// When a slice began: when its goroutine began to run, not when somebody came to wait. Exactly, if that had
+// been stopped in the middle, as loops have; else sysmon's first look at it, at most 2 ms later where
+// somebody waits or will soon.
 //
 // Rejected: a clock read at each switch (more than the switch costs); an interval timer for each machine
 // (signals for programs that need none). Locks: s_lock, for making an alarm.
@@ -25,48 +29,60 @@ internal static unsafe partial class Scheduler
     internal const long SliceNs = 10_000_000;
     private const long AskAgainNs = 1_000_000;
     private const long AlarmAfterNs = 1_000_000; // Most goroutines run for less.
-    private const long RetryNs = 50_000;
-    private const int MostDoublings = 8; // 12.8 ms.
+    private const long RetryNs = 20_000;
+    private const int RetryPerCost = 2;
 
     /// <summary>Asks for preemption when the same goroutine has run on p for a time slice and others wait, or
     /// a timer does; once a millisecond from then on. On sysmon's thread.</summary>
     private static bool PreemptIfLong(Processor* p, Machine* m, long now, long last, bool timerDue)
     {
-        int rounds = Volatile.Read(ref p->RoundsToGlobal);
-        if (rounds != p->SeenRounds)
+        long runs = Volatile.Read(ref p->Runs);
+        if (runs != p->SeenRuns)
         {
             long since = Volatile.Read(ref p->SliceSince);
-            p->RoundsSince = since > last ? Math.Min(since, now) : now;
-            Volatile.Write(ref p->SeenRounds, rounds); // Pairs with the read in SliceHasEnded.
+            p->RunsSince = since > last ? Math.Min(since, now) : now;
+            Volatile.Write(ref p->SeenRuns, runs); // Pairs with the read in SliceHasEnded.
             return false;
         }
         bool wanted = IsWanted(p) || timerDue;
-        long end = p->RoundsSince + SliceNs;
+        long end = p->RunsSince + SliceNs;
         if (now < end)
         {
-            if (s_preempts && now >= p->RoundsSince + AlarmAfterNs && p->AlarmSetFor != p->RoundsSince)
+            if (s_preempts && now >= p->RunsSince + AlarmAfterNs && p->AlarmSetFor != p->RunsSince)
             {
-                p->AlarmSetFor = p->RoundsSince;
-                m->Retries = 0;
+                p->AlarmSetFor = p->RunsSince;
                 SetAlarm(m, end);
             }
             s_nextLook = Math.Min(s_nextLook, end);
             return false;
         }
-        if (!s_preempts || !wanted)
+        if (!wanted)
         {
-            s_nextLook = wanted ? s_nextLook
-                : Math.Min(s_nextLook, Volatile.Read(ref p->NextTimer) + TimerGraceNs);
+            s_nextLook = Math.Min(s_nextLook, Volatile.Read(ref p->NextTimer) + TimerGraceNs);
             return false;
         }
         bool ask = now >= p->AskedAt + AskAgainNs;
         if (ask)
         {
             p->AskedAt = now;
-            Preempt(m);
+            AskToStop(m, now);
+            if (s_preempts && ((Volatile.Read(ref m->NativeCount) & 1) == 0 || s_sectionCount != 0))
+            {
+                Preempt(m); // In other native code a signal would do nothing but disturb it.
+            }
         }
         s_nextLook = Math.Min(s_nextLook, p->AskedAt + AskAgainNs);
         return ask;
+    }
+
+    /// <summary>What m runs stops where it next passes Weft. In the signal handler too: raw code.</summary>
+    private static void AskToStop(Machine* m, long now)
+    {
+        if (m->StopAsked == 0)
+        {
+            m->PreemptAskedAt = now;
+            Volatile.Write(ref m->StopAsked, 1);
+        }
     }
 
     /// <summary>Whether anybody waits for p but the goroutine that runs on it, timers apart. Raw
@@ -86,6 +102,7 @@ internal static unsafe partial class Scheduler
         }
         if (m->SliceTimer != 0)
         {
+            m->AlarmAt = end;
             _ = Os.SetAlarm(m->SliceTimer - 1, end);
             m->SliceTimerIsSet = true;
         }
@@ -115,9 +132,18 @@ internal static unsafe partial class Scheduler
     {
         if (m->SliceTimer != 0 && (m->NativeCount & 1) == 0)
         {
-            long delay = RetryNs << Math.Min(m->Retries++, MostDoublings);
-            _ = Os.SetAlarm(m->SliceTimer - 1, Os.NowNs() + delay);
+            m->AlarmAt = Os.NowNs() + Math.Max(RetryNs, RetryPerCost * m->SignalCost);
+            _ = Os.SetAlarm(m->SliceTimer - 1, m->AlarmAt);
         }
+    }
+
+    /// <summary>The alarm of m, which was set for AlarmAt, has come. What that took is what the signals cost,
+    /// unless the thread had to wait for a core: so the estimate follows a single late one by little.
+    /// In the signal handler.</summary>
+    private static void MeasureSignal(Machine* m, long now)
+    {
+        long took = Math.Max(0, now - m->AlarmAt);
+        m->SignalCost = Math.Min(took, (2 * m->SignalCost) + (RetryNs / RetryPerCost));
     }
 
     /// <summary>Whether m's slice, for which the alarm was set, is over and somebody waits. In the signal
@@ -127,8 +153,8 @@ internal static unsafe partial class Scheduler
     {
         Processor* p = m->Processor;
         return p != null
-            && Volatile.Read(ref p->SeenRounds) == p->RoundsToGlobal // Pairs with the write in PreemptIfLong.
-            && now >= p->RoundsSince + SliceNs
+            && Volatile.Read(ref p->SeenRuns) == p->Runs // Pairs with the write in PreemptIfLong.
+            && now >= p->RunsSince + SliceNs
             && (IsWanted(p) || Volatile.Read(ref p->NextTimer) <= now);
     }
 }

@@ -1,7 +1,8 @@
 // Sysmon: a thread without a processor that looks after the others'. Go: sysmon.
 //
 //   20 us, and after a millisecond without anything to do twice as long each time, up to 10 ms, but not past
-//   the end of a time slice, nor past a timer of a processor that does not switch
+//   the end of a time slice, nor past a timer of a processor that does not switch; up to 2 ms where somebody
+//   waits for a processor, or will before long
 //   all processors idle: asleep until one is taken. An idle program uses no CPU.
 //
 // It takes processors from machines that have been in one native call since the last look. Where nobody
@@ -18,6 +19,7 @@ internal static unsafe partial class Scheduler
 {
     private const long ShortestNapNs = 20_000;
     private const long LongestNapNs = 10_000_000;
+    private const long NapBesideWaitersNs = 2_000_000;
     private const int RoundsBeforeLonger = 50;
     private const long ReturnEveryNs = 5_000_000;
     private const long ReturnEveryIdleNs = 1_000_000;
@@ -165,6 +167,7 @@ internal static unsafe partial class Scheduler
     private static bool LookAtProcessors(long now, long last)
     {
         bool acted = false;
+        bool late = false;
         s_nextLook = long.MaxValue;
         for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
         {
@@ -176,13 +179,17 @@ internal static unsafe partial class Scheduler
             }
             uint count = Volatile.Read(ref m->NativeCount);
             bool timerDue = Volatile.Read(ref p->NextTimer) <= now - TimerGraceNs;
-            int rounds = Volatile.Read(ref p->RoundsToGlobal);
-            if (timerDue && rounds != 0)
+            if (timerDue && p->RoundsToGlobal != 0)
             {
-                p->SeenRounds = p->SeenRounds == rounds ? 0 : p->SeenRounds; // It is not the slice's end.
                 p->RoundsToGlobal = 0; // The next switch goes to the loop, which runs timers.
+                AskToStop(m, now);
                 acted = true;
             }
+            if (IsWanted(p) || Volatile.Read(ref p->NextTimer) < now + LongestNapNs)
+            {
+                s_nextLook = Math.Min(s_nextLook, now + NapBesideWaitersNs);
+            }
+            late |= Volatile.Read(ref p->NextTimer) <= now - (2 * TimerGraceNs);
             acted |= PreemptIfLong(p, m, now, last, timerDue);
             if (count != p->SeenNative)
             {
@@ -203,6 +210,26 @@ internal static unsafe partial class Scheduler
                 acted |= TakeFromNative(p, m, count);
             }
         }
+        if (late)
+        {
+            LetAnybodyRunTimers(now);
+        }
         return acted;
+    }
+
+    /// <summary>A processor did not run its timers although it was asked to: it computes, or its thread has
+    /// no core, where there are more processors than cores. Whoever comes to its loop first runs
+    /// them.</summary>
+    private static void LetAnybodyRunTimers(long now)
+    {
+        Volatile.Write(ref s_timersLate, true);
+        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        {
+            Machine* m = s_processors[i]->Machine;
+            if (m != null)
+            {
+                AskToStop(m, now);
+            }
+        }
     }
 }

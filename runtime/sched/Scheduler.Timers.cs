@@ -2,8 +2,9 @@
 //
 //   a busy processor    its own, whenever its machine looks for work; a switch straight to the next goroutine
 //                       reads the clock every eighth time, and none where the heap is empty
-//   sysmon              where a processor does not look: it makes the next switch go to the loop, and asks a
-//                       goroutine to stop that has run for a time slice
+//   sysmon              where a processor does not look: it makes the next switch go to the loop, and asks
+//                       what runs to stop (Scheduler.Slice.cs); after 2 ms on all processors, of which the
+//                       first that looks runs the timers of all
 //   an idle machine     those of all processors before it gives its own up; then one of the idle machines is
 //                       the keeper: it sleeps until the earliest timer, in the network poller once there is
 //                       one, all others without a limit
@@ -38,6 +39,7 @@ internal static unsafe partial class Scheduler
     private static int* s_kicks;
     private static long s_keptUntil;
     private static bool s_keeping;
+    private static bool s_timersLate;
 
     /// <summary>Whether any timer is set or any goroutine sleeps: something will happen by itself. Stale as
     /// soon as it is read; one that is just being moved or fired may be missed, but then whoever does
@@ -171,19 +173,17 @@ internal static unsafe partial class Scheduler
         return next != TimerNode.Never && next <= Os.NowNs();
     }
 
-    /// <summary>Runs what is due on p, on the machine that holds it, on its system stack.</summary>
-    private static void RunTimers(Processor* p)
+    /// <summary>Runs what is due on p, on the machine that holds it, on its system stack. True when there was
+    /// something.</summary>
+    private static bool RunTimers(Processor* p)
     {
         long next = Volatile.Read(ref p->NextTimer);
         if (next == TimerNode.Never)
         {
-            return;
+            return false;
         }
         long now = Os.NowNs();
-        if (next <= now)
-        {
-            RunDue(p, TimerHeap.Of(p->Id), now);
-        }
+        return next <= now && RunDue(p, TimerHeap.Of(p->Id), now);
     }
 
     /// <summary>The same for the timers of all processors; what becomes ready is p's. True when there was
@@ -204,6 +204,13 @@ internal static unsafe partial class Scheduler
             }
         }
         return ran;
+    }
+
+    /// <summary>The same where sysmon has found that somebody's are late.</summary>
+    private static bool RunLateTimers(Processor* p)
+    {
+        Volatile.Write(ref s_timersLate, false);
+        return RunAllTimers(p);
     }
 
     /// <summary>What is due, as long as p's queue has room, and a few in any case. Who wakes then runs while
