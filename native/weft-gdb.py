@@ -6,12 +6,14 @@
     (gdb) goroutine all bt            in each
 
 Works by the table weft_gdb that libweft exports, without debug information of its own. A goroutine that is
-parked is shown by lending its registers to the selected thread for the time of the command, so that needs a
-process, not a core file. Weft stops at SIGSEGV when a stack grows, and the collector uses SIG34:
+parked is shown as the caller of the selected thread's frame 0, for the time of the command: in a process as in
+a core file. So its frames begin at number 1, and frame 1 is selected. In a process Weft stops at SIGSEGV when a
+stack grows, and the collector uses SIG34:
 
     handle SIGSEGV SIG34 SIGURG nostop noprint pass
 """
 import gdb
+import gdb.unwinder
 
 VERSION = 1
 SLOT, CONTROL_AT = 8192, 4096 + 2048
@@ -25,7 +27,7 @@ REASONS = ["", "yield", "chan send", "chan receive", "wait group", "exit", "sele
 KIND_THREAD = 2  # A stand-in for a thread that waits.
 
 # Where weft_switch has saved what: from the saved stack pointer up.
-SAVED = ["r15", "r14", "r13", "r12", "rbx", "rbp", "pc"]
+SAVED = ["r15", "r14", "r13", "r12", "rbx", "rbp", "rip"]
 
 
 def word(address, size=8):
@@ -103,6 +105,35 @@ def threads_of():
     return running
 
 
+class FrameId:
+    def __init__(self, sp, pc):
+        self.sp = sp
+        self.pc = pc
+
+
+class Parked(gdb.unwinder.Unwinder):
+    """While it has a goroutine: says that this one called frame 0."""
+
+    def __init__(self):
+        super().__init__("weft-parked")
+        self.saved_sp = 0
+
+    def __call__(self, pending):
+        if self.saved_sp == 0 or pending.level() != 0:
+            return None
+        # Its frames lie above: else gdb would take them for a broken stack.
+        info = pending.create_unwind_info(FrameId(gdb.Value(self.saved_sp), pending.read_register("pc")))
+        kind = gdb.lookup_type("unsigned long")
+        for i, name in enumerate(SAVED):
+            info.add_saved_register(name, gdb.Value(word(self.saved_sp + 8 * i)).cast(kind))
+        info.add_saved_register("rsp", gdb.Value(self.saved_sp + 8 * len(SAVED)).cast(kind))
+        return info
+
+
+PARKED = Parked()
+gdb.unwinder.register_unwinder(None, PARKED, replace=True)
+
+
 def in_goroutine(goroutine, running, command):
     thread = running.get(goroutine.address)
     before = gdb.selected_thread()
@@ -114,18 +145,16 @@ def in_goroutine(goroutine, running, command):
     sp = goroutine.saved_sp
     if sp == 0:
         raise gdb.GdbError("goroutine %d is just starting or ending" % goroutine.number)
-    gdb.newest_frame().select()
-    kept = {name: int(gdb.parse_and_eval("(unsigned long)$" + name)) for name in SAVED + ["sp"]}
     try:
-        for i, name in enumerate(SAVED):
-            gdb.execute("set $%s = %d" % (name, word(sp + 8 * i)))
-        gdb.execute("set $sp = %d" % (sp + 8 * len(SAVED)))
-        gdb.execute(command)
+        PARKED.saved_sp = sp
+        gdb.invalidate_cached_frames()
+        gdb.newest_frame().older().select()
+        text = gdb.execute(command, to_string=True)
     finally:
-        gdb.newest_frame().select()
-        for name, value in kept.items():
-            gdb.execute("set $%s = %d" % (name, value))
-        gdb.newest_frame().select()
+        PARKED.saved_sp = 0
+        gdb.invalidate_cached_frames()
+    # Frame 0 is the thread's own.
+    gdb.write("".join(line for line in text.splitlines(True) if not line.startswith("#0 ")))
 
 
 class InfoGoroutines(gdb.Command):

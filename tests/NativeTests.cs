@@ -71,6 +71,9 @@ internal sealed class NativeTests
     [Test]
     public Task GdbShowsGoroutinesAndTheirStacks() => Passes("debugger");
 
+    [Test]
+    public Task ACoreFileHasTheGoroutinesAndNotTheReservation() => Passes("core");
+
     private static async Task Passes(params string[] arguments)
     {
         string script = Path.Combine(Repository.Root(), "native", "tests", "run.sh");

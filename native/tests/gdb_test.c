@@ -1,5 +1,7 @@
-/* Something for gdb to look at: three parked goroutines and a running one, which stops in look_here. */
+/* Something for gdb to look at: three parked goroutines and a running one, which stops in look_here, or in abort if
+ * there is an argument. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <weft.h>
 
 static weft_chan *never;
@@ -24,7 +26,7 @@ static void parked(void *depth)
 
 static int run(int argc, char **argv)
 {
-    (void)argc, (void)argv;
+    (void)argv;
     weft_chan_make(&never, 0, 0);
     for (intptr_t i = 1; i <= 3; i++) {
         weft_attr attributes = { .size = sizeof attributes, .name = i == 2 ? "second" : NULL };
@@ -32,6 +34,8 @@ static int run(int argc, char **argv)
     }
     weft_sleep(20000000);
     look_here();
+    if (argc > 1)
+        abort();
     puts("went on");
     return 0;
 }

@@ -146,6 +146,29 @@ debugger() {
     shows '^went on' "$tmp/gdb.log"
 }
 
+# A core file: of what is in use, not of the reservation, and the goroutines in it.
+core() {
+    need gdb
+    case $(cat /proc/sys/kernel/core_pattern) in core | core.%p) ;; *) exit 77 ;; esac
+    ulimit -c unlimited || exit 77
+    compile gdb_test
+    rm -rf "$program.d"
+    mkdir "$program.d"
+    (cd "$program.d" && timeout 30 "$program" abort) >/dev/null 2>&1 || true
+    file=$(find "$program.d" -name 'core*')
+    [ -s "$file" ] || fail "no core file in 30 s"
+    size=$(stat -c %s "$file")
+    [ "$size" -lt 1000000000 ] || fail "a core file of $size bytes"
+    gdb -batch -nx -ex 'set debuginfod enabled off' -ex "source $prefix/share/gdb/weft-gdb.py" \
+        -ex 'info goroutines' -ex 'goroutine 3 bt' "$program" "$file" >"$tmp/core.log" 2>&1
+    rm -r "$program.d"
+    shows 'chan receive "second" parked' "$tmp/core.log"
+    shows '^\* .*1 running .*thread' "$tmp/core.log"
+    shows '^4 goroutines' "$tmp/core.log"
+    shows '#.* deep_inside (depth=.*0)' "$tmp/core.log"
+    shows '#.* parked (depth=' "$tmp/core.log"
+}
+
 all() {
     for source in hello.c sieve.c pipeline.c select.c echo.c cpp.cpp; do
         run sample $source
@@ -155,7 +178,7 @@ all() {
         run api $procs 3
         run mixed 1 $procs
     done
-    for name in cmake_samples sanitizers shadow_stacks static abi host memory python handoff overflow stacks debugger; do
+    for name in cmake_samples sanitizers shadow_stacks static abi host memory python handoff overflow stacks debugger core; do
         run $name
     done
 }

@@ -55,6 +55,8 @@ internal static unsafe partial class Os
     private const int AdviseDontNeed = 4;
     private const int AdviseHugePage = 14;
     private const int AdviseNoHugePage = 15;
+    private const int AdviseDontDump = 16;
+    private const int AdviseDump = 17;
     private const int AdviseCollapse = 25;
     private const int AdviseGuardInstall = 102;
     private const int PidFdSelf = -10000;
@@ -198,6 +200,15 @@ internal static unsafe partial class Os
     /// <summary>Gives the pages back to the system; the next touch finds zeros.</summary>
     internal static nint Discard(nint address, nint bytes) =>
         Syscall(SysMadvise, address, bytes, AdviseDontNeed, 0, 0, 0);
+
+    /// <summary>Leaves it out of core dumps: the kernel would look for each page of a reservation. Where this
+    /// begins and ends a mapping does too.</summary>
+    internal static void LeaveOutOfDumps(nint address, nint bytes) =>
+        _ = Syscall(SysMadvise, address, bytes, AdviseDontDump, 0, 0, 0);
+
+    /// <summary>Has it in core dumps again.</summary>
+    internal static void IncludeInDumps(nint address, nint bytes) =>
+        _ = Syscall(SysMadvise, address, bytes, AdviseDump, 0, 0, 0);
 
     /// <summary>The kernel's number of this thread.</summary>
     internal static int ThreadId() => (int)Syscall(SysGetTid, 0, 0, 0, 0, 0, 0);

@@ -12,6 +12,9 @@
 // Layout.FreePagesKept free pages are resident. A page given back is marked as not present, so that a
 // collection does not touch it again.
 //
+// Core dumps have what was carved, and of the places to grow to what was used: the kernel looks for every
+// page of what it dumps, which takes half an hour for the whole reservation.
+//
 // Rejected: an arena table with a lock-free lookup. One range makes "which slot is this" a subtraction,
 // and address space is free. Giving a chunk back as its last slot becomes free: when a hundred thousand
 // goroutines end, most chunks are complete only with the last of them, which all waited for the system.
@@ -83,6 +86,7 @@ internal static unsafe class GoroutinePages
             throw new InsufficientMemoryException(
                 "No address space for goroutines, which need 17 MB at least: raise ulimit -v.");
         }
+        Os.LeaveOutOfDumps(address, (capacity * SlotSize) + GrownStacks.BytesFor(capacity));
         s_base = address;
         s_capacity = capacity;
         s_keptForThreads = Math.Min(capacity / 4, MostKeptForThreads);
@@ -238,6 +242,8 @@ internal static unsafe class GoroutinePages
         {
             return false;
         }
+        // First: the part in use is one mapping and the rest another, while nothing of the rest was touched.
+        Os.IncludeInDumps(s_base + (s_guarded * SlotSize), (end - s_guarded) * SlotSize);
         nint error = Os.GuardEach(
             s_base + (s_guarded * SlotSize), Os.PageSize, SlotSize, (int)(end - s_guarded), s_guardBuffer);
         if (error < 0)

@@ -18,6 +18,10 @@
 // Where address space is limited there are fewer slots, planes are as far apart as the slots reach, and few
 // slots have places of one size only.
 //
+// What core dumps have of a size is the beginning of each of its planes, up to a slot that grows with what is
+// used: side by side, so that a plane has two mappings more, a few hundred in all, however many stacks there
+// are.
+//
 // Rejected: a pool of stacks per size, at any address (what the distance was then is in DECISIONS 19); a
 // table of what is taken in each plane, which 512 KB of address space a goroutine do not call for.
 // Locks: none. Take and Give run in a signal handler, for the goroutine that runs there or has just ended.
@@ -29,6 +33,7 @@ internal static unsafe class GrownStacks
     private const int SmallClasses = 4; // 64, 128, 256 and 512 KB.
     private const long PlaneDistance = 1L << 32;
     private const nint KeptResident = 64 * 1024;
+    private const nint DumpedAtOnce = 256;
     private const nint Overhead = Os.PageSize + Goroutine.ControlSize;
 
     // Where the planes for large stacks are: between the heaps low in the address space and what the
@@ -44,6 +49,7 @@ internal static unsafe class GrownStacks
     private static byte* s_guarded;
     private static byte* s_warm;
     private static int* s_warmCount;
+    private static nint* s_dumped;
     private static int s_nextPlane;
 
     /// <summary>With few slots, because address space is limited, only the largest size has places: a slot
@@ -71,6 +77,7 @@ internal static unsafe class GrownStacks
         s_guarded = (byte*)AddressSpace.Need(slots);
         s_warm = (byte*)AddressSpace.Need(slots);
         s_warmCount = (int*)AddressSpace.Need(Os.PageSize);
+        s_dumped = (nint*)(s_warmCount + (Layout.CacheLine / sizeof(int)));
     }
 
     /// <summary>The size of the smallest stack with that many usable bytes.</summary>
@@ -95,6 +102,7 @@ internal static unsafe class GrownStacks
         nint high = PlaceOf(slot, k) - Goroutine.ControlSize;
         if (!Has(s_guarded, slot, k))
         {
+            IncludeInDumps(slot, k);
             nint error = Os.Guard(LowOf(high, size) - Os.PageSize, Os.PageSize);
             if (error < 0)
             {
@@ -198,6 +206,32 @@ internal static unsafe class GrownStacks
         nint within = slot % s_slotsPerStride;
         nint plane = (group * (n + 1)) + (within % n) + 1;
         return area + (plane * s_stride) + ((within + 1) * GoroutinePages.SlotSize);
+    }
+
+    /// <summary>Sees that core dumps have the slot's place of that size, and those of all slots before it.
+    /// Some more than that at once: it is a system call for each plane.</summary>
+    private static void IncludeInDumps(nint slot, int k)
+    {
+        nint group = slot / s_slotsPerStride;
+        nint within = slot % s_slotsPerStride;
+        nint* dumped = s_dumped + (group * SmallClasses) + k;
+        nint before = Volatile.Read(ref *dumped);
+        while (within >= before)
+        {
+            nint end = (within + (before / 4) + DumpedAtOnce) & -DumpedAtOnce;
+            end = Math.Min(end, s_slotsPerStride);
+            for (nint i = 0; i < Math.Min(SlotsPerStack(k), s_slotsPerStride); i++)
+            {
+                nint plane = PlaceOf((group * s_slotsPerStride) + i, k) - ((i + 1) * GoroutinePages.SlotSize);
+                // The first places begin below their plane.
+                nint low = before == 0
+                    ? plane - (Layout.SmallestLargeStack << k) : plane + (before * GoroutinePages.SlotSize);
+                Os.IncludeInDumps(low, plane + (end * GoroutinePages.SlotSize) - low);
+            }
+            // Another machine may have done the same, or more.
+            nint seen = Interlocked.CompareExchange(ref *dumped, end, before);
+            before = seen == before ? end : seen;
+        }
     }
 
     private static nint AreaOf(int k, nint slotBytes) => (SlotsPerStack(k) + 1) * slotBytes;
