@@ -150,6 +150,7 @@ internal static unsafe partial class Exports
                         return Code.SecondCopy;
                     }
                     Weft.Go.DetectDeadlocks = detectDeadlocks;
+                    Startup.EndsOnBadSetting = false;
                     Scheduler.NativeGraceNs = Scheduler.SliceNs;
                     Scheduler.EnsureStarted();
                     Handles.Open();

@@ -1,6 +1,8 @@
 // The runtime starts when the first thread has to wait. When it does not start, that thread gets an exception,
 // and what it waited for stays usable; an RWMutex, where a wait cannot be taken back, waits all the same.
 
+using Weft.Runtime;
+
 namespace Weft.Tests;
 
 internal sealed class LockStartTests
@@ -16,6 +18,7 @@ internal sealed class LockStartTests
 
     internal static int FailedStart(string[] args)
     {
+        Startup.EndsOnBadSetting = false;
         using CancellationTokenSource source = new();
         Mutex mutex = new();
         Cond cond = new(mutex);

@@ -414,16 +414,6 @@ internal sealed partial class ReportTests
         await Assert.That(lines).IsLessThan(60);
     }
 
-    [Test]
-    public async Task ADebugSettingThatMeansNothingIsRefused()
-    {
-        Dictionary<string, string> environment = new() { ["WEFTDEBUG"] = "schedtrace=often" };
-        ChildResult child = ChildProcess.Run("traced", environment: environment);
-
-        await Assert.That(child.ExitCode).IsNotEqualTo(0);
-        await Assert.That(child.Error).Contains("schedtrace=MILLISECONDS");
-    }
-
     internal static int Traced(string[] args) => WeftHost.Run(() =>
     {
         long start = Stopwatch.GetTimestamp();

@@ -16,11 +16,18 @@ internal static unsafe class Startup
     private const string PreemptVariable = "WEFT_ASYNCPREEMPT";
     private const string DebugVariable = "WEFTDEBUG";
 
+    private const int BadSettingExitCode = 2;
+
     private static readonly Lock s_startLock = new();
     private static bool s_done;
 
     /// <summary>Whether this program was compiled ahead of time: nothing of Weft can run otherwise.</summary>
     internal static bool IsAot => JitInfo.GetCompiledMethodCount() == 0;
+
+    /// <summary>Whether a variable of the environment that has no meaning ends the process, with one line: a
+    /// program cannot do anything about it. Else Start throws ArgumentException: in libweft, which never ends
+    /// its host.</summary>
+    internal static bool EndsOnBadSetting { get; set; } = true;
 
     internal static void Start()
     {
@@ -39,8 +46,8 @@ internal static unsafe class Startup
                 throw new PlatformNotSupportedException(
                     $"Weft supports .NET 10.0.12; this program has {Environment.Version}: {mismatch}.");
             }
-            Scheduler.InitializeTrace(Environment.GetEnvironmentVariable(DebugVariable));
-            Os.GuardByProtection = Environment.GetEnvironmentVariable(GuardVariable) == "mprotect";
+            Settings settings = ReadSettings();
+            Os.GuardByProtection = settings.GuardByProtection;
             GoroutinePages.Initialize(MappingLimit());
             PollTable.ChooseCapacity();
             FixedStacks.Initialize();
@@ -50,11 +57,43 @@ internal static unsafe class Startup
             Kqueue.Choose();
             FaultHandler.Install();
             DotNetWait.Initialize();
-            Scheduler.InitializePreemption(Environment.GetEnvironmentVariable(PreemptVariable) != "0");
-            Scheduler.Initialize(InitialProcessors());
+            Scheduler.InitializePreemption(settings.Preempts);
+            Scheduler.Initialize(settings.Processors);
             s_done = true;
         }
     }
+
+    /// <summary>All of them, before anything is done that cannot be undone.</summary>
+    private static Settings ReadSettings()
+    {
+        try
+        {
+            Scheduler.InitializeTrace(Environment.GetEnvironmentVariable(DebugVariable));
+            return new Settings(
+                InitialProcessors(),
+                OneOf(GuardVariable, "", "mprotect") == "mprotect",
+                OneOf(PreemptVariable, "", "0", "1") != "0");
+        }
+        catch (ArgumentException e) when (EndsOnBadSetting)
+        {
+            Fatal.Write($"weft: fatal: {OneLine(e.Message)}\n");
+            Os.Exit(BadSettingExitCode);
+            throw;
+        }
+    }
+
+    /// <summary>The value of a variable that has few; the first if it is not set.</summary>
+    private static string OneOf(string variable, params string[] values)
+    {
+        string value = Environment.GetEnvironmentVariable(variable) ?? values[0];
+        return values.Contains(value) ? value : throw new ArgumentException(
+            $"{variable} is '{value}': it must be {string.Join(" or ", values[1..])}, or not set.");
+    }
+
+    private static string OneLine(string text) =>
+        string.Concat(text.Select(each => char.IsControl(each) ? '?' : each));
+
+    private readonly record struct Settings(int Processors, bool GuardByProtection, bool Preempts);
 
     /// <summary>How many mappings the kernel allows a process.</summary>
     private static long MappingLimit()
