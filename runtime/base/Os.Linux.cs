@@ -48,9 +48,6 @@ internal static unsafe partial class Os
     private const int ProtReadWrite = 3;
     private const int MapPrivateAnonymousNoReserve = 0x4022;
     private const int MapFixedNoReplace = 0x100000;
-    private const nint SysPrlimit = 302;
-    private const nint ResourceAddressSpace = 9;
-    internal const long LittleAddressSpace = 4L * 1024 * 1024 * 1024;
     private const nint SmallThreadStack = 2 * 1024 * 1024;
     private const int AdviseDontNeed = 4;
     private const int AdviseHugePage = 14;
@@ -78,21 +75,6 @@ internal static unsafe partial class Os
     {
         get => s_guardByProtection != 0;
         set => s_guardByProtection = value ? 1 : 0;
-    }
-
-    /// <summary>From now on malloc does not reserve 64 MB for each thread that uses it.</summary>
-    internal static void SaveAddressSpace()
-    {
-        const int mostArenas = -8; // M_ARENA_MAX.
-        _ = MallocOption(mostArenas, 1);
-    }
-
-    /// <summary>ulimit -v in bytes; long.MaxValue where there is none.</summary>
-    internal static long AddressSpaceLimit()
-    {
-        long* limits = stackalloc long[2]; // The soft limit and the hard one.
-        nint error = Syscall(SysPrlimit, 0, ResourceAddressSpace, 0, (nint)limits, 0, 0);
-        return error < 0 || limits[0] < 0 ? long.MaxValue : limits[0];
     }
 
     /// <summary>Reserves address space: readable, writable, zero, without huge pages.</summary>
@@ -496,18 +478,6 @@ internal static unsafe partial class Os
     [RuntimeImport("*", "pthread_create")]
     private static extern int PthreadCreate(
         nint* thread, nint attributes, delegate* unmanaged<nint, nint> main, nint argument);
-
-    [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "mallopt")]
-    private static extern int MallocOption(int name, int value);
-
-    [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "pthread_attr_init")]
-    private static extern int PthreadAttrInit(nint* attributes);
-
-    [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "pthread_attr_setstacksize")]
-    private static extern int PthreadAttrSetStackSize(nint* attributes, nint bytes);
 
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "pthread_detach")]

@@ -2,8 +2,8 @@
 // a regular file, is used by calls that block a thread.
 //
 // Not blocking is a property of the open file, which others may share: a shell and its programs share the
-// terminal, and find it in that mode if this process ends by a signal. So the mode of one that blocks stays as
-// it is where that is possible:
+// terminal, and find it in that mode if this process ends by a signal. So the mode of one that blocks stays
+// as it is where that is possible:
 //
 //   pipe, terminal   opened once more (/proc/self/fd): the new open file has a mode of its own
 //   socket           each call says that it does not wait
@@ -34,8 +34,8 @@ public sealed class PollFile : Stream
         _access = access;
     }
 
-    /// <summary>Takes over an open file: it is closed with the stream. Pipes, terminals and sockets keep their
-    /// mode for those who share them. Another file that blocks does not while it is open here, for those who
+    /// <summary>Takes over an open file: it is closed with the stream. Pipes, terminals and sockets keep
+    /// their mode for those who share them. Another file that blocks does not while it is open here, for those who
     /// share it neither; it does again when the stream is closed or .NET ends the process, but not after a
     /// signal.</summary>
     /// <param name="handle">The file.</param>
