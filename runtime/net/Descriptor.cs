@@ -12,10 +12,10 @@
 // Results are >= 0, -errno, or one of the four at the end: an exception is made by the public classes only.
 //
 // A read that got less than it had room for has emptied a TCP connection. The next read waits first, and
-// saves the call that would fail: what arrives after the short read is reported anew. Where the peer has closed, or
-// there is urgent data, a short read says nothing; the poll record remembers that. Seen in Tokio too. Nothing
-// but TCP: a unix socket's read ends where a descriptor was sent along, a pipe's with a packet, a terminal's
-// with a line.
+// saves the call that would fail: what arrives after the short read is reported anew. Where the peer has
+// closed, or there is urgent data, a short read says nothing; the poll record remembers that. Seen in Tokio
+// too. Nothing but TCP: a unix socket's read ends where a descriptor was sent along, a pipe's with a packet,
+// a terminal's with a line.
 //
 // Rejected: SafeHandle (it closes when the last operation ends, but wakes nobody); a compare-exchange on
 // one word as in Go (three lines of lock are as fast here, and can be read).

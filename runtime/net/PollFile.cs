@@ -35,9 +35,9 @@ public sealed class PollFile : Stream
     }
 
     /// <summary>Takes over an open file: it is closed with the stream. Pipes, terminals and sockets keep
-    /// their mode for those who share them. Another file that blocks does not while it is open here, for those who
-    /// share it neither; it does again when the stream is closed or .NET ends the process, but not after a
-    /// signal.</summary>
+    /// their mode for those who share them. Another file that blocks does not while it is open here, for
+    /// those who share it neither; it does again when the stream is closed or .NET ends the process, but not
+    /// after a signal.</summary>
     /// <param name="handle">The file.</param>
     /// <param name="access">What it is open for.</param>
     /// <returns>The stream.</returns>
