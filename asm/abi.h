@@ -1,7 +1,8 @@
 // Names and marks shared by every .S file: one place for what differs between object formats.
 //
 //   FUNCTION name   starts a global function, 16-byte aligned, with call frame information
-//   END name        ends it
+//   EXPORTED name   the same for one that a shared library may export
+//   END name        ends either
 //
 // The last lines of this file say that the code needs no executable stack. CET: the files carry no
 // IBT/SHSTK note, so the loader runs the process without shadow stacks, which the switch needs.
@@ -9,14 +10,18 @@
 #ifndef WEFT_ABI_H
 #define WEFT_ABI_H
 
-.macro FUNCTION name
+.macro EXPORTED name
         .text
         .p2align 4
         .globl \name
-        .hidden \name
         .type \name, @function
 \name:
         .cfi_startproc
+.endm
+
+.macro FUNCTION name
+        .hidden \name
+        EXPORTED \name
 .endm
 
 .macro END name

@@ -17,6 +17,9 @@
 #define M_RETAKE            0x4c    // not 0 when somebody takes, or has taken, the processor away
 #define M_STOP_ASKED        0x4d    // not 0 when what runs is to stop; read with M_RETAKE, as one word
 #define G_NO_PREEMPT        0x60    // not 0 while it must not be stopped in the middle
+#define M_LOCKED            0x88    // the goroutine that alone runs on it
+#define G_LOCKED            0x64    // how often it has been locked to its machine
+#define G_LOCKED_MACHINE    0x300   // that machine
 #define G_REASON            0xb8    // why it stops
 #define G_NATIVE_FLOAT      0x718   // mxcsr and x87 control word of native code that waits; 0: in force
 #define G_DOTNET_WAIT       0x6d0   // its wait in the base library: waits.c
@@ -34,6 +37,7 @@
 #define THREAD_GCFRAMES     0xa0
 #define THREAD_BOUNDS_LOW   0xa8
 #define THREAD_BOUNDS_HIGH  0xb0
+#define THREAD_SIZE         0xd0    // of all of it
 
 #define THREAD_NO_GC        0x10    // flag: the runtime must not stop this thread for a collection
 #define THREAD_ATTACHED     0x01    // flag: the runtime knows this thread
@@ -43,6 +47,7 @@
 #define TLS_GOROUTINE       0       // whose stack this thread runs on; 0 on a system stack
 #define TLS_MACHINE         8       // the Machine of this thread; 0 on a thread that is none
 #define TLS_CRITICAL        16      // how many reasons there are not to preempt what runs here
+#define TLS_ENDING          20      // which round of its end the thread is in (thread_x64_sysv.S); 0: none
 
 // From how many bytes on what fills or copies memory looks afterwards whether its goroutine is to stop. The
 // base library has references copied 16 KB at a time.

@@ -40,7 +40,7 @@ weft_tls:
         .globl weft_hooks
         .hidden weft_hooks
 weft_hooks:                             // C# stores function addresses here (core/Switch.cs).
-        .zero 32
+        .zero 56
         .hidden weft_vector_size
 weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it.
         .zero 8
@@ -781,7 +781,7 @@ FUNCTION __wrap_RhpReversePInvoke
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_GOROUTINE(%rax), %rcx
         test    %rcx, %rcx
-        jz      __real_RhpReversePInvoke
+        jz      weft_thread_enters
         incq    CTX_NATIVE_DEPTH(%rcx)
         jz      weft_reverse_pinvoke    // weft_entry: it holds a message, and may not lose its processor.
         mov     %fs:TLS_MACHINE(%rax), %rax
@@ -973,6 +973,7 @@ weft_layout_table:
         .quad   M_NATIVE_COUNT, M_RETAKE, M_STOP_ASKED, G_NO_PREEMPT, G_REASON, G_NATIVE_FLOAT
         .quad   G_DOTNET_WAIT
         .quad   REASON_NATIVE, REASON_PREEMPTED
+        .quad   M_LOCKED, G_LOCKED, G_LOCKED_MACHINE
         .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_HIJACK_SLOT, THREAD_HIJACK_VALUE, THREAD_EXINFO
         .quad   THREAD_STATICS, THREAD_INLINED_LIST, THREAD_GCFRAMES
         .quad   THREAD_BOUNDS_LOW, THREAD_BOUNDS_HIGH, THREAD_NO_GC

@@ -178,18 +178,9 @@ internal static unsafe partial class Exports
             : Scheduler.AddNativeSection(start, end) ? Code.Ok : Code.NoMemory;
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "weft_lock_thread")]
-    private static int LockThread()
-    {
-        Goroutine* g = Current.Goroutine();
-        if (g == null)
-        {
-            return Code.NotGoroutine;
-        }
-        Scheduler.LockThread(g);
-        return Code.Ok;
-    }
-
+    // weft_lock_thread is assembly (asm/thread_x64_sysv.S): a callback from native code may have to wait for a
+    // processor, and go on in another thread, before any of it has run. Not so the other one: the goroutine is
+    // locked until the call has done its work.
     [UnmanagedCallersOnly(EntryPoint = "weft_unlock_thread")]
     private static int UnlockThread()
     {
@@ -207,6 +198,10 @@ internal static unsafe partial class Exports
         if (!Handles.AreOpen)
         {
             return Code.NotRunning;
+        }
+        if (!Process.CanWrite(descriptor))
+        {
+            return Code.Invalid;
         }
         try
         {

@@ -149,6 +149,8 @@ internal static unsafe partial class Exports
                     {
                         return Code.SecondCopy;
                     }
+                    ApiNames.AreC();
+                    Switch.SetExitHook(&ExitGoroutine);
                     Weft.Go.DetectDeadlocks = detectDeadlocks;
                     Startup.EndsOnBadSetting = false;
                     Scheduler.NativeGraceNs = Scheduler.SliceNs;

@@ -14,8 +14,26 @@ internal static unsafe partial class Process
     private const int ProtectionNone = 0;
     private const int MapShared = 1;
     private const int DuplicateCloseOnExec = 1030;
+    private const int GetStatusFlags = 3;
+    private const int AccessMode = 3;
+    private const int WriteOnly = 1;
+    private const int ReadWrite = 2;
+    private const int PathOnly = 0x200000;
+
+    private const int Interrupted = 4;
+    private const int WouldWait = 11;
+    private const short PollWritable = 4;
 
     private static bool s_claimed;
+
+    /// <summary>struct pollfd.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct PollEvents
+    {
+        internal int Descriptor;
+        internal short Wanted;
+        internal short Seen;
+    }
 
     /// <summary>False when another copy was first.</summary>
     internal static bool Claim()
@@ -52,7 +70,14 @@ internal static unsafe partial class Process
         return s_claimed = true;
     }
 
-    /// <summary>All of it; -1 when the descriptor refuses.</summary>
+    /// <summary>Whether it is open, for writing too.</summary>
+    internal static bool CanWrite(int descriptor)
+    {
+        int flags = fcntl(descriptor, GetStatusFlags, 0);
+        return flags >= 0 && (flags & AccessMode) is WriteOnly or ReadWrite && (flags & PathOnly) == 0;
+    }
+
+    /// <summary>All of it; false when the descriptor refuses.</summary>
     internal static bool Write(int descriptor, ReadOnlySpan<byte> bytes)
     {
         fixed (byte* first = bytes)
@@ -61,11 +86,17 @@ internal static unsafe partial class Process
             while (done < bytes.Length)
             {
                 nint written = write(descriptor, first + done, bytes.Length - done);
-                if (written <= 0)
+                int error = written < 0 ? Marshal.GetLastSystemError() : 0;
+                if (error == WouldWait)
+                {
+                    PollEvents writable = new() { Descriptor = descriptor, Wanted = PollWritable };
+                    _ = poll(&writable, 1, -1);
+                }
+                else if (written <= 0 && error != Interrupted)
                 {
                     return false;
                 }
-                done += written;
+                done += Math.Max(written, 0);
             }
         }
         return true;
@@ -75,6 +106,9 @@ internal static unsafe partial class Process
     internal static int Duplicate(int descriptor) => fcntl(descriptor, DuplicateCloseOnExec, 0);
 
     internal static void Close(int descriptor) => _ = close(descriptor);
+
+    [LibraryImport("libc")]
+    private static partial int poll(PollEvents* descriptors, nuint count, int timeout);
 
     [LibraryImport("libc")]
     private static partial int fcntl(int descriptor, int command, int argument);

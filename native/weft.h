@@ -19,12 +19,23 @@
  * waiting, but for channels, which are closed first.
  *
  * What C code must know:
- *   - A goroutine may go on in another thread after every weft_ call. Thread-local variables, errno after a
- *     weft_ call, pthread mutexes held across one, and thread identities do not belong to it:
- *     weft_local_get, weft_mutex and weft_lock_thread are what replaces them.
+ *   - A goroutine may go on in another thread after every weft_ call, but for weft_lock_thread. Thread-local
+ *     variables, the value of errno across a weft_ call, pthread mutexes held across one, and thread identities
+ *     do not belong to it: weft_local_get, weft_mutex and weft_lock_thread are what replaces them.
+ *   - Compilers keep the address of a thread-local variable, errno's too, and the result of pthread_self for a
+ *     whole function, and would use them in the wrong thread after a weft_ call. This header defines errno so
+ *     that it is looked up each time; include it where a function uses errno and calls what may call weft_,
+ *     or have such a function in a file of its own. WEFT_KEEP_ERRNO leaves errno as it is.
  *   - A call that blocks the thread (read, sleep, pthread_mutex_lock) stops its goroutine only; within 10 ms
  *     another thread takes over the others. weft_blocking says so beforehand: 20 us.
  *   - Code that computes for longer than 10 ms is treated the same way: it goes on, on its thread.
+ *   - Interpreters keep the state of a thread in thread-local variables. A callback of Python's (ctypes), of
+ *     Ruby's and the like that is a goroutine calls weft_lock_thread before anything that waits, and stays
+ *     locked until it ends.
+ *   - pthread_exit in a goroutine that is locked to its thread ends both; in another it ends the process with a
+ *     message: return, or weft_exit.
+ *   - Destructors of pthread keys and C++ thread-locals may call weft_ functions. In the fourth round, the last
+ *     of a key that is set again each time, such a call ends the process with a message.
  *   - longjmp and C++ exceptions must not leave a goroutine's function, nor pass through a weft_ function.
  *   - After fork the child may only exec or _exit.
  *   - No weft_ function may be called in a signal handler.
@@ -33,11 +44,20 @@
 #ifndef WEFT_H
 #define WEFT_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Where errno of the calling thread is, without the promise that it stays there. Anywhere, always. */
+int *weft_errno_location(void);
+
+#ifndef WEFT_KEEP_ERRNO
+#undef errno
+#define errno (*weft_errno_location())
 #endif
 
 #define WEFT_VERSION_MAJOR 0
@@ -48,7 +68,7 @@ extern "C" {
 /* The errors: negative values of Linux's errno. */
 enum {
     WEFT_OK = 0,
-    WEFT_EPERM = -1,        /* unlocked though not locked, and the like */
+    WEFT_EPERM = -1,        /* unlocked though not locked, a channel that belongs to a timer, and the like */
     WEFT_ESRCH = -3,        /* the caller is not a goroutine */
     WEFT_EBADF = -9,        /* not a handle, freed, or of another kind */
     WEFT_EAGAIN = -11,      /* the call would have to wait */
@@ -57,6 +77,7 @@ enum {
     WEFT_EEXIST = -17,      /* another copy of libweft is loaded */
     WEFT_EINVAL = -22,      /* null or out of range */
     WEFT_EPIPE = -32,       /* the channel is closed */
+    WEFT_EDEADLK = -35,     /* the caller would wait for itself */
     WEFT_ENOTSUP = -95,     /* not on this system */
     WEFT_ESHUTDOWN = -108,  /* before weft_init, or after weft_shutdown */
     WEFT_ETIMEDOUT = -110,  /* the time has passed */
@@ -185,13 +206,14 @@ int weft_preemptible(const void *start, const void *end);
     }))
 #endif
 
-/* Keeps the goroutine on its thread, and others off it, until weft_unlock_thread was called as often; its end
- * ends the thread then. Goroutine. Errors: WEFT_EPERM it is not locked. */
+/* Keeps the goroutine on the thread that calls, and others off it, until weft_unlock_thread was called as often;
+ * its end ends the thread then. Goroutine. Errors: WEFT_EPERM it is not locked. */
 int weft_lock_thread(void);
 int weft_unlock_thread(void);
 
 /* Writes what every goroutine does to a descriptor: number, state, what it waits for and how long, and its
- * name. Stops all goroutines for a moment. Anywhere. Errors: WEFT_EINVAL the descriptor refuses. */
+ * name. Stops all goroutines for a moment. Anywhere. Errors: WEFT_EINVAL the descriptor is not open for writing,
+ * or refuses. */
 int weft_dump(int fd);
 
 /* Values that belong to the goroutine, under keys that are made once and stay: 32 of them. end, if not NULL, is
@@ -290,7 +312,9 @@ int weft_sem_acquire(weft_sem *sem, int64_t count);
 int weft_sem_try_acquire(weft_sem *sem, int64_t count);
 int weft_sem_release(weft_sem *sem, int64_t count);
 
-/* function(argument) once, whoever calls; returns when it is over. WEFT_EBADF: the word is no weft_once. */
+/* function(argument) once, whoever calls; returns when it is over. The function must return: one that ends its
+ * goroutine leaves the others waiting. WEFT_EDEADLK: the caller is inside that function. WEFT_EBADF: the word is no
+ * weft_once. */
 typedef struct weft_once { int64_t state; } weft_once;
 #define WEFT_ONCE_INIT { 0 }
 int weft_once_do(weft_once *once, void (*function)(void *), void *argument);
@@ -305,7 +329,8 @@ int64_t weft_now(void);
 int weft_timer_make(weft_timer **timer, int64_t delay, int64_t period,
                     void (*function)(void *), void *argument);
 
-/* The channel; it belongs to the timer. WEFT_EINVAL: the timer has a function instead. */
+/* The channel; it belongs to the timer: to send to it, close it or free it is WEFT_EPERM. WEFT_EINVAL: the timer
+ * has a function instead. */
 int weft_timer_chan(weft_timer *timer, weft_chan **chan);
 
 /* 1: it was set, and nobody has seen it fire; 0: it had fired, or was stopped. After it nothing of an earlier
@@ -331,7 +356,7 @@ int weft_ctx_cancel(weft_ctx *ctx);
 int weft_ctx_err(weft_ctx *ctx);
 
 /* A channel of nothing that is closed when the context is cancelled: for weft_select. It belongs to the
- * context. */
+ * context: to send to it, close it or free it is WEFT_EPERM. */
 int weft_ctx_done(weft_ctx *ctx, weft_chan **chan);
 
 /* Nanoseconds until its deadline or that of a parent; INT64_MAX if there is none. */

@@ -66,6 +66,23 @@ internal sealed class NativeTests
     public Task AFullStackOfAGoroutineSaysSo() => Passes("overflow");
 
     [Test]
+    [Arguments("codes")]
+    [Arguments("threads")]
+    [Arguments("movable")]
+    public Task WhatMustNotBeDoneIsACodeOrAMessage(string what) => Passes("misuse", what);
+
+    [Test]
+    [Arguments("lock")]
+    [Arguments("ends")]
+    [Arguments("main_ends")]
+    [Arguments("too_late")]
+    [Arguments("exits")]
+    public Task AThreadStaysAGoroutinesAndMayCallWhileItEnds(string what) => Passes("threads", what);
+
+    [Test]
+    public Task ErrnoIsThatOfTheThreadWhereTheCallWas() => Passes("errno");
+
+    [Test]
     public Task MovableStacksGrowAndRegisteredCodeIsInterrupted() => Passes("stacks");
 
     [Test]

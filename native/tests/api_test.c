@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <weft.h>
 
@@ -219,10 +220,10 @@ static void use_locals(void *argument)
     EQUAL(weft_local_set(33, &ends), WEFT_EINVAL);
     CHECK(weft_local_get(-1) == NULL);
     EQUAL(weft_lock_thread(), 0);
-    pthread_t self = pthread_self();
+    long thread = syscall(SYS_gettid); /* The compiler takes pthread_self for a constant. */
     for (int i = 0; i < 100; i++)
         weft_yield();
-    CHECK(pthread_equal(self, pthread_self()));
+    EQUAL(syscall(SYS_gettid), thread);
     EQUAL(weft_unlock_thread(), 0);
     EQUAL(weft_unlock_thread(), WEFT_EPERM);
 }

@@ -32,7 +32,8 @@ def produce(_):
     numbers.append(weft.weft_self())
 
 
-# A stack for the interpreter; and a thread of its own, which Python takes the goroutine for.
+# A stack for the interpreter; and, before anything waits, a thread of its own: Python keeps its state there. It
+# stays locked until it ends.
 class Attributes(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("stack_size", ctypes.c_size_t), ("stack_kind", ctypes.c_int),
                 ("flags", ctypes.c_uint32), ("name", ctypes.c_char_p)]

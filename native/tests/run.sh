@@ -118,11 +118,33 @@ handoff() {
 # A full stack ends the process with a message.
 overflow() {
     compile handoff_test
-    ulimit -c 0
-    status=0
-    "$program" overflow >/dev/null 2>"$tmp/overflow.log" || status=$?
-    [ $status -eq 134 ] || fail "exit code $status"
-    grep -q 'stack overflow: the fixed stack is full' "$tmp/overflow.log" || fail "$(cat "$tmp/overflow.log")"
+    ends_with 'stack overflow: the fixed stack is full.*(weft_attr.stack_size)' "$program" overflow
+}
+
+# What must not be done is a code, or one message that names what C has: misuse codes|threads|movable
+misuse() {
+    compile misuse_test
+    case $1 in
+        codes) says passed "$program" codes ;;
+        threads) ends_with 'raise weft_options.max_threads' "$program" threads ;;
+        movable) ends_with 'at its limit (WEFT_STACK_FIXED' "$program" movable ;;
+    esac
+}
+
+# Threads that goroutines are locked to, and that end: threads lock|ends|main_ends|too_late|exits
+threads() {
+    compile thread_test
+    case $1 in
+        too_late) ends_with 'weft: fatal: a weft_ function was called in the last round' "$program" too_late ;;
+        exits) ends_with 'ends a thread by pthread_exit or pthread_cancel; return, or call weft_lock_thread' "$program" exits ;;
+        *) says passed "$program" "$1" ;;
+    esac
+}
+
+# errno is that of the thread where the call was, also for a compiler that believes in its address.
+errno() {
+    compile errno_test -O2
+    says passed "$program"
 }
 
 # Movable stacks of C code grow; code in registered sections is interrupted.
@@ -178,7 +200,13 @@ all() {
         run api $procs 3
         run mixed 1 $procs
     done
-    for name in cmake_samples sanitizers shadow_stacks static abi host memory python handoff overflow stacks debugger core; do
+    for name in codes threads movable; do
+        run misuse $name
+    done
+    for name in lock ends main_ends too_late exits; do
+        run threads $name
+    done
+    for name in cmake_samples sanitizers shadow_stacks static abi host memory python errno handoff overflow stacks debugger core; do
         run $name
     done
 }
@@ -240,6 +268,17 @@ says() {
     shift
     output=$("$@" 2>&1) || fail "exit code $?: $output"
     case $output in *"$text"*) ;; *) fail "$output" ;; esac
+}
+
+# The process aborts, with this on standard error: ends_with TEXT COMMAND...
+ends_with() {
+    text=$1
+    shift
+    ulimit -c 0
+    status=0
+    "$@" >/dev/null 2>"$program.log" || status=$?
+    [ $status -eq 134 ] || fail "exit code $status: $(cat "$program.log")"
+    shows "$text" "$program.log"
 }
 
 shows() {

@@ -131,6 +131,18 @@ internal static unsafe class Switch
         hooks[2] = (nint)marked;
     }
 
+    /// <summary>What a thread calls that ends in a way that cannot work: raw code that does not return; and
+    /// the loop of a machine whose goroutine ended the thread.</summary>
+    internal static void SetEndHooks(
+        delegate*<int, void> fail, delegate* unmanaged<Machine*, Goroutine*, void> loop)
+    {
+        HookTable()[4] = (nint)fail;
+        HookTable()[5] = (nint)loop;
+    }
+
+    /// <summary>By which a goroutine ends that ends the thread it is locked to.</summary>
+    internal static void SetExitHook(delegate* unmanaged<int> exit) => HookTable()[6] = (nint)exit;
+
     /// <summary>What interrupted native code calls.</summary>
     internal static void SetYieldHook(delegate* unmanaged<void> yield) => HookTable()[3] = (nint)yield;
 }

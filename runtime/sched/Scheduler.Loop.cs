@@ -87,21 +87,43 @@ internal static unsafe partial class Scheduler
                 Volatile.Write(ref m->Processor->SliceSince, Os.NowNs());
             }
             m->StopAsked = 0; // That was for another one.
-            Goroutine* message = Switch.FromSystem(m, g, null);
-            if (message != null)
+            if (!GoesOn(m, Switch.FromSystem(m, g, null)))
             {
-                Complete(message);
-            }
-            if (m->Locked != null && m->RunNext == null)
-            {
-                WaitForLocked(m);
-            }
-            if (m->Ends)
-            {
-                LeaveProcessor(m);
                 return;
             }
         }
+    }
+
+    /// <summary>What follows when a goroutine has switched to the loop. False when the machine ends.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool GoesOn(Machine* m, Goroutine* message)
+    {
+        if (message != null)
+        {
+            Complete(message);
+        }
+        if (m->Locked != null && m->RunNext == null)
+        {
+            WaitForLocked(m);
+        }
+        if (!m->Ends)
+        {
+            return true;
+        }
+        LeaveProcessor(m);
+        return false;
+    }
+
+    /// <summary>The loop anew, where the goroutine that is locked to the machine has ended the thread, and the
+    /// frames of the old one are gone. The message is that goroutine.</summary>
+    [UnmanagedCallersOnly]
+    internal static void LoopToEnd(Machine* m, Goroutine* message)
+    {
+        if (GoesOn(m, message))
+        {
+            Loop(m);
+        }
+        EndMachine(m);
     }
 
     /// <summary>Makes g the goroutine that m runs. The switch must follow.</summary>

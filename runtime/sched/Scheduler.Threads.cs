@@ -83,7 +83,9 @@ internal static unsafe partial class Scheduler
             Fatal.Line line = new();
             line.Add(MaxMachines);
             line.Add(" threads are blocked in native code or run goroutines: "u8);
-            line.Add("the limit is reached; raise Go.MaxThreads, or block in fewer goroutines"u8);
+            line.Add("the limit is reached; raise "u8);
+            line.Add(ApiNames.MaxThreads);
+            line.Add(", or block in fewer goroutines"u8);
             line.Throw();
         }
         Machine* m = TakeNewMachine();

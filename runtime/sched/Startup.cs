@@ -54,6 +54,7 @@ internal static unsafe class Startup
             GcRoots.Initialize();
             StackProbe.Initialize();
             Switch.SetHooks(&StackGrowth.GrowForReserve, &GcRoots.Report, &LeakScan.Decide);
+            Switch.SetEndHooks(&ThreadEnd.Fail, &Scheduler.LoopToEnd);
             Kqueue.Choose();
             FaultHandler.Install();
             DotNetWait.Initialize();

@@ -63,7 +63,11 @@ internal static unsafe class StackGrowth
         }
         if (g->Kind != GoroutineKind.Movable)
         {
-            Overflow(g, address, "the fixed stack is full; its size is set when the goroutine starts"u8);
+            Overflow(
+                g,
+                address,
+                "the fixed stack is full; its size is set when the goroutine starts"u8,
+                ApiNames.FixedStackSize);
         }
         if (RuntimeThread.Field(Current.Thread(), RuntimeThread.TransitionFrame) != 0)
         {
@@ -138,7 +142,7 @@ internal static unsafe class StackGrowth
         nint size = GrownStacks.SizeFor(Math.Max(oldHigh - lowest + room, oldSize + 1));
         if (size > MaxStack)
         {
-            Overflow(g, address, "the stack is at its limit (Go.MaxStack)"u8);
+            Overflow(g, address, "the stack is at its limit"u8, ApiNames.MaxStack);
         }
         nint from = Math.Max(context->Sp - SignalContext.RedZone, g->StackLow);
         nint sp = context->Sp;
@@ -205,14 +209,22 @@ internal static unsafe class StackGrowth
         }
     }
 
+    /// <summary>The end. <paramref name="setting"/> names what may change it.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Overflow(Goroutine* g, nint address, ReadOnlySpan<byte> why)
+    private static void Overflow(
+        Goroutine* g, nint address, ReadOnlySpan<byte> why, ReadOnlySpan<byte> setting = default)
     {
         Fatal.Line line = new();
         line.Add("goroutine "u8);
         line.Add(g->Id);
         line.Add(": stack overflow: "u8);
         line.Add(why);
+        if (!setting.IsEmpty)
+        {
+            line.Add(" ("u8);
+            line.Add(setting);
+            line.Add(")"u8);
+        }
         line.Add("; limit "u8);
         line.Add(g->Kind == GoroutineKind.Fixed ? g->StackHigh - g->StackLow : MaxStack);
         line.Add(" bytes, stack ["u8);
