@@ -17,6 +17,7 @@ internal static class Code
     internal const int SecondCopy = -17;
     internal const int Invalid = -22;
     internal const int Closed = -32;
+    internal const int WaitsForItself = -35;
     internal const int NotSupported = -95;
     internal const int NotRunning = -108;
     internal const int TimedOut = -110;
@@ -54,7 +55,7 @@ internal static class Code
     internal static ReadOnlySpan<byte> Text(int code) => code switch
     {
         > 0 or Ok => "success\0"u8,
-        NotPermitted => "not permitted: unlocked, or used in the wrong way\0"u8,
+        NotPermitted => "not permitted: not locked, or the channel is a timer's or a context's\0"u8,
         NotGoroutine => "the caller is not a goroutine\0"u8,
         BadHandle => "not a handle, or one that was freed\0"u8,
         WouldWait => "the call would have to wait\0"u8,
@@ -63,6 +64,7 @@ internal static class Code
         SecondCopy => "another copy of libweft is loaded in this process\0"u8,
         Invalid => "an argument is null or out of range\0"u8,
         Closed => "the channel is closed\0"u8,
+        WaitsForItself => "the caller would wait for itself\0"u8,
         NotSupported => "not supported here\0"u8,
         NotRunning => "Weft is not running: before weft_init, or after weft_shutdown\0"u8,
         TimedOut => "the time has passed\0"u8,

@@ -65,7 +65,7 @@ internal static unsafe partial class Exports
         ByteChan? channel = Handles.Free<ByteChan>(handle, Kind.Chan);
         if (channel == null)
         {
-            return Handles.Fault(handle);
+            return Handles.FaultOfOwner(handle);
         }
         channel.Drop();
         return Code.Ok;
@@ -77,7 +77,7 @@ internal static unsafe partial class Exports
         ByteChan? channel = Handles.Get<ByteChan>(handle, Kind.Chan);
         if (channel == null)
         {
-            return Handles.Fault(handle);
+            return Handles.FaultOfOwner(handle);
         }
         if (element == null && channel.ElementSize != 0)
         {
@@ -90,7 +90,7 @@ internal static unsafe partial class Exports
     [UnmanagedCallersOnly(EntryPoint = "weft_chan_recv")]
     private static int ChanReceive(nint handle, void* element)
     {
-        ByteChan? channel = Handles.Get<ByteChan>(handle, Kind.Chan);
+        ByteChan? channel = Handles.GetChan(handle);
         if (channel == null)
         {
             return Handles.Fault(handle);
@@ -105,7 +105,7 @@ internal static unsafe partial class Exports
         ByteChan? channel = Handles.Get<ByteChan>(handle, Kind.Chan);
         if (channel == null)
         {
-            return Handles.Fault(handle);
+            return Handles.FaultOfOwner(handle);
         }
         return element == null && channel.ElementSize != 0 ? Code.Invalid : CodeOf(channel.TrySend(element));
     }
@@ -113,7 +113,7 @@ internal static unsafe partial class Exports
     [UnmanagedCallersOnly(EntryPoint = "weft_chan_try_recv")]
     private static int ChanTryReceive(nint handle, void* element)
     {
-        ByteChan? channel = Handles.Get<ByteChan>(handle, Kind.Chan);
+        ByteChan? channel = Handles.GetChan(handle);
         return channel == null ? Handles.Fault(handle) : CodeOf(channel.TryReceive(element));
     }
 
@@ -123,7 +123,7 @@ internal static unsafe partial class Exports
         ByteChan? channel = Handles.Get<ByteChan>(handle, Kind.Chan);
         if (channel == null)
         {
-            return Handles.Fault(handle);
+            return Handles.FaultOfOwner(handle);
         }
         return channel.TryClose() ? Code.Ok : Code.Closed;
     }
@@ -131,21 +131,21 @@ internal static unsafe partial class Exports
     [UnmanagedCallersOnly(EntryPoint = "weft_chan_len")]
     private static long ChanLength(nint handle)
     {
-        ByteChan? channel = Handles.Get<ByteChan>(handle, Kind.Chan);
+        ByteChan? channel = Handles.GetChan(handle);
         return channel == null ? Handles.Fault(handle) : channel.BufferedCount;
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_chan_cap")]
     private static long ChanCapacity(nint handle)
     {
-        ByteChan? channel = Handles.Get<ByteChan>(handle, Kind.Chan);
+        ByteChan? channel = Handles.GetChan(handle);
         return channel == null ? Handles.Fault(handle) : channel.Capacity;
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_chan_elem_size")]
     private static long ChanElementSize(nint handle)
     {
-        ByteChan? channel = Handles.Get<ByteChan>(handle, Kind.Chan);
+        ByteChan? channel = Handles.GetChan(handle);
         return channel == null ? Handles.Fault(handle) : channel.ElementSize;
     }
 
@@ -183,15 +183,15 @@ internal static unsafe partial class Exports
         {
             Case* each = &cases[i];
             ByteChan? channel = null;
+            bool sends = each->Direction == Sends;
             if (each->Channel != 0)
             {
-                channel = Handles.Get<ByteChan>(each->Channel, Kind.Chan);
+                channel = sends ? Handles.Get<ByteChan>(each->Channel, Kind.Chan) : Handles.GetChan(each->Channel);
                 if (channel == null)
                 {
-                    return Handles.Fault(each->Channel);
+                    return sends ? Handles.FaultOfOwner(each->Channel) : Handles.Fault(each->Channel);
                 }
             }
-            bool sends = each->Direction == Sends;
             if ((!sends && each->Direction != Receives)
                 || (sends && each->Element == null && channel is { ElementSize: not 0 }))
             {

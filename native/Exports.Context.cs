@@ -87,7 +87,7 @@ internal static unsafe partial class Exports
             return Handles.Fault(handle);
         }
         int error = CancelContext(context);
-        _ = Handles.Free<ByteChan>(context.Done, Kind.Chan);
+        _ = Handles.Free<ByteChan>(context.Done, Kind.OwnedChan);
         return error;
     }
 
@@ -117,13 +117,13 @@ internal static unsafe partial class Exports
             (Context context, Action cancel) = timeout < 0
                 ? above.WithCancel() : above.WithTimeout(Ticks(timeout));
             ByteChan done = new(0, 0);
-            nint doneHandle = Handles.Make(done, Kind.Chan);
+            nint doneHandle = Handles.Make(done, Kind.OwnedChan);
             ContextObject made = new(parent, context, cancel, doneHandle, key, value);
             nint madeHandle = doneHandle == 0 ? 0 : Handles.Make(made, Kind.Context);
             if (madeHandle == 0)
             {
                 cancel();
-                _ = Handles.Free<ByteChan>(doneHandle, Kind.Chan);
+                _ = Handles.Free<ByteChan>(doneHandle, Kind.OwnedChan);
                 return Code.NoMemory;
             }
             // On whoever cancels it: when weft_ctx_cancel returns, the channel is closed.

@@ -2,6 +2,7 @@
 
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Weft.Runtime;
 
 namespace Weft.Native;
 
@@ -157,6 +158,13 @@ internal static unsafe partial class Exports
     private static int SemaphoreRelease(nint handle, long count) =>
         Do(handle, Kind.Semaphore, static (Semaphore semaphore, long count) => semaphore.Release(count), count);
 
+    /// <summary>What others wait for while a weft_once is being done, and by whom it is.</summary>
+    private sealed class OnceRun(long caller)
+    {
+        internal readonly Mutex Busy = new();
+        internal readonly long Caller = caller;
+    }
+
     /// <summary>weft_once is a word of the caller's: 0, a handle while it is being done, then OnceDone.</summary>
     [UnmanagedCallersOnly(EntryPoint = "weft_once_do")]
     private static int OnceDo(long* once, delegate* unmanaged<nint, void> function, nint argument)
@@ -175,9 +183,9 @@ internal static unsafe partial class Exports
             {
                 if (state == 0)
                 {
-                    Mutex mutex = new();
-                    mutex.Lock();
-                    nint handle = Handles.Make(mutex, Kind.Once);
+                    OnceRun run = new(CallerId());
+                    run.Busy.Lock();
+                    nint handle = Handles.Make(run, Kind.Once);
                     if (handle == 0)
                     {
                         return Code.NoMemory;
@@ -186,16 +194,20 @@ internal static unsafe partial class Exports
                     {
                         function(argument);
                         Volatile.Write(ref *once, OnceDone);
-                        mutex.Unlock();
+                        run.Busy.Unlock();
                     }
-                    _ = Handles.Free<Mutex>(handle, Kind.Once);
+                    _ = Handles.Free<OnceRun>(handle, Kind.Once);
                     continue;
                 }
-                Mutex? busy = Handles.Get<Mutex>((nint)state, Kind.Once);
-                if (busy != null)
+                OnceRun? other = Handles.Get<OnceRun>((nint)state, Kind.Once);
+                if (other != null)
                 {
-                    busy.Lock(); // Until it is done.
-                    busy.Unlock();
+                    if (other.Caller == CallerId())
+                    {
+                        return Code.WaitsForItself;
+                    }
+                    other.Busy.Lock(); // Until it is done.
+                    other.Busy.Unlock();
                 }
                 else if (Volatile.Read(ref *once) == state)
                 {
@@ -208,6 +220,13 @@ internal static unsafe partial class Exports
         {
             return Code.Of(e);
         }
+    }
+
+    /// <summary>Of the calling goroutine, or else of the thread: below 0.</summary>
+    private static long CallerId()
+    {
+        Goroutine* g = Current.Goroutine();
+        return g != null ? g->Id : -Os.ThreadId();
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -34,7 +34,7 @@ internal static unsafe partial class Exports
             else
             {
                 ByteChan channel = new(sizeof(long), 1);
-                nint channelHandle = Handles.Make(channel, Kind.Chan);
+                nint channelHandle = Handles.Make(channel, Kind.OwnedChan);
                 if (channelHandle == 0)
                 {
                     return Code.NoMemory;
@@ -130,7 +130,7 @@ internal static unsafe partial class Exports
         {
             if (Channel != 0)
             {
-                _ = Handles.Free<ByteChan>(Channel, Kind.Chan)?.TryClose();
+                _ = Handles.Free<ByteChan>(Channel, Kind.OwnedChan)?.TryClose();
             }
         }
     }

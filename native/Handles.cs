@@ -25,6 +25,13 @@ internal enum Kind : uint
     Cond,
     Semaphore,
     Once,
+
+    /// <summary>The bit by which the next one differs from Chan.</summary>
+    Owned = 8,
+
+    /// <summary>A channel that a timer or a context has made, and alone sends to and closes: the look-up for
+    /// Chan does not find it, <see cref="Handles.GetChan"/> does.</summary>
+    OwnedChan = Owned | Chan,
     Timer,
     Context,
     Connection,
@@ -69,6 +76,16 @@ internal static class Handles
     /// <summary>The object, or null: see <see cref="Fault"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static T? Get<T>(nint handle, Kind kind)
+        where T : class =>
+        Find<T>(handle, kind, (1 << KindBits) - 1);
+
+    /// <summary>A channel to receive from: also one that is a timer's or a context's.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static ByteChan? GetChan(nint handle) =>
+        Find<ByteChan>(handle, Kind.Chan, ((1 << KindBits) - 1) & ~(uint)Kind.Owned);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static T? Find<T>(nint handle, Kind kind, uint compared)
         where T : class
     {
         Entry[]?[]? table = s_open;
@@ -85,7 +102,7 @@ internal static class Handles
         ref Entry entry = ref chunk[index & (ChunkSize - 1)];
         object? target = Volatile.Read(ref entry.Target);
         uint tag = (uint)(handle >> 32);
-        return Volatile.Read(ref entry.Tag) == tag && (tag & ((1 << KindBits) - 1)) == (uint)kind
+        return Volatile.Read(ref entry.Tag) == tag && (tag & compared) == (uint)kind
             ? Unsafe.As<T>(target)
             : null;
     }
@@ -94,6 +111,11 @@ internal static class Handles
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static int Fault(nint handle) =>
         !AreOpen ? Code.NotRunning : handle == 0 ? Code.Invalid : Code.BadHandle;
+
+    /// <summary>Why Get found no channel for what only its owner may do.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static int FaultOfOwner(nint handle) =>
+        Get<ByteChan>(handle, Kind.OwnedChan) != null ? Code.NotPermitted : Fault(handle);
 
     /// <summary>A handle for the object; 0 when there is no memory.</summary>
     internal static nint Make(object target, Kind kind)
