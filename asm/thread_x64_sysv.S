@@ -1,16 +1,16 @@
-// The thread itself, x86-64 and System V ABI (Linux): what C sees of it, and its end. README.md in this folder
-// is the contract.
+// The thread itself, x86-64 and System V ABI (Linux): what C sees of it, and its end. README.md in this
+// folder is the contract.
 //
 // Where libc ends a thread it calls the destructors of C++ thread-locals, and then in up to four rounds those
-// of pthread keys, a key of the .NET runtime's among them: the runtime then forgets the thread, and its next call
-// into managed code would be the end of the process. A library's own key may come after the runtime's. So the
-// runtime's turn is put off to the last round:
+// of pthread keys, a key of the .NET runtime's among them: the runtime then forgets the thread, and its next
+// call into managed code would be the end of the process. A library's own key may come after the runtime's.
+// So the runtime's turn is put off to the last round:
 //
 //   TLS_ENDING  0 --weft_thread_ends, a C++ destructor--> 1 --each round but the last--> 2, 3, 4
 //               4 --the last: the runtime forgets the thread--> ENDED; who calls now gets a message
 //
-// A thread that meets Weft only in such a destructor is still at 0 when its turn comes, and nobody can tell in
-// which round. It is forgotten at once, as if it had never called, and may call again.
+// A thread that meets Weft only in such a destructor is still at 0 when its turn comes, and nobody can tell
+// in which round. It is forgotten at once, as if it had never called, and may call again.
 
 #include "abi.h"
 #include "context_x64.h"
@@ -33,9 +33,9 @@
 #define EXIT_ROOM       1024            // More than lies below the transition frame in its managed frame.
 
 // int weft_lock_thread(void), of the C face: the goroutine stays on its thread, -ESRCH where there is none.
-// It calls nothing managed, where it might have to wait for a processor first, and go on in another thread. In
-// native code the fields are this thread's own: nobody preempts it here, and who takes its processor looks at
-// none of them.
+// It calls nothing managed, where it might have to wait for a processor first, and go on in another thread.
+// In native code the fields are this thread's own: nobody preempts it here, and who takes its processor
+// looks at none of them.
 EXPORTED weft_lock_thread
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_GOROUTINE(%rax), %rcx
@@ -102,9 +102,9 @@ END ATTACH(__wrap_)
 // any more; otherwise somebody has called pthread_exit on a goroutine's stack, from where libc jumps to the
 // thread's first frame: above the system stack that waits. Who calls exit is on some other stack, or below.
 //
-// Where the goroutine is locked to the thread both end. The frames of the machine's loop are overwritten by now,
-// so the loop gets a new one here; then the goroutine, back on its stack, above the native frames that libc has
-// dropped, calls weft_exit, and the loop completes that.
+// Where the goroutine is locked to the thread both end. The frames of the machine's loop are overwritten by
+// now, so the loop gets a new one here; then the goroutine, back on its stack, above the native frames that
+// libc has dropped, calls weft_exit, and the loop completes that.
 FUNCTION weft_thread_ends
         mov     weft_tls@gottpoff(%rip), %rcx
         movl    $1, %fs:TLS_ENDING(%rcx)

@@ -94,7 +94,8 @@ internal static unsafe partial class Scheduler
         }
     }
 
-    /// <summary>What follows when a goroutine has switched to the loop. False when the machine ends.</summary>
+    /// <summary>What follows when a goroutine has switched to the loop. False when the machine
+    /// ends.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool GoesOn(Machine* m, Goroutine* message)
     {
@@ -114,8 +115,8 @@ internal static unsafe partial class Scheduler
         return false;
     }
 
-    /// <summary>The loop anew, where the goroutine that is locked to the machine has ended the thread, and the
-    /// frames of the old one are gone. The message is that goroutine.</summary>
+    /// <summary>The loop anew, where the goroutine that is locked to the machine has ended the thread, and
+    /// the frames of the old one are gone. The message is that goroutine.</summary>
     [UnmanagedCallersOnly]
     internal static void LoopToEnd(Machine* m, Goroutine* message)
     {
