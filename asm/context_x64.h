@@ -20,9 +20,12 @@
 #define M_LOCKED            0x88    // the goroutine that alone runs on it
 #define G_LOCKED            0x64    // how often it has been locked to its machine
 #define G_LOCKED_MACHINE    0x300   // that machine
+#define M_CXX               0x90    // this thread's words of __cxa_get_globals; 0: not asked for yet
 #define G_REASON            0xb8    // why it stops
 #define G_NATIVE_FLOAT      0x718   // mxcsr and x87 control word of native code that waits; 0: in force
 #define G_DOTNET_WAIT       0x6d0   // its wait in the base library: waits.c
+#define G_CXX_CAUGHT        0x738   // what of them is the goroutine's, while it does not run
+#define G_CXX_UNCAUGHT      0x740
 #define REASON_NATIVE       100     // ParkReason.NativeReturn
 #define REASON_PREEMPTED    101     // ParkReason.Preempted
 

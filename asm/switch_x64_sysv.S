@@ -40,7 +40,7 @@ weft_tls:
         .globl weft_hooks
         .hidden weft_hooks
 weft_hooks:                             // C# stores function addresses here (core/Switch.cs).
-        .zero 56
+        .zero 72
         .hidden weft_vector_size
 weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it.
         .zero 8
@@ -48,11 +48,25 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
 #define ROOTS_HOOK      weft_hooks + 8(%rip)
 #define MARKED_HOOK     weft_hooks + 16(%rip)
 #define YIELD_HOOK      weft_hooks + 24(%rip)
+#define GLOBALS_HOOK    weft_hooks + 56(%rip)
+#define LOADED_HOOK     weft_hooks + 64(%rip)
 
 // Loads the address of the current NativeAOT Thread. Fresh each time: the thread may have changed.
 .macro THREAD reg
         mov     tls_CurrentThread@gottpoff(%rip), \reg
         add     %fs:0, \reg
+.endm
+
+// r11: this thread's two words of __cxa_get_globals; r10 is lost. In SWITCH only, for the call is not one of
+// the ABI's.
+.macro CXX_WORDS
+        mov     weft_tls@gottpoff(%rip), %r10
+        mov     %fs:TLS_MACHINE(%r10), %r10
+        mov     M_CXX(%r10), %r11
+        test    %r11, %r11
+        jnz     13f
+        call    find_cxx_words
+13:
 .endm
 
 // goroutine* weft_switch(context* from, goroutine* to, goroutine* message)
@@ -154,7 +168,7 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
         mov     %r11, CTX_STATICS(%rdi)
         mov     THREAD_GCFRAMES(%r8), %r10
         mov     %fs:(%r9), %r11
-        mov     %r10, CTX_GCFRAMES(%rdi)
+        or      %r10, CTX_GCFRAMES(%rdi)        // 0, or the mark of 8 below.
         mov     %r11, CTX_INLINED(%rdi)
 
         xor     %r10d, %r10d
@@ -166,7 +180,10 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
         mov     %r11, THREAD_STATICS(%r8)
         mov     CTX_GCFRAMES(%rsi), %r11
         mov     %r10, CTX_GCFRAMES(%rsi)
+        btr     $0, %r11
         mov     %r11, THREAD_GCFRAMES(%r8)
+        jc      11f
+12:
         mov     CTX_INLINED(%rsi), %r11
         mov     %r10, CTX_INLINED(%rsi)
         mov     %r11, %fs:(%r9)
@@ -176,9 +193,14 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
         mov     %r9, THREAD_INLINED_LIST(%r8)
         jmp     1b
 
-        // Native code waits on this stack and may have changed mxcsr and the x87 control word: they are kept
-        // for RhpReversePInvokeReturn, and all others run with the defaults.
-5:      cmpq    $0, G_NATIVE_FLOAT(%rdi)
+        // Native code waits on this stack. Where the process has C++, this thread's words of
+        // __cxa_get_globals are the goroutine's: kept while it does not run. The mark in CTX_GCFRAMES, whose
+        // values are even, has whoever switches back come to 11.
+5:      cmpq    $0, GLOBALS_HOOK
+        jne     8f
+        // It may have changed mxcsr and the x87 control word: they are kept for RhpReversePInvokeReturn, and
+        // all others run with the defaults.
+9:      cmpq    $0, G_NATIVE_FLOAT(%rdi)
         jne     6b                      // Kept already; the defaults are in force since then.
         stmxcsr G_NATIVE_FLOAT(%rdi)
         fnstcw  G_NATIVE_FLOAT + 4(%rdi)
@@ -187,7 +209,66 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
 7:      ldmxcsr default_mxcsr(%rip)
         fldcw   default_x87(%rip)
         jmp     6b
+
+8:      CXX_WORDS
+        mov     (%r11), %r9
+        mov     8(%r11), %r10d
+        mov     %r9, G_CXX_CAUGHT(%rdi)
+        mov     %r10, G_CXX_UNCAUGHT(%rdi)
+        or      %r10, %r9
+        jz      9b
+        movq    $0, (%r11)
+        movl    $0, 8(%r11)
+        orq     $1, CTX_GCFRAMES(%rdi)
+        jmp     9b
+
+11:     CXX_WORDS
+        mov     G_CXX_CAUGHT(%rsi), %r10
+        mov     %r10, (%r11)
+        mov     G_CXX_UNCAUGHT(%rsi), %r10d
+        mov     %r10d, 8(%r11)
+        xor     %r10d, %r10d
+        jmp     12b
 .endm
+
+// Asks for them, once on each thread: on the system stack, for the loader may have to make them. What SWITCH
+// uses is kept, but for the callee-saved registers, which it has pushed.
+FUNCTION find_cxx_words
+        push    %r8
+        .cfi_adjust_cfa_offset 8
+        push    %r9
+        .cfi_adjust_cfa_offset 8
+        mov     %rdi, %rbx
+        mov     %rsi, %rbp
+        mov     %rdx, %r12
+        mov     %rcx, %r13
+        mov     %rax, %r14
+        mov     %rsp, %r15
+        .cfi_def_cfa_register %r15
+        mov     weft_tls@gottpoff(%rip), %rax
+        cmpq    $0, %fs:TLS_GOROUTINE(%rax)
+        je      1f
+        mov     %fs:TLS_MACHINE(%rax), %rax
+        mov     CTX_SP(%rax), %rsp
+1:      and     $-16, %rsp
+        call    *GLOBALS_HOOK
+        mov     weft_tls@gottpoff(%rip), %rcx
+        mov     %fs:TLS_MACHINE(%rcx), %rcx
+        mov     %rax, M_CXX(%rcx)
+        mov     %rax, %r11
+        mov     %r15, %rsp
+        .cfi_def_cfa_register %rsp
+        mov     %rbx, %rdi
+        mov     %rbp, %rsi
+        mov     %r12, %rdx
+        mov     %r13, %rcx
+        mov     %r14, %rax
+        pop     %r9
+        .cfi_adjust_cfa_offset -8
+        pop     %r8
+        .cfi_adjust_cfa_offset -8
+        ret
+END find_cxx_words
 
 FUNCTION weft_switch
         mov     %rsi, %rcx
@@ -859,6 +940,29 @@ unknown_error:
         .asciz  "the library cannot be loaded"
 END __wrap_SystemNative_GetLoadLibraryError
 
+// The base library has loaded a library: C# looks whether that brought C++ into the process.
+FUNCTION __wrap_SystemNative_LoadLibrary
+        sub     $24, %rsp
+        .cfi_adjust_cfa_offset 24
+        call    __real_SystemNative_LoadLibrary
+        cmpq    $0, LOADED_HOOK
+        je      1f
+        mov     %rax, 8(%rsp)
+        mov     %rax, %rdi
+        call    *LOADED_HOOK
+        mov     8(%rsp), %rax
+1:      add     $24, %rsp
+        .cfi_adjust_cfa_offset -24
+        ret
+END __wrap_SystemNative_LoadLibrary
+
+// void* weft_cxx_globals(void): __cxa_get_globals, where it is known at the link already; or 0.
+        .weak   __cxa_get_globals
+FUNCTION weft_cxx_globals
+        mov     __cxa_get_globals@GOTPCREL(%rip), %rax
+        ret
+END weft_cxx_globals
+
 // The collector asks for the roots on stacks: after the runtime's own, C# reports the parked ones.
 #define SCAN_ROOTS(kind) kind##_ZN15GCToEEInterface11GcScanRootsEPFvPP6ObjectP11ScanContextjEiiS4_
 FUNCTION SCAN_ROOTS(__wrap_)
@@ -898,11 +1002,15 @@ FUNCTION AFTER_ROOTS(__wrap_)
 1:      ret
 END AFTER_ROOTS(__wrap_)
 
-// int sigaction(signal, action*, old*): every handler runs on the alternate stack, because the frame
-// the kernel pushes does not fit on a goroutine's. glibc's struct: 152 bytes, flags at 136.
-// SIGURG stays Weft's once it is: what the program installs is kept, and called for signals that are not
-// ours (sched/Scheduler.Preempt.cs).
+// int sigaction(signal, action*, old*): every handler runs on the alternate stack, because the frame the
+// kernel pushes does not fit on a goroutine's. glibc's struct: 152 bytes, flags at 136. SIGURG stays Weft's
+// once it is: what the program installs is kept, and called for signals that are not ours
+// (sched/Scheduler.Preempt.cs). Calls within this link come here by the linker's wrapping; those of shared
+// libraries by the name sigaction, which they find in the program, or in libweft where that is linked, before
+// glibc's.
 #define SA_ONSTACK 0x08000000
+#define SA_RESTART 0x10000000
+#define EINVAL 22
 #define SIGURG 23
 #define ACTION_SIZE 152
         .bss
@@ -934,7 +1042,7 @@ FUNCTION __wrap_sigaction
         jnz     5b
 6:      ret
 2:      test    %rsi, %rsi
-        jz      __real_sigaction
+        jz      7f
         sub     $168, %rsp
         .cfi_adjust_cfa_offset 168
         xor     %ecx, %ecx
@@ -945,11 +1053,58 @@ FUNCTION __wrap_sigaction
         jb      1b
         orl     $SA_ONSTACK, 136(%rsp)
         mov     %rsp, %rsi
-        call    __real_sigaction
+        call    __sigaction@PLT
         add     $168, %rsp
         .cfi_adjust_cfa_offset -168
         ret
+7:      jmp     __sigaction@PLT
 END __wrap_sigaction
+
+        .weak   sigaction
+        .weak   signal
+EXPORTED sigaction
+        jmp     __wrap_sigaction
+END sigaction
+
+// handler signal(signal, handler), by way of it: glibc's own calls its own. As there: calls of the system
+// that it interrupts begin again, and the signal itself is blocked meanwhile.
+EXPORTED signal
+        cmp     $-1, %rsi
+        je      1f
+        lea     -1(%rdi), %ecx
+        cmp     $63, %ecx
+        ja      1f
+        sub     $328, %rsp              // The new action, and at 160 the old one.
+        .cfi_adjust_cfa_offset 328
+        mov     %edi, %r8d
+        mov     %rsi, (%rsp)
+        mov     $1, %edx
+        shl     %cl, %rdx
+        lea     8(%rsp), %rdi
+        xor     %eax, %eax
+        mov     $((ACTION_SIZE - 8) / 8), %ecx
+        rep stosq
+        mov     %rdx, 8(%rsp)
+        movl    $SA_RESTART, 136(%rsp)
+        mov     %r8d, %edi
+        mov     %rsp, %rsi
+        lea     160(%rsp), %rdx
+        call    __wrap_sigaction
+        cltq                            // -1 is SIG_ERR.
+        test    %eax, %eax
+        cmovns  160(%rsp), %rax
+        add     $328, %rsp
+        .cfi_adjust_cfa_offset -328
+        ret
+1:      sub     $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        call    __errno_location@PLT
+        movl    $EINVAL, (%rax)
+        mov     $-1, %rax
+        add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        ret
+END signal
 
 // What a debugger needs to find the goroutines without debug information (native/weft-gdb.py): the version of
 // this table, where the slots are, the address of how many there are, where weft_tls is from %fs. C# fills
@@ -970,8 +1125,8 @@ gdb_table:                              // The same; an exported name is not to 
 weft_layout_table:
         .quad   CTX_SP, CTX_RESERVE_LOW, CTX_EXINFO, CTX_STATICS, CTX_INLINED, CTX_GCFRAMES
         .quad   CTX_NATIVE_DEPTH, CTX_BOUNDS_LOW, CTX_BOUNDS_HIGH
-        .quad   M_NATIVE_COUNT, M_RETAKE, M_STOP_ASKED, G_NO_PREEMPT, G_REASON, G_NATIVE_FLOAT
-        .quad   G_DOTNET_WAIT
+        .quad   M_NATIVE_COUNT, M_RETAKE, M_STOP_ASKED, M_CXX, G_NO_PREEMPT, G_REASON, G_NATIVE_FLOAT
+        .quad   G_DOTNET_WAIT, G_CXX_CAUGHT, G_CXX_UNCAUGHT
         .quad   REASON_NATIVE, REASON_PREEMPTED
         .quad   M_LOCKED, G_LOCKED, G_LOCKED_MACHINE
         .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_HIJACK_SLOT, THREAD_HIJACK_VALUE, THREAD_EXINFO

@@ -36,7 +36,9 @@
  *     message: return, or weft_exit.
  *   - Destructors of pthread keys and C++ thread-locals may call weft_ functions. In the fourth round, the last
  *     of a key that is set again each time, such a call ends the process with a message.
- *   - longjmp and C++ exceptions must not leave a goroutine's function, nor pass through a weft_ function.
+ *   - longjmp and C++ exceptions must not leave a goroutine's function, nor pass through a weft_ function. In
+ *     catch blocks, and in destructors, weft_ functions may be called: what is caught or on its way is the
+ *     goroutine's own. (Not where libstdc++ is linked statically into a library and hidden there.)
  *   - After fork the child may only exec or _exit.
  *   - No weft_ function may be called in a signal handler.
  *   - The rounding mode (mxcsr, x87 control word) is the goroutine's own.
@@ -106,7 +108,9 @@ typedef struct weft_options {
 
 /* Starts Weft; options may be NULL. Anywhere but in a goroutine. May be called again: each call needs its
  * weft_shutdown; options of later calls count too. Takes over SIGURG and SIGSEGV (a handler that was there before
- * gets what is not Weft's), and makes all handlers run on the alternate signal stack.
+ * gets what is not Weft's), and makes all handlers run on the alternate signal stack: those that
+ * exist by then, and what sigaction and signal install later, which libweft has of its own (SA_ONSTACK is added).
+ * In a process that has loaded libweft by dlopen, later ones get the flag within 50 ms; give it yourself there.
  * Errors: WEFT_EEXIST another copy is loaded, WEFT_EINVAL, WEFT_ENOTSUP, WEFT_ENOMEM: less than 192 MB of address
  * space is left (ulimit -v). */
 int weft_init(const weft_options *options);

@@ -51,6 +51,18 @@ internal sealed class NativeTests
         Passes("mixed", "1", processors);
 
     [Test]
+    [Arguments("1")]
+    [Arguments("2")]
+    [Arguments("4")]
+    public Task CxxExceptionsBelongToTheirGoroutine(string processors) => Passes("exceptions", processors);
+
+    [Test]
+    public Task CxxExceptionsOfALibraryThatIsLoadedLaterToo() => Passes("late_exceptions");
+
+    [Test]
+    public Task HandlersWithoutASignalStackWorkOrAreNamed() => Passes("signals");
+
+    [Test]
     public Task AHostMayLoadItAtRunTimeAndASecondCopyIsRefused() => Passes("host");
 
     [Test]

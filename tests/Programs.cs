@@ -59,6 +59,7 @@ internal static class Programs
         Register("net-stdin", PollTests.CopyInput);
         Register("net-no-descriptors", NetCloseTests.NoDescriptors);
         Register("net-clients", NetStreamTests.Clients);
+        Register("late-signals", LateSignalTests.Program);
     }
 
     /// <summary>Runs the program of that name and returns its exit code.</summary>

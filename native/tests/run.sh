@@ -61,7 +61,7 @@ static() {
             -lm -lpthread -ldl
         is_right $program "$tmp/static-$program"
     done
-    others=$(nm -g --defined-only "$prefix/lib/libweft.a" | awk 'NF == 3 && $3 !~ /^weft_/ { print $3 }')
+    others=$(nm -g --defined-only "$prefix/lib/libweft.a" | awk 'NF == 3 && $3 !~ /^(weft_.*|sigaction|signal)$/ { print $3 }')
     [ -z "$others" ] || fail "libweft.a defines $others"
 }
 
@@ -76,7 +76,7 @@ abi() {
     compile abi_test
     "$here/make_abi.sh" "$prefix/lib/libweft.so" "$program" >"$tmp/abi"
     diff "$here/abi.txt" "$tmp/abi"
-    others=$(nm -D --defined-only "$prefix/lib/libweft.so" | grep -v -e ' weft_' -e ' A WEFT_' || true)
+    others=$(nm -D --defined-only "$prefix/lib/libweft.so" | grep -v -e ' weft_' -e ' A ' -e ' W sig[a-z]*@@GLIBC' || true)
     [ -z "$others" ] || fail "libweft.so exports $others"
     grep -o 'weft_[a-z_]*(' "$prefix/include/weft.h" | tr -d '(' | sort -u >"$tmp/declared"
     hidden=$(sed -n 's/^export \([^ ]*\) .*/\1/p' "$tmp/abi" | sort | comm -13 "$tmp/declared" - | grep -v weft_gdb || true)
@@ -153,6 +153,33 @@ stacks() {
     says passed "$program"
 }
 
+# Handlers that are installed without SA_ONSTACK.
+signals() {
+    compile signal_test
+    says passed "$program"
+    ulimit -c 0
+    status=0
+    "$program" lost >/dev/null 2>"$tmp/lost.log" || status=$?
+    [ $status -eq 134 ] || fail "exit code $status"
+    shows '^weft: fatal: no room for a signal .* SIGPROF' "$tmp/lost.log"
+}
+
+# C++ exceptions that are caught, or on their way, while their goroutine waits: exceptions PROCS
+exceptions() {
+    program=$(mktemp "$tmp/cxx_test-XXXXXX")
+    c++ -std=c++17 -O1 -g -Wall -Wextra -Werror -I"$prefix/include" "$here/cxx_test.cpp" -o "$program" \
+        -L"$prefix/lib" -lweft "-Wl,-rpath,$prefix/lib"
+    says passed "$program" "$@"
+}
+
+# The same in a library that a program of C loads later.
+late_exceptions() {
+    library=$(mktemp "$tmp/cxx_test-XXXXXX.so")
+    c++ -std=c++17 -O1 -g -shared -fPIC -I"$prefix/include" "$here/cxx_test.cpp" -o "$library"
+    compile late_cxx_test
+    says passed "$program" "$library"
+}
+
 # The goroutines in gdb, and the stack of one that is parked.
 debugger() {
     need gdb
@@ -199,6 +226,7 @@ all() {
         run api $procs
         run api $procs 3
         run mixed 1 $procs
+        run exceptions $procs
     done
     for name in codes threads movable; do
         run misuse $name
@@ -206,7 +234,8 @@ all() {
     for name in lock ends main_ends too_late exits; do
         run threads $name
     done
-    for name in cmake_samples sanitizers shadow_stacks static abi host memory python errno handoff overflow stacks debugger core; do
+    for name in cmake_samples sanitizers shadow_stacks static abi host memory python errno handoff overflow stacks \
+        signals late_exceptions debugger core; do
         run $name
     done
 }

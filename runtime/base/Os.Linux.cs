@@ -24,6 +24,7 @@ internal static unsafe partial class Os
     private const nint SysMmap = 9;
     private const nint SysMprotect = 10;
     private const nint SysMunmap = 11;
+    private const nint SysRtSigaction = 13;
     private const nint SysSignalMask = 14;
     private const nint SysSchedYield = 24;
     private const nint SysMadvise = 28;
@@ -385,77 +386,6 @@ internal static unsafe partial class Os
         _ = PthreadDetach(thread);
         return 0;
     }
-
-    /// <summary>Installs a raw handler for <paramref name="signal"/>, all signals masked while it runs,
-    /// on the alternate stack. Gives back the handler that was there.</summary>
-    internal static nint SetHandler(int signal, nint handler, out nint previous)
-    {
-        byte* action = stackalloc byte[152];
-        byte* old = stackalloc byte[152];
-        Unsafe.InitBlock(action, 0, 152);
-        *(nint*)action = handler;
-        Unsafe.InitBlock(action + 8, 0xff, 128);
-        *(int*)(action + SigactionFlagsOffset) = SaSigInfo | SaOnStack | SaRestart;
-        int result = Sigaction(signal, action, old);
-        previous = *(nint*)old;
-        return result;
-    }
-
-    /// <summary>Whether a signal was sent to the process that no thread has taken yet.</summary>
-    internal static bool IsPending(int signal)
-    {
-        const int block = 0;
-        const int set = 2;
-        const int setSize = sizeof(long);
-        long mask = 1L << (signal - 1);
-        long before;
-        long pending = 0;
-        // The kernel names those only that the caller has blocked.
-        _ = Syscall(SysSignalMask, block, (nint)(&mask), (nint)(&before), setSize, 0, 0);
-        _ = Syscall(SysSignalsPending, (nint)(&pending), setSize, 0, 0, 0, 0);
-        _ = Syscall(SysSignalMask, set, (nint)(&before), 0, setSize, 0, 0);
-        return (pending & mask) != 0;
-    }
-
-    /// <summary>Adds "run on the alternate stack" to every handler that is installed without it.</summary>
-    internal static void MoveHandlersToSignalStack()
-    {
-        byte* action = stackalloc byte[152];
-        for (int signal = 1; signal <= LastSignal; signal++)
-        {
-            if (Sigaction(signal, null, action) != 0 || *(nint*)action is 0 or 1)
-            {
-                continue;
-            }
-            if ((*(int*)(action + SigactionFlagsOffset) & SaOnStack) == 0)
-            {
-                _ = Sigaction(signal, action, null); // The wrapped sigaction adds the flag.
-            }
-        }
-    }
-
-    /// <summary>Makes <paramref name="bytes"/> at <paramref name="low"/> this thread's signal
-    /// stack.</summary>
-    internal static nint UseSignalStack(nint low, nint bytes) => SetSignalStack(low, 0, bytes);
-
-    /// <summary>This thread has no signal stack from now on.</summary>
-    internal static void ForgetSignalStack()
-    {
-        const int disable = 2;
-        _ = SetSignalStack(0, disable, 0);
-    }
-
-    private static nint SetSignalStack(nint low, int flags, nint bytes)
-    {
-        nint* stack = stackalloc nint[3];
-        stack[0] = low;
-        stack[1] = flags;
-        stack[2] = bytes;
-        return Syscall(SysSigaltstack, (nint)stack, 0, 0, 0, 0, 0);
-    }
-
-    /// <summary>The smallest signal stack that the CPU's register state allows.</summary>
-    internal static nint MinimumSignalStack() => (nint)GetAuxVal(51);
 
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_syscall")]

@@ -230,6 +230,14 @@ internal unsafe struct Goroutine
     [FieldOffset(0x734)]
     internal int FailedScopes;
 
+    /// <summary>C++ exceptions that native code on its stack has caught and is not done with, and how many it
+    /// has not: the two words of __cxa_get_globals, while it does not run. Written by the assembly.</summary>
+    [FieldOffset(0x738)]
+    internal nint CxxCaught;
+
+    [FieldOffset(0x740)]
+    internal ulong CxxUncaught;
+
     internal readonly GoroutineState State => _state;
 
     /// <summary>Only a machine's loop resumes it: it stopped in assembly, which cannot complete the stop of

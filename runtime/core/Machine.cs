@@ -61,6 +61,10 @@ internal unsafe struct Machine
     /// </summary>
     internal Goroutine* Locked;
 
+    /// <summary>Where this thread's words of __cxa_get_globals are; 0 until a switch needs them. Written by
+    /// the assembly; at 0x90.</summary>
+    internal nint CxxWords;
+
     /// <summary>To end when what it runs has stopped. Owner.</summary>
     internal bool Ends;
 

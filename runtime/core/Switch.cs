@@ -145,4 +145,15 @@ internal static unsafe class Switch
 
     /// <summary>What interrupted native code calls.</summary>
     internal static void SetYieldHook(delegate* unmanaged<void> yield) => HookTable()[3] = (nint)yield;
+
+    /// <summary>What gives a thread's words of C++ exceptions, 0 while there is no C++; and what is told of
+    /// each library that the base library loads.</summary>
+    internal static void SetCxxHooks(nint getGlobals, delegate* unmanaged<nint, void> loaded)
+    {
+        HookTable()[8] = (nint)loaded;
+        // Once and for all: machines keep what the first gave them.
+        _ = Interlocked.CompareExchange(ref HookTable()[7], getGlobals, 0);
+    }
+
+    internal static bool HasCxx => Volatile.Read(ref HookTable()[7]) != 0;
 }

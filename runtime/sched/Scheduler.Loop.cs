@@ -34,6 +34,7 @@ internal static unsafe partial class Scheduler
         bool isNew = m->Thread == 0;
         m->Thread = thread;
         m->ThreadId = Os.ThreadId();
+        m->CxxWords = 0; // Another thread's.
         Os.NameThread("weft machine"u8);
         m->ThreadLocalLow = Math.Min(thread, (nint)Current.StaticsCell());
         m->ThreadLocalHigh = Math.Max(

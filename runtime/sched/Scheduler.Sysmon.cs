@@ -5,11 +5,13 @@
 //   waits for a processor, or will before long
 //   all processors idle: asleep until one is taken. An idle program uses no CPU.
 //
-// It takes processors from machines that have been in one native call since the last look. Where nobody
-// waits for a processor it leaves them theirs for 10 ms: coming back would cost them more. And it asks
-// goroutines to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the network
-// if nobody has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended back to
-// the system, a megabyte every 5 ms, every millisecond while all are idle (stack/GoroutinePages.cs).
+// It takes processors from machines that have been in one native call since the last look. Where nobody waits
+// for a processor it leaves them theirs for 10 ms: coming back would cost them more. And it asks goroutines
+// to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the network if nobody
+// has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended back to the system,
+// a megabyte every 5 ms, every millisecond while all are idle (stack/GoroutinePages.cs). And it looks, twenty
+// times a second while anything runs, at the handlers of signals (stack/LateHandlers.cs) and at what
+// libraries are loaded (stack/CxxExceptions.cs).
 
 using System.Runtime.InteropServices;
 
@@ -23,11 +25,13 @@ internal static unsafe partial class Scheduler
     private const int RoundsBeforeLonger = 50;
     private const long ReturnEveryNs = 5_000_000;
     private const long ReturnEveryIdleNs = 1_000_000;
+    private const long ProcessEveryNs = 50_000_000;
     private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
 
     private static int* s_sysmonAsleep;
     private static long s_nextLook;
     private static long s_lastReturn;
+    private static long s_lastLookAtProcess;
 
     /// <summary>How long native code may keep a processor that others wait for, if it has not announced that
     /// it blocks. Zero for C#, whose native calls are short or block; a time slice where the goroutines are
@@ -75,6 +79,7 @@ internal static unsafe partial class Scheduler
                 nap = ShortestNapNs;
             }
             ReturnPagesIfDue(ReturnEveryNs);
+            LookAtProcessIfDue();
             bool acted = LookAtProcessors(CoarseNow, last);
             acted |= PollIfNobodyDid(CoarseNow);
             last = CoarseNow;
@@ -133,6 +138,18 @@ internal static unsafe partial class Scheduler
     /// <summary>When the next pages go back to the system.</summary>
     private static long NextReturn(long every) =>
         GoroutinePages.HasTooMany ? s_lastReturn + every : long.MaxValue;
+
+    /// <summary>What the rest of the process does without asking: it installs handlers, and loads
+    /// libraries.</summary>
+    private static void LookAtProcessIfDue()
+    {
+        if (CoarseNow >= s_lastLookAtProcess + ProcessEveryNs)
+        {
+            s_lastLookAtProcess = CoarseNow;
+            _ = LateHandlers.Move();
+            CxxExceptions.LookIfLoaded();
+        }
+    }
 
     private static void ReturnPagesIfDue(long every)
     {

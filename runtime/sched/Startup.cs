@@ -35,11 +35,20 @@ internal static unsafe class Startup
         {
             throw new PlatformNotSupportedException(NeedsAot);
         }
+        if (StartOnce())
+        {
+            CxxExceptions.Look(); // Not with the lock held: see there.
+        }
+    }
+
+    /// <summary>False when it is started already.</summary>
+    private static bool StartOnce()
+    {
         lock (s_startLock)
         {
             if (s_done)
             {
-                return;
+                return false;
             }
             if (RuntimeThread.FindMismatch() is string mismatch)
             {
@@ -61,6 +70,7 @@ internal static unsafe class Startup
             Scheduler.InitializePreemption(settings.Preempts);
             Scheduler.Initialize(settings.Processors);
             s_done = true;
+            return true;
         }
     }
 

@@ -21,7 +21,7 @@ internal static unsafe class FaultHandler
 
     internal static void Install()
     {
-        Os.MoveHandlersToSignalStack();
+        _ = LateHandlers.Move();
         nint result = Os.SetHandler(
             Os.SignalSegv, (nint)(delegate*<int, nint, SignalContext*, void>)&OnSegv, out s_previousSegv);
         Check.Always(result == 0, "signals: cannot install the SIGSEGV handler"u8);
@@ -37,6 +37,10 @@ internal static unsafe class FaultHandler
             if (address >= g->StackLow - guard && address < g->StackLow)
             {
                 StackGrowth.OnFault(g, context, address);
+                return;
+            }
+            if (LateHandlers.OnSegv(g, info, address, context))
+            {
                 return;
             }
             if ((nuint)address < (nuint)NullPage)

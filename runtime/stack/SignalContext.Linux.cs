@@ -37,6 +37,10 @@ internal unsafe struct SignalContext
     [FieldOffset(168)]
     internal nint Ip;
 
+    /// <summary>The number of the last fault that the processor reported on this thread.</summary>
+    [FieldOffset(200)]
+    internal nint Trap;
+
     [FieldOffset(224)]
     internal byte* VectorState;
 
