@@ -279,7 +279,7 @@ internal sealed partial class ReportTests
             for (int i = 0; i < 20; i++)
             {
                 using StringWriter text = new();
-                DumpHere(text);
+                DumpHere(text); // An entry for each.
                 int entries = text.ToString().Split("\ngoroutine ").Length;
                 if (entries != Go.Count)
                 {
@@ -297,7 +297,7 @@ internal sealed partial class ReportTests
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void DumpHere(TextWriter writer) => Go.Dump(writer);
+    private static void DumpHere(TextWriter writer) => Go.Dump(writer, each: true);
 
     private static void StartAll()
     {

@@ -204,16 +204,26 @@ public static unsafe partial class Go
 
     /// <summary>
     /// Writes what every goroutine does: its number, its state, what it waits for and how long, and the
-    /// methods on its stack, innermost first. Stops the world for a moment, as a collection does. A program
-    /// under <see cref="WeftHost"/> writes the same to standard error on SIGQUIT, and ends with exit
-    /// code 2. Go: runtime.Stack(buffer, true).
+    /// methods on its stack, innermost first. Those that do the same are one entry, with their number and the
+    /// numbers of some, so that a million take a screen. Stops the world for a moment, as a collection does.
+    /// A program under <see cref="WeftHost"/> writes the same to standard error on SIGQUIT, and ends with
+    /// exit code 2. Go: runtime.Stack(buffer, true).
     /// </summary>
     /// <param name="writer">Where to.</param>
     /// <exception cref="ArgumentNullException">The writer is null.</exception>
-    public static void Dump(TextWriter writer)
+    /// <exception cref="InsufficientMemoryException">No address space for the stacks of all.</exception>
+    public static void Dump(TextWriter writer) => Dump(writer, each: false);
+
+    /// <summary>The same, with the choice of an entry for each goroutine; WEFTDEBUG=dumpeach=1 chooses that
+    /// for every report.</summary>
+    /// <param name="writer">Where to.</param>
+    /// <param name="each">Whether each goroutine has an entry of its own.</param>
+    /// <exception cref="ArgumentNullException">The writer is null.</exception>
+    /// <exception cref="InsufficientMemoryException">No address space for the stacks of all.</exception>
+    public static void Dump(TextWriter writer, bool each)
     {
         ArgumentNullException.ThrowIfNull(writer);
         Scheduler.EnsureStarted();
-        StackDump.Write(writer);
+        StackDump.Write(writer, each);
     }
 }

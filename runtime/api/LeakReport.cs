@@ -28,8 +28,8 @@ public sealed class LeakReport : IReadOnlyList<LeakedGoroutine>
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
-    /// <summary>Writes all of them, in the form of <see cref="Go.Dump"/>, after a line with their
-    /// number.</summary>
+    /// <summary>Writes all of them, in the form of <see cref="Go.Dump(TextWriter)"/>, after a line with
+    /// their number.</summary>
     /// <param name="writer">Where to.</param>
     /// <exception cref="ArgumentNullException">The writer is null.</exception>
     public void WriteTo(TextWriter writer)
@@ -63,7 +63,8 @@ public sealed class LeakedGoroutine
     /// <summary>Its number: what <see cref="Go.Id"/> is to itself.</summary>
     public long Id => _leak.Id;
 
-    /// <summary>What it waits for, in the words of <see cref="Go.Dump"/>: "chan receive", "chan send",
+    /// <summary>What it waits for, in the words of <see cref="Go.Dump(TextWriter)"/>: "chan receive",
+    /// "chan send",
     /// "select", "no channel" (a null channel, or a select that has none), "mutex", "rw mutex", "wait group",
     /// "cond", "semaphore".</summary>
     public string WaitReason => _leak.Reason;

@@ -24,6 +24,7 @@ internal static unsafe partial class Scheduler
         long period = 0;
         bool detail = false;
         bool waits = true;
+        bool each = false;
         foreach (string setting in (settings ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries))
         {
             string[] parts = setting.Split('=', 2);
@@ -33,19 +34,21 @@ internal static unsafe partial class Scheduler
                 {
                     ("schedtrace", _) => (period = value) >= 0,
                     ("scheddetail", 0 or 1) => (detail = value == 1) || true,
+                    ("dumpeach", 0 or 1) => (each = value == 1) || true,
                     ("dotnetwaits", 0 or 1) => (waits = value == 1) || true,
                     _ => false,
                 };
             if (!understood)
             {
                 throw new ArgumentException(
-                    $"WEFTDEBUG has '{setting}': it takes schedtrace=MILLISECONDS, scheddetail=1 and "
-                    + "dotnetwaits=0, with a comma between them.");
+                    $"WEFTDEBUG has '{setting}': it takes schedtrace=MILLISECONDS, scheddetail=1, "
+                    + "dumpeach=1 and dotnetwaits=0, with commas between them.");
             }
         }
         s_tracePeriodNs = period * 1_000_000;
         s_traceDetail = detail;
         DotNetWait.IsOn = waits;
+        StackDump.IsEachWanted = each;
         s_traceStart = Os.NowNs();
         s_traceNext = s_traceStart + s_tracePeriodNs;
     }

@@ -23,8 +23,12 @@ internal static unsafe class StackDump
     /// <summary>One user of the records at a time.</summary>
     internal static Lock Gate { get; } = new();
 
-    /// <summary>Writes what all goroutines do. Any thread, any goroutine.</summary>
-    internal static void Write(TextWriter writer)
+    /// <summary>Whether WEFTDEBUG asks for an entry for each goroutine, in every report.</summary>
+    internal static bool IsEachWanted { get; set; }
+
+    /// <summary>Writes what all goroutines do: an entry for each, or one for all that do the same. Any
+    /// thread, any goroutine.</summary>
+    internal static void Write(TextWriter writer, bool each = false)
     {
         lock (Gate)
         {
@@ -37,7 +41,7 @@ internal static unsafe class StackDump
                     GC.Collect(0, GCCollectionMode.Forced, blocking: true);
                 }
                 while (!StackRecords.IsComplete);
-                Print(writer);
+                Print(writer, each || IsEachWanted);
             }
             finally
             {
@@ -69,9 +73,25 @@ internal static unsafe class StackDump
         }
     }
 
-    private static void Print(TextWriter writer)
+    private static void Print(TextWriter writer, bool each)
     {
         Dictionary<nint, string> names = [];
+        if (each)
+        {
+            PrintEach(writer, names);
+        }
+        else
+        {
+            PrintGroups(writer, names);
+        }
+        if (StackRecords.Missed > 0)
+        {
+            writer.WriteLine($"{StackRecords.Missed} goroutines that had just started are missing.");
+        }
+    }
+
+    private static void PrintEach(TextWriter writer, Dictionary<nint, string> names)
+    {
         for (StackRecord* record = StackRecords.First; record->Id != 0; record = StackRecord.Next(record))
         {
             string what = Describe(record->State, record->Reason);
@@ -82,9 +102,96 @@ internal static unsafe class StackDump
             PrintOne(writer, record->Id, what, Frames(record, names), NameOf(record));
             writer.WriteLine();
         }
-        if (StackRecords.Missed > 0)
+    }
+
+    /// <summary>Those in the same state with the same methods on their stacks are one entry. A stack is
+    /// looked up by its addresses first, and only new ones become text: a million goroutines make no garbage,
+    /// of which each collection would look at a million stacks.</summary>
+    private static void PrintGroups(TextWriter writer, Dictionary<nint, string> names)
+    {
+        Dictionary<ulong, Group> byStack = [];
+        Dictionary<(string What, string Frames), Group> byText = [];
+        List<Group> groups = [];
+        for (StackRecord* record = StackRecords.First; record->Id != 0; record = StackRecord.Next(record))
         {
-            writer.WriteLine($"{StackRecords.Missed} goroutines that had just started are missing.");
+            ulong hash = HashOf(record);
+            if (!byStack.TryGetValue(hash, out Group? group))
+            {
+                (string What, string Frames) text = (
+                    Describe(record->State, record->Reason), Frames(record, names));
+                if (!byText.TryGetValue(text, out group))
+                {
+                    group = new Group(text.What, text.Frames, record->State == GoroutineState.Waiting);
+                    byText.Add(text, group);
+                    groups.Add(group);
+                }
+                byStack.Add(hash, group);
+            }
+            group.Add(record);
+        }
+        foreach (Group group in groups)
+        {
+            group.WriteTo(writer);
+            writer.WriteLine();
+        }
+    }
+
+    /// <summary>Of state, reason and addresses. 64 bits, well mixed: two stacks of a process do not meet.
+    /// </summary>
+    private static ulong HashOf(StackRecord* record)
+    {
+        const ulong prime = 0x9e3779b97f4a7c15;
+        ulong hash = ((ulong)record->State << 32) | (uint)record->Reason;
+        for (int i = 0; i < record->FrameCount; i++)
+        {
+            hash = (hash ^ (ulong)StackRecord.Frames(record)[i]) * prime;
+            hash ^= hash >> 29;
+        }
+        return hash;
+    }
+
+    /// <summary>Goroutines that a report does not tell apart.</summary>
+    private sealed class Group(string what, string frames, bool waits)
+    {
+        private const int Shown = 8;
+
+        private readonly List<string> _shown = new(Shown);
+        private long _firstId;
+        private string _firstName = "";
+        private long _count;
+        private long _longest = long.MaxValue;
+        private long _shortest = long.MinValue;
+
+        internal void Add(StackRecord* record)
+        {
+            string name = _count < Shown ? NameOf(record) : "";
+            if (_count++ == 0)
+            {
+                _firstId = record->Id;
+                _firstName = name;
+            }
+            if (_shown.Count < Shown)
+            {
+                string id = record->Id.ToString(CultureInfo.InvariantCulture);
+                _shown.Add(name.Length > 0 ? $"{id} \"{name}\"" : id);
+            }
+            _longest = Math.Min(_longest, record->WaitSince);
+            _shortest = Math.Max(_shortest, record->WaitSince);
+        }
+
+        internal void WriteTo(TextWriter writer)
+        {
+            string longest = Duration(Since(_longest));
+            string shortest = Duration(Since(_shortest));
+            string times = !waits ? "" : longest == shortest ? $", {longest}" : $", {shortest} to {longest}";
+            if (_count == 1)
+            {
+                PrintOne(writer, _firstId, what + times, frames, _firstName);
+                return;
+            }
+            string others = _count > Shown ? $" and {_count - Shown} more" : "";
+            writer.WriteLine($"{_count} goroutines [{what}{times}]: {string.Join(", ", _shown)}{others}");
+            writer.Write(frames);
         }
     }
 
