@@ -45,6 +45,7 @@ run_tests() {
     passed=0 failed=0
     suite weft-tests "$@"
     suite weft-tests-small "$@"
+    [ $# -gt 0 ] || other_runtimes
     failures weft-tests
     failures weft-tests-small
     summaries weft-tests weft-tests-small
@@ -150,6 +151,13 @@ suite() {
     failed=$((failed + suite_failed))
 }
 
+# The smoke test on each build of .NET that can be had counts as one test.
+other_runtimes() {
+    tests/runtimes.sh 2>&1 | tee out/runtimes.log
+    passed=$((passed + $(grep -c ': works$' out/runtimes.log || true)))
+    failed=$((failed + $(grep -c ': does not work$' out/runtimes.log || true)))
+}
+
 # What each failed test said, once more: it is far above in the log. A run that ended without a summary
 # shows its last lines instead.
 failures() {
@@ -180,16 +188,39 @@ summary() {
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
 
-# Installs what is missing if it can, else says in one line what to run. Needs no network, and says
+# Installs what is missing, or says in one line what to run where that needs root. The SDK needs none: if the
+# system's packages do not have it, it comes from Microsoft into ~/.dotnet. Needs no network, and says
 # nothing, when all is there.
 setup() {
     mkdir -p out
-    can_link && find_sdk && return
+    ! is_musl || fail "this system's C library is musl, and Weft needs glibc: Debian, Ubuntu, Fedora or the like"
+    packages=$(missing_packages)
+    if [ -n "$packages" ]; then
+        find_package_manager
+        packages=$(missing_packages)
+        install $packages
+        packages=$(missing_packages)
+        [ -z "$packages" ] || fail "missing: $packages; to install, run:  $(install_command $packages)"
+    fi
+    find_sdk && return
     find_package_manager
-    can_link || install "$compiler"
-    can_link || fail "a C compiler is missing; to install it, run:  $(compiler_command)"
-    find_sdk || install "$sdk"
-    find_sdk || fail "the .NET 10 SDK is missing; to install it, run:  $(sdk_command)"
+    ! in_packages "$sdk" || install "$sdk"
+    find_sdk || download_sdk
+    find_sdk || fail "the .NET 10 SDK could not be installed (see out/setup.log); get it from https://dot.net/download"
+}
+
+is_musl() {
+    ls /lib/ld-musl-* >/dev/null 2>&1
+}
+
+# What has to come from the system, by the names that find_package_manager has set.
+missing_packages() {
+    missing=
+    can_link || missing="$missing ${compiler:-a C compiler}"
+    has_library libssl || missing="$missing ${ssl:-libssl}"
+    has_certificates || missing="$missing ca-certificates"
+    has curl || has wget || find_sdk || missing="$missing curl"
+    echo ${missing# }
 }
 
 # A C compiler, objcopy, and the C library's files for linking.
@@ -200,6 +231,16 @@ can_link() {
         fi
     done
     return 1
+}
+
+has_library() {
+    ls /lib*/"$1".so.* /lib/*/"$1".so.* /usr/lib*/"$1".so.* /usr/lib/*/"$1".so.* 2>/dev/null | grep -q .
+}
+
+# Where .NET looks for the certificates that it trusts.
+has_certificates() {
+    [ -n "${SSL_CERT_FILE:-}${SSL_CERT_DIR:-}" ] || [ -e /etc/ssl/certs/ca-certificates.crt ] \
+        || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || [ -e /etc/ssl/cert.pem ]
 }
 
 # An SDK that satisfies global.json, from the PATH or where Microsoft's install script puts it.
@@ -213,55 +254,69 @@ find_sdk() {
     return 1
 }
 
-# Sets how this system installs packages, and what it calls the two that Weft needs.
+# Sets how this system installs packages, and what it calls those that Weft needs.
 find_package_manager() {
-    installer="" compiler="" sdk="" as_root=""
+    installer="" compiler="" ssl="" sdk=""
     if has apt-get; then
-        installer="apt-get install -y" compiler="gcc binutils libc6-dev" sdk="dotnet-sdk-10.0"
+        installer="apt-get install -y" compiler="gcc binutils libc6-dev" ssl="libssl3" sdk="dotnet-sdk-10.0"
+        in_packages libc6-dev || as_root apt-get update # Images of containers come without the lists.
+        ! in_packages libssl3t64 || ssl="libssl3t64"
     elif has dnf; then
-        installer="dnf install -y" compiler="gcc binutils glibc-devel" sdk="dotnet-sdk-10.0"
-    elif has apk; then
-        installer="apk add" compiler="gcc binutils musl-dev" sdk="dotnet10-sdk"
+        installer="dnf install -y" compiler="gcc binutils glibc-devel" ssl="openssl-libs" sdk="dotnet-sdk-10.0"
     elif has pacman; then
-        installer="pacman -S --needed --noconfirm" compiler="gcc binutils" sdk="dotnet-sdk"
+        installer="pacman -S --needed --noconfirm" compiler="gcc binutils" ssl="openssl" sdk="dotnet-sdk"
     fi
-    [ "$(id -u)" -eq 0 ] || as_root="sudo "
 }
 
 # Installs packages if we are root or can be. Its output is kept in out/setup.log.
 install() {
     [ -n "$installer" ] || return 0
-    [ -z "$as_root" ] || has sudo || return 0
-    echo "installing $1"
+    echo "installing $*"
+    ! has apt-get || as_root apt-get update
+    as_root $installer "$@"
+}
+
+# Not by a sudo that would ask for a password.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif has sudo && sudo -n true 2>/dev/null; then
+        sudo -n "$@"
+    fi >>out/setup.log 2>&1 || true
+}
+
+install_command() {
+    if [ -z "$installer" ]; then
+        echo "(your package manager)"
+    elif [ "$(id -u)" -eq 0 ]; then
+        echo "$installer $*"
+    elif has sudo; then
+        echo "sudo $installer $*"
+    else
+        echo "su -c '$installer $*'"
+    fi
+}
+
+# By Microsoft's script, which works on every distribution. WEFT_DOTNET_INSTALL names another copy of it.
+download_sdk() {
+    [ -n "${HOME:-}" ] || return 0
+    address=${WEFT_DOTNET_INSTALL:-https://dot.net/v1/dotnet-install.sh}
+    echo "installing the .NET 10 SDK in $HOME/.dotnet"
     {
-        ! has apt-get || ${as_root}apt-get update
-        $as_root$installer $1
-    } >out/setup.log 2>&1 || true
+        if has curl; then
+            curl -fsSL "$address" -o out/dotnet-install.sh
+        else
+            wget -q -O out/dotnet-install.sh "$address"
+        fi && bash out/dotnet-install.sh --channel 10.0 --install-dir "$HOME/.dotnet" --no-path
+    } >>out/setup.log 2>&1 || true
 }
 
-compiler_command() {
-    if [ -n "$installer" ]; then
-        echo "$as_root$installer $compiler"
-    else
-        echo "(your package manager) gcc, binutils and the C library's development files"
-    fi
-}
-
-# Not every distribution has the SDK among its packages; Microsoft's script works on all of them.
-sdk_command() {
-    if in_packages "$sdk"; then
-        echo "$as_root$installer $sdk"
-    else
-        has curl || [ -z "$installer" ] || printf '%s && ' "$as_root$installer curl"
-        echo "curl -fsSL https://dot.net/v1/dotnet-install.sh | bash -s -- --channel 10.0"
-    fi
-}
-
+# Whether the system's packages have one of that name.
 in_packages() {
     if has apt-cache; then
         [ -n "$(apt-cache policy "$1")" ]
     else
-        [ -n "$installer" ]
+        has dnf && dnf -q list "$1" >/dev/null 2>&1
     fi
 }
 
