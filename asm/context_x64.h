@@ -1,5 +1,5 @@
-// The offsets that the x64 assembly shares with C#. C# declares the same numbers in
-// core/Context.cs and stack/RuntimeThread.cs; `weft_layout` below lets the start-up check compare.
+// The offsets of Weft's own structs that the x64 assembly shares with C#. C# declares the same numbers in
+// core/Context.cs; `weft_layout` lets the start-up check compare.
 
 // Weft's own: the head of Goroutine and of Machine (core/Context.cs).
 #define CTX_SP              0x00    // saved stack pointer; non-zero exactly while the stack is not run
@@ -28,23 +28,6 @@
 #define G_CXX_UNCAUGHT      0x740
 #define REASON_NATIVE       100     // ParkReason.NativeReturn
 #define REASON_PREEMPTED    101     // ParkReason.Preempted
-
-// NativeAOT's Thread, .NET 10.0 (stack/RuntimeThread.cs has the table with the meaning).
-#define THREAD_FLAGS        0x40
-#define THREAD_FRAME        0x48
-#define THREAD_HIJACK_SLOT  0x68
-#define THREAD_HIJACK_VALUE 0x70
-#define THREAD_EXINFO       0x78
-#define THREAD_STATICS      0x90
-#define THREAD_INLINED_LIST 0x98
-#define THREAD_GCFRAMES     0xa0
-#define THREAD_BOUNDS_LOW   0xa8
-#define THREAD_BOUNDS_HIGH  0xb0
-#define THREAD_SIZE         0xd0    // of all of it
-
-#define THREAD_NO_GC        0x10    // flag: the runtime must not stop this thread for a collection
-#define THREAD_ATTACHED     0x01    // flag: the runtime knows this thread
-#define TRAP_THREADS        0x02    // bit of RhpTrapThreads: threads are to stop
 
 // Weft's thread-local words, below weft_tls.
 #define TLS_GOROUTINE       0       // whose stack this thread runs on; 0 on a system stack

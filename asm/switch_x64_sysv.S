@@ -10,6 +10,7 @@
 
 #include "abi.h"
 #include "context_x64.h"
+#include "runtime_x64.h"
 
 #define MXCSR_DEFAULT   0x1f80
 #define MXCSR_STATUS    0x3f
@@ -1129,10 +1130,14 @@ weft_layout_table:
         .quad   G_DOTNET_WAIT, G_CXX_CAUGHT, G_CXX_UNCAUGHT
         .quad   REASON_NATIVE, REASON_PREEMPTED
         .quad   M_LOCKED, G_LOCKED, G_LOCKED_MACHINE
-        .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_HIJACK_SLOT, THREAD_HIJACK_VALUE, THREAD_EXINFO
+        .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_DEFERRED, THREAD_CACHED
+        .quad   THREAD_HIJACK_SLOT, THREAD_HIJACK_VALUE, THREAD_EXINFO
         .quad   THREAD_STATICS, THREAD_INLINED_LIST, THREAD_GCFRAMES
-        .quad   THREAD_BOUNDS_LOW, THREAD_BOUNDS_HIGH, THREAD_NO_GC
-        .quad   __real_RhpPInvoke, __real_RhpThrowEx, __real_RhpReversePInvoke
+        .quad   THREAD_BOUNDS_LOW, THREAD_BOUNDS_HIGH, THREAD_INTERRUPTED
+        .quad   THREAD_NO_GC, THREAD_ATTACHED, TRAP_THREADS, WEFT_DOTNET
+        .quad   __real_RhpReversePInvoke
+        .quad   _ZN6Thread20EnablePreemptiveModeEv, _ZN6Thread26ResetCachedTransitionFrameEv
+        .quad   _ZN6Thread12GetCurExInfoEv, _ZN6Thread9ConstructEv, RhRegisterForGCReporting
         .quad   RhGetThreadStaticStorage, RhRegisterInlinedThreadStaticRoot
         .quad   g_lowest_address, g_highest_address
         .quad   RhpStackProbe

@@ -14,6 +14,7 @@
 
 #include "abi.h"
 #include "context_x64.h"
+#include "runtime_x64.h"
 
 #define LAST_ROUND      4               // PTHREAD_DESTRUCTOR_ITERATIONS
 #define ENDED           5

@@ -17,9 +17,11 @@ internal sealed class PackageTests
         """;
 
     [Test]
-    public async Task AFreshProjectNeedsOnlyThePackageAndPublishAot()
+    [Arguments(false)]
+    [Arguments(true)]
+    public async Task AFreshProjectNeedsOnlyThePackageAndPublishAot(bool pinned)
     {
-        using FreshProject project = new("fresh", ChannelProgram);
+        using FreshProject project = new("fresh", ChannelProgram, pinned);
 
         ChildResult publish = project.Dotnet("publish", "--output", "published");
         await Assert.That(publish.ExitCode).IsEqualTo(0).Because(publish.ToString());
@@ -50,14 +52,30 @@ internal sealed class PackageTests
     }
 
     [Test]
-    public async Task AnUnsupportedCompilerVersionIsNamedBesideTheSupportedOnes()
+    public async Task AnUnsupportedVersionIsNamedBesideTheSupportedOnes()
     {
         using FreshProject project = new("fresh", ChannelProgram);
 
-        ChildResult publish = project.Dotnet("publish", "-p:WeftSupportedILCompilerVersions=1.2.3");
+        ChildResult publish = project.Dotnet("publish", "-p:WeftSupportedDotNet=12");
         await Assert.That(publish.ExitCode).IsNotEqualTo(0).Because(publish.ToString());
         await Assert.That(publish.Output)
-            .Contains("error WEFT003").And.Contains("supported: 1.2.3");
+            .Contains("error WEFT003").And.Contains("supported: .NET 12");
+    }
+
+    [Test]
+    public async Task APatchThatWasNeverTriedIsAWarningThatCanBeSilenced()
+    {
+        using FreshProject project = new("fresh", ChannelProgram);
+
+        ChildResult publish = project.Dotnet("publish", "-p:WeftTriedDotNet=10.0.1");
+        await Assert.That(publish.ExitCode).IsEqualTo(0).Because(publish.ToString());
+        await Assert.That(publish.Output)
+            .Contains("warning WEFT004").And.Contains(Environment.Version.ToString());
+
+        ChildResult quiet = project.Dotnet(
+            "publish", "-p:WeftTriedDotNet=10.0.1", "-p:NoWarn=WEFT004", "-p:PublishDir=quiet/");
+        await Assert.That(quiet.ExitCode).IsEqualTo(0).Because(quiet.ToString());
+        await Assert.That(quiet.Output).DoesNotContain("WEFT004");
     }
 
     /// <summary>A console project in a directory of its own, which Dispose removes. It takes Weft
@@ -68,7 +86,7 @@ internal sealed class PackageTests
         private readonly string _name;
         private readonly string _directory;
 
-        internal FreshProject(string name, string program)
+        internal FreshProject(string name, string program, bool pinned = true)
         {
             string packages = Path.Combine(Repository.Root(), "out", "packages");
             string? package = Directory.Exists(packages)
@@ -78,12 +96,15 @@ internal sealed class PackageTests
 
             _name = name;
             _directory = Directory.CreateTempSubdirectory("weft-package-").FullName;
+            // Without a pin the SDK chooses the patch, as for any project that `dotnet new console` makes.
+            string pin = pinned
+                ? $"<RuntimeFrameworkVersion>{Environment.Version}</RuntimeFrameworkVersion>" : "";
             Write(name + ".csproj", $"""
                 <Project Sdk="Microsoft.NET.Sdk">
                   <PropertyGroup>
                     <OutputType>Exe</OutputType>
                     <TargetFramework>net10.0</TargetFramework>
-                    <RuntimeFrameworkVersion>{Environment.Version}</RuntimeFrameworkVersion>
+                    {pin}
                     <PublishAot>true</PublishAot>
                     <InvariantGlobalization>true</InvariantGlobalization>
                     <ImplicitUsings>enable</ImplicitUsings>

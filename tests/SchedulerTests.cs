@@ -332,13 +332,6 @@ internal sealed class SchedulerTests
     }
 
     [Test]
-    public async Task TheRuntimeThatIsNotSupportedIsNamed()
-    {
-        // The table that the check compares with is right here, or nothing would run.
-        await Assert.That(RuntimeThread.FindMismatch()).IsNull();
-    }
-
-    [Test]
     public async Task AMillionGoroutinesParkAndWake()
     {
         ChildResult child = ChildProcess.Run("million", timeout: TimeSpan.FromMinutes(2));

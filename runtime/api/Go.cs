@@ -13,9 +13,11 @@ namespace Weft;
 public static unsafe partial class Go
 {
     /// <summary>
-    /// How many goroutines may run at the same time: 1 to 1024. The default is the number of processors
-    /// that the process may use, affinity and cgroup limits included, or the environment variable
-    /// WEFT_MAXPROCS. Setting a smaller value returns when no more than that many run. Go: GOMAXPROCS.
+    /// How many goroutines may run at the same time: 1 to 1024. If neither the program nor the environment
+    /// variable WEFT_MAXPROCS has set it, it is the number of processors that the process may use, and
+    /// follows that within about a second: its affinity, and its cgroup's share of processor time, rounded
+    /// up, and two at least. Setting it ends that, until <see cref="SetDefaultMaxProcs"/>. Setting a smaller
+    /// value returns when no more than that many run. Go: GOMAXPROCS.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is below 1 or above 1024.</exception>
     public static int MaxProcs
@@ -31,15 +33,32 @@ public static unsafe partial class Go
             ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
             ArgumentOutOfRangeException.ThrowIfGreaterThan(value, Layout.MaxProcessors);
             Scheduler.EnsureStarted();
-            if (Current.Goroutine() != null)
-            {
-                Scheduler.SetMaxProcessors(value);
-                return;
-            }
-            WaitGroup done = new();
-            done.Go(() => Scheduler.SetMaxProcessors(value));
-            done.Wait();
+            Scheduler.FollowsLimit = false;
+            ChangeMaxProcs(value);
         }
+    }
+
+    /// <summary>
+    /// Sets <see cref="MaxProcs"/> to the number of processors that the process may use, and lets it follow
+    /// that again, as if neither the program nor WEFT_MAXPROCS had set it. Go: SetDefaultGOMAXPROCS.
+    /// </summary>
+    public static void SetDefaultMaxProcs()
+    {
+        Scheduler.EnsureStarted();
+        Scheduler.FollowsLimit = true;
+        ChangeMaxProcs(Scheduler.DefaultProcessors());
+    }
+
+    private static void ChangeMaxProcs(int count)
+    {
+        if (Current.Goroutine() != null)
+        {
+            Scheduler.SetMaxProcessors(count);
+            return;
+        }
+        WaitGroup done = new();
+        done.Go(() => Scheduler.SetMaxProcessors(count));
+        done.Wait();
     }
 
     /// <summary>

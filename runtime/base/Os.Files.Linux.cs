@@ -10,6 +10,7 @@ internal static unsafe partial class Os
     private const nint SysClose = 3;
     private const nint SysFstat = 5;
     private const nint SysPoll = 7;
+    private const nint SysReadAt = 17;
     private const nint SysSocket = 41;
     private const nint SysConnect = 42;
     private const nint SysSendTo = 44;
@@ -34,6 +35,9 @@ internal static unsafe partial class Os
 
     internal static nint Read(int fd, byte* buffer, nint count) =>
         Syscall(SysRead, fd, (nint)buffer, count, 0, 0, 0);
+
+    internal static nint ReadAt(int fd, byte* buffer, nint count, nint offset) =>
+        Syscall(SysReadAt, fd, (nint)buffer, count, offset, 0, 0);
 
     internal static nint Write(int fd, byte* buffer, nint count) =>
         Syscall(SysWrite, fd, (nint)buffer, count, 0, 0, 0);

@@ -2,6 +2,7 @@
 // large, lies on a goroutine's stack. The few libc calls are those that own state (threads, signals).
 
 using System.Diagnostics.CodeAnalysis;
+using System.Numerics;
 using System.Runtime;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -35,6 +36,7 @@ internal static unsafe partial class Os
     private const nint SysPrctl = 157;
     private const nint SysGetTid = 186;
     private const nint SysFutex = 202;
+    private const nint SysSchedGetAffinity = 204;
     private const nint SysTimerCreate = 222;
     private const nint SysTimerSetTime = 223;
     private const nint SysTimerDelete = 226;
@@ -286,6 +288,22 @@ internal static unsafe partial class Os
             end = Math.Max(end, offset + size);
         }
         return (end + 63) & ~63;
+    }
+
+    /// <summary>How many processors the process's main thread may run on; 0 where that cannot be
+    /// told.</summary>
+    internal static int CountAllowedProcessors()
+    {
+        const int mostWords = 128; // 8,192 processors.
+        ulong* mask = stackalloc ulong[mostWords];
+        nint bytes = Syscall(
+            SysSchedGetAffinity, Environment.ProcessId, mostWords * sizeof(ulong), (nint)mask, 0, 0, 0);
+        int count = 0;
+        for (nint i = 0; i < bytes / sizeof(ulong); i++)
+        {
+            count += BitOperations.PopCount(mask[i]);
+        }
+        return count;
     }
 
     internal static void SchedYield() => _ = Syscall(SysSchedYield, 0, 0, 0, 0, 0, 0);

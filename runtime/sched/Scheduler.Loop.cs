@@ -39,11 +39,11 @@ internal static unsafe partial class Scheduler
         m->ThreadLocalLow = Math.Min(thread, (nint)Current.StaticsCell());
         m->ThreadLocalHigh = Math.Max(
             thread + RuntimeThread.Size, (nint)Current.StaticsCell() + sizeof(nint));
-        m->Context.BoundsLow = RuntimeThread.Field(thread, RuntimeThread.BoundsLow);
-        m->Context.BoundsHigh = RuntimeThread.Field(thread, RuntimeThread.BoundsHigh);
+        m->Context.BoundsLow = RuntimeThread.Field(thread, RuntimeThread.Table.BoundsLow);
+        m->Context.BoundsHigh = RuntimeThread.Field(thread, RuntimeThread.Table.BoundsHigh);
         m->StackHigh = m->Context.BoundsHigh;
         Check.Always(
-            RuntimeThread.Field(thread, RuntimeThread.InlinedList) == (nint)Current.StaticsCell(),
+            RuntimeThread.Field(thread, RuntimeThread.Table.InlinedList) == (nint)Current.StaticsCell(),
             "machine: thread statics have more than one root"u8);
 
         nint size = Math.Max(SignalStackSize, Os.MinimumSignalStack() * 4);

@@ -51,7 +51,7 @@ internal static unsafe partial class Scheduler
         nint room = s_preemptRoom + SignalContext.RedZone + YieldRoom;
         if (!IsInSection(context->Ip)
             || (m->NativeCount & 1) == 0
-            || RuntimeThread.Field(m->Thread, RuntimeThread.TransitionFrame) == 0
+            || RuntimeThread.Field(m->Thread, RuntimeThread.Table.TransitionFrame) == 0
             || context->Sp - room < g->StackLow || context->Sp >= g->StackHigh)
         {
             return false;

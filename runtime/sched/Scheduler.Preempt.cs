@@ -156,9 +156,10 @@ internal static unsafe partial class Scheduler
         nint sp = context->Sp;
         return ip >= s_managedStart && ip < s_managedEnd
             && (m->NativeCount & 1) == 0 && g->NoPreempt == 0 && Switch.Critical() == 0
-            && RuntimeThread.Field(m->Thread, RuntimeThread.TransitionFrame) == 0
-            && RuntimeThread.Field(m->Thread, RuntimeThread.ExInfo) == 0
-            && (RuntimeThread.Field(m->Thread, RuntimeThread.Flags) & RuntimeThread.NoCollection) == 0
+            && RuntimeThread.Field(m->Thread, RuntimeThread.Table.TransitionFrame) == 0
+            && RuntimeThread.Field(m->Thread, RuntimeThread.Table.ExInfo) == 0
+            && (RuntimeThread.Field(m->Thread, RuntimeThread.Table.Flags)
+                & RuntimeThread.Table.NoCollection) == 0
             && sp >= g->StackLow && sp < g->StackHigh;
     }
 }

@@ -11,7 +11,8 @@
 // has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended back to the system,
 // a megabyte every 5 ms, every millisecond while all are idle (stack/GoroutinePages.cs). And it looks, twenty
 // times a second while anything runs, at the handlers of signals (stack/LateHandlers.cs) and at what
-// libraries are loaded (stack/CxxExceptions.cs).
+// libraries are loaded (stack/CxxExceptions.cs), and once a second how many processors the process may use
+// (Scheduler.FollowLimit.cs).
 
 using System.Runtime.InteropServices;
 
@@ -80,6 +81,7 @@ internal static unsafe partial class Scheduler
             }
             ReturnPagesIfDue(ReturnEveryNs);
             LookAtProcessIfDue();
+            FollowLimitIfDue();
             bool acted = LookAtProcessors(CoarseNow, last);
             acted |= PollIfNobodyDid(CoarseNow);
             last = CoarseNow;

@@ -151,11 +151,11 @@ internal static unsafe class StackRecords
     private static void CollectRunning(Goroutine* g, StackRecord* record)
     {
         nint thread = g->Machine->Thread;
-        nint transition = RuntimeThread.Field(thread, RuntimeThread.TransitionFrame);
+        nint transition = RuntimeThread.Field(thread, RuntimeThread.Table.TransitionFrame);
         if (transition == 0)
         {
             // Who collects: in managed code, to the runtime; where it came from is here.
-            transition = RuntimeThread.Field(thread, RuntimeThread.DeferredFrame);
+            transition = RuntimeThread.Field(thread, RuntimeThread.Table.DeferredFrame);
         }
         else if ((g->Machine->NativeCount & 1) != 0)
         {
@@ -164,7 +164,7 @@ internal static unsafe class StackRecords
         if (transition == RuntimeThread.InterruptedFrame)
         {
             SignalContext* context =
-                (SignalContext*)RuntimeThread.Field(thread, RuntimeThread.Interrupted);
+                (SignalContext*)RuntimeThread.Field(thread, RuntimeThread.Table.Interrupted);
             Add(context->Ip + 1);
             WalkUp(g, context->FramePointer);
         }

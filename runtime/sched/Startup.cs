@@ -50,10 +50,11 @@ internal static unsafe class Startup
             {
                 return false;
             }
-            if (RuntimeThread.FindMismatch() is string mismatch)
+            RuntimeThread.Load();
+            if (RuntimeThread.FindMismatch(RuntimeThread.Table) is string mismatch)
             {
                 throw new PlatformNotSupportedException(
-                    $"Weft supports .NET 10.0.12; this program has {Environment.Version}: {mismatch}.");
+                    $"Weft does not know this build of .NET, {Environment.Version}: {mismatch}.");
             }
             Settings settings = ReadSettings();
             Os.GuardByProtection = settings.GuardByProtection;
@@ -120,18 +121,21 @@ internal static unsafe class Startup
         }
     }
 
-    /// <summary>The processors that the process may use, cgroup limits and affinity included.</summary>
+    /// <summary>The processors that the process may use, unless it was told how many.</summary>
     private static int InitialProcessors()
     {
-        int count = Environment.ProcessorCount;
         string? wanted = Environment.GetEnvironmentVariable(MaxProcsVariable);
-        if (!string.IsNullOrEmpty(wanted)
-            && (!int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out count)
-                || count is < 1 or > Layout.MaxProcessors))
+        Scheduler.FollowsLimit = string.IsNullOrEmpty(wanted);
+        if (Scheduler.FollowsLimit)
+        {
+            return Scheduler.DefaultProcessors();
+        }
+        if (!int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
+            || count is < 1 or > Layout.MaxProcessors)
         {
             throw new ArgumentException(
                 $"{MaxProcsVariable} is '{wanted}': it must be a number from 1 to {Layout.MaxProcessors}.");
         }
-        return Math.Clamp(count, 1, Layout.MaxProcessors);
+        return count;
     }
 }

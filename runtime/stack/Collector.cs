@@ -9,7 +9,7 @@
 //                             [ registered, by generation ][ waiting for their finalizer ]
 //                             0x38                         0x20                          0x30
 //
-// All of it belongs to .NET 10.0.12, like the table of RuntimeThread. Raw code but for IsSupported.
+// The same in .NET 10 and 11; IsSupported compares it with the code. Raw code but for IsSupported.
 
 using System.Runtime;
 using System.Runtime.CompilerServices;

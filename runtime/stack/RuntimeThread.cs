@@ -1,46 +1,61 @@
-// NativeAOT's Thread: the one table of what Weft reads and writes there, and the check at start that the
-// runtime in this program still is what the table describes.
+// NativeAOT's Thread: what Weft reads and writes there, and the check at start that the runtime in this
+// program still is what the table of its version describes.
 //
-//   offset  field                        at a switch
-//   0x40    state flags                  bit 4 keeps the collector from stopping the thread
-//   0x48    transition frame             0 while managed code runs
-//   0x50    deferred transition frame    moved with the stack
-//   0x58    cached transition frame      moved with the stack
-//   0x68    hijacked return: location    put back, cleared
-//   0x70    hijacked return: value       put back, cleared
-//   0x78    exceptions in flight         saved, loaded
-//   0x90    thread statics, dynamic      saved, loaded
-//   0x98    thread statics, inlined      the cell's base is saved, loaded
-//   0xa0    registered GC frames         saved, loaded
-//   0xa8    stack bounds low, 0xb0 high  set so that a goroutine always has enough stack
-//   0xc8    interrupted context          of a thread that a signal stopped for a collection; only read
+//   field                        at a switch
+//   state flags                  one bit keeps the collector from stopping the thread
+//   transition frame             0 while managed code runs
+//   deferred transition frame    moved with the stack
+//   cached transition frame      moved with the stack
+//   hijacked return: location    put back, cleared
+//   hijacked return: value       put back, cleared
+//   exceptions in flight         saved, loaded
+//   thread statics, dynamic      saved, loaded
+//   thread statics, inlined      the cell's base is saved, loaded
+//   registered GC frames         saved, loaded
+//   stack bounds low, high       set so that a goroutine always has enough stack
+//   interrupted context          of a thread that a signal stopped for a collection; only read
 //
-// The offsets belong to one runtime version. The check compares them with facts found independently: the
-// machine code of runtime functions that use the fields, and the thread's own stack bounds.
+// The numbers belong to one major version of .NET and stand in asm/runtime_x64.h; C# copies them at start.
+// The check compares each with a fact found independently: the machine code of a runtime function that uses
+// it. A patch of .NET that changed one is refused, and one that changed none runs.
+
+using System.Runtime.InteropServices;
 
 namespace Weft.Runtime;
 
+/// <summary>The offsets in a Thread, and bits in its words, in the order of the assembly's table.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct ThreadTable
+{
+    internal nint Flags;
+    internal nint TransitionFrame;
+    internal nint DeferredFrame;
+    internal nint CachedFrame;
+    internal nint HijackSlot;
+    internal nint HijackValue;
+    internal nint ExInfo;
+    internal nint Statics;
+    internal nint InlinedList;
+    internal nint GcFrames;
+    internal nint BoundsLow;
+    internal nint BoundsHigh;
+    internal nint Interrupted;
+
+    /// <summary>Bit of the flags: the runtime must not stop this thread for a collection.</summary>
+    internal nint NoCollection;
+
+    /// <summary>Bit of the flags: the runtime knows this thread.</summary>
+    internal nint Attached;
+
+    /// <summary>Bit of the word that tells all threads to stop.</summary>
+    internal nint TrapThreads;
+
+    /// <summary>The major version of .NET that these belong to.</summary>
+    internal nint Version;
+}
+
 internal static unsafe class RuntimeThread
 {
-    internal const int Flags = 0x40;
-    internal const int TransitionFrame = 0x48;
-    internal const int DeferredFrame = 0x50;
-    internal const int CachedFrame = 0x58;
-    internal const int HijackSlot = 0x68;
-    internal const int HijackValue = 0x70;
-    internal const int ExInfo = 0x78;
-    internal const int Statics = 0x90;
-    internal const int InlinedList = 0x98;
-    internal const int GcFrames = 0xa0;
-    internal const int BoundsLow = 0xa8;
-    internal const int BoundsHigh = 0xb0;
-    internal const int Interrupted = 0xc8;
-    internal const int NoCollection = 0x10;
-    private const int Attached = 0x01;
-
-    /// <summary>Of the word that tells threads to stop.</summary>
-    internal const int TrapThreadsBit = 2;
-
     /// <summary>The transition frame of a thread whose registers are in Interrupted.</summary>
     internal const nint InterruptedFrame = -2;
 
@@ -48,32 +63,48 @@ internal static unsafe class RuntimeThread
     internal const int Size = 0x100;
 
     private const int OwnOffsetCount = 24;
-    private const int OffsetCount = 35;
     private const int CodeSearched = 256;
+    private const int ShortCode = 16;
 
     /// <summary>The index in the assembly's table where the addresses start.</summary>
-    internal const int FirstAddress = OffsetCount;
+    internal static int FirstAddress => OwnOffsetCount + (sizeof(ThreadTable) / sizeof(nint));
 
     /// <summary>Which of the addresses is which.</summary>
-    internal const int HeapLow = 5;
-    internal const int HeapHigh = 6;
-    internal const int StackProbe = 7;
-    internal const int ManagedCodeStart = 8;
-    internal const int ManagedCodeEnd = 9;
-    internal const int PreemptCode = 10;
-    internal const int VectorSize = 11;
-    private const int InlineSuspend = 12;
-    internal const int HostUrgentAction = 13;
-    internal const int DebuggerTable = 14;
-    internal const int TrapThreads = 15;
-    internal const int PreemptNativeCode = 16;
+    private const int ReversePInvoke = 0;
+    private const int EnablePreemptive = 1;
+    private const int ResetCachedFrame = 2;
+    private const int GetExInfo = 3;
+    private const int Construct = 4;
+    private const int RegisterGcFrame = 5;
+    private const int GetStatics = 6;
+    private const int RegisterInlined = 7;
+    internal const int HeapLow = 8;
+    internal const int HeapHigh = 9;
+    internal const int StackProbe = 10;
+    internal const int ManagedCodeStart = 11;
+    internal const int ManagedCodeEnd = 12;
+    internal const int PreemptCode = 13;
+    internal const int VectorSize = 14;
+    private const int InlineSuspend = 15;
+    internal const int HostUrgentAction = 16;
+    internal const int DebuggerTable = 17;
+    internal const int TrapThreads = 18;
+    internal const int PreemptNativeCode = 19;
 
     /// <summary>The first of those that stack/Collector.cs uses.</summary>
-    internal const int CollectorCode = 17;
+    internal const int CollectorCode = 20;
 
-    internal static nint Field(nint thread, int offset) => *(nint*)(thread + offset);
+    private static ThreadTable s_table; // A plain static: raw code reads it.
 
-    internal static void SetField(nint thread, int offset, nint value) =>
+    /// <summary>The table of the runtime that this program was linked with, from Load on.</summary>
+    internal static ref readonly ThreadTable Table => ref s_table;
+
+    /// <summary>Copies the table that the assembly was built with.</summary>
+    internal static void Load() => s_table = *(ThreadTable*)(Switch.Layout() + OwnOffsetCount);
+
+    internal static nint Field(nint thread, nint offset) => *(nint*)(thread + offset);
+
+    internal static void SetField(nint thread, nint offset, nint value) =>
         *(nint*)(thread + offset) = value;
 
     /// <summary>How many exceptions are in flight in the calling goroutine or thread. In a finally block that
@@ -83,7 +114,7 @@ internal static unsafe class RuntimeThread
     {
         Switch.EnterCritical(); // The thread stays the same one.
         int count = 0;
-        for (nint info = Field(Current.Thread(), ExInfo); info != 0; info = *(nint*)info)
+        for (nint info = Field(Current.Thread(), s_table.ExInfo); info != 0; info = *(nint*)info)
         {
             count++;
         }
@@ -94,14 +125,14 @@ internal static unsafe class RuntimeThread
     /// <summary>Moves the fields that point into [low, high) by <paramref name="distance"/>.</summary>
     internal static void Relocate(nint thread, nint low, nint high, nint distance)
     {
-        RelocateField(thread, DeferredFrame, low, high, distance);
-        RelocateField(thread, CachedFrame, low, high, distance);
-        RelocateField(thread, HijackSlot, low, high, distance);
-        RelocateField(thread, ExInfo, low, high, distance);
-        RelocateField(thread, GcFrames, low, high, distance);
+        RelocateField(thread, s_table.DeferredFrame, low, high, distance);
+        RelocateField(thread, s_table.CachedFrame, low, high, distance);
+        RelocateField(thread, s_table.HijackSlot, low, high, distance);
+        RelocateField(thread, s_table.ExInfo, low, high, distance);
+        RelocateField(thread, s_table.GcFrames, low, high, distance);
     }
 
-    private static void RelocateField(nint thread, int offset, nint low, nint high, nint distance)
+    private static void RelocateField(nint thread, nint offset, nint low, nint high, nint distance)
     {
         nint value = Field(thread, offset);
         if (value >= low && value < high)
@@ -112,7 +143,7 @@ internal static unsafe class RuntimeThread
 
     /// <summary>What does not fit, or null when the runtime is one that the table describes. Called on an
     /// ordinary thread in managed code.</summary>
-    internal static string? FindMismatch()
+    internal static string? FindMismatch(in ThreadTable t)
     {
         nint* table = Switch.Layout();
         Machine m;
@@ -123,11 +154,6 @@ internal static unsafe class RuntimeThread
             (int)ParkReason.NativeReturn, (int)ParkReason.Preempted,
             (int)((nint)(&m.Locked) - (nint)(&m)), 0x64, 0x300,
         ];
-        ReadOnlySpan<int> theirs =
-        [
-            Flags, TransitionFrame, HijackSlot, HijackValue, ExInfo, Statics, InlinedList, GcFrames,
-            BoundsLow, BoundsHigh, NoCollection,
-        ];
         for (int i = 0; i < OwnOffsetCount; i++)
         {
             if (table[i] != own[i])
@@ -135,38 +161,77 @@ internal static unsafe class RuntimeThread
                 return "the assembly was built for another Context";
             }
         }
-        for (int i = 0; i < theirs.Length; i++)
+        if (t.Version != Environment.Version.Major)
         {
-            if (table[OwnOffsetCount + i] != theirs[i])
-            {
-                return "the assembly was built for another Thread";
-            }
-        }
-        nint thread = Current.Thread();
-        if (Field(thread, TransitionFrame) != 0)
-        {
-            return "no zero transition frame in managed code at 0x48";
-        }
-        nint local = 0;
-        nint here = (nint)(&local);
-        if (here < Field(thread, BoundsLow) || here >= Field(thread, BoundsHigh))
-        {
-            return "no stack bounds at 0xa8";
+            return $"the assembly was built for .NET {t.Version}";
         }
         nint* code = table + FirstAddress;
-        return CodeHas(code[0], [0x48, 0x89, 0x58, TransitionFrame]) // mov [rax+0x48], rbx
-            && CodeHas(code[1], [0x48, 0x8b, 0x48, HijackValue]) // mov rcx, [rax+0x70]
-            && CodeHas(code[1], [0x48, 0x8b, 0x70, HijackSlot]) // mov rsi, [rax+0x68]
-            && CodeHas(code[1], [0x48, 0x8b, 0x50, ExInfo]) // mov rdx, [rax+0x78]
-            && CodeHas(code[2], [0xf7, 0x40, Flags, NoCollection]) // test dword [rax+0x40], 0x10
-            && CodeHas(code[2], [0xf7, 0x40, Flags, Attached]) // test dword [rax+0x40], 1
-            && CodeHas(code[2], [0x48, 0xc7, 0x40, TransitionFrame, 0]) // mov qword [rax+0x48], 0
-            && CodeHas(code[3], [0x48, 0x05, Statics, 0, 0, 0]) // add rax, 0x90
-            && CodeHas(code[4], [0x48, 0x8b, 0x88, InlinedList, 0, 0, 0]) // mov rcx, [rax+0x98]
-            && CodeHas(code[InlineSuspend], [0x48, 0x89, 0xb3, Interrupted, 0, 0, 0]) // mov [rbx+0xc8], rsi
-            ? null
-            : "the code of the runtime uses other offsets";
+        return WrongField(code, t) is string field ? $"the runtime's code does not use {field}" : null;
     }
+
+    /// <summary>The first entry of the table that the machine code which uses it disproves.</summary>
+    private static string? WrongField(nint* code, in ThreadTable t)
+    {
+        ReadOnlySpan<byte> toRax = [0x48, 0x05]; // add rax, imm32
+        ReadOnlySpan<byte> rcxFromRax = [0x48, 0x8b, 0x88]; // mov rcx, [rax+disp32]
+        ReadOnlySpan<byte> lowBound = [0x48, 0x8d, 0xbb]; // lea rdi, [rbx+disp32]
+        ReadOnlySpan<byte> highBound = [0x48, 0x8d, 0xb3]; // lea rsi, [rbx+disp32]
+        ReadOnlySpan<byte> rsiToRbx = [0x48, 0x89, 0xb3]; // mov [rbx+disp32], rsi
+        ReadOnlySpan<byte> trap = [0xf7, 0x01]; // test dword [rcx], imm32
+        byte flags = (byte)t.Flags;
+        byte frame = (byte)t.TransitionFrame;
+        // test dword [rax+flags], imm32: first the one, then the other
+        int noCollection = Find(code[ReversePInvoke], [0xf7, 0x40, flags], t.NoCollection);
+        int attached = Find(code[ReversePInvoke], [0xf7, 0x40, flags], t.Attached);
+        return noCollection < 0 ? $"flags at 0x{t.Flags:x} with 0x{t.NoCollection:x} against collections"
+            : attached <= noCollection ? $"0x{t.Attached:x} for attached threads"
+            // mov qword [rax+frame], 0
+            : !CodeHas(code[ReversePInvoke], [0x48, 0xc7, 0x40, frame, 0, 0, 0, 0])
+                ? $"a transition frame at 0x{t.TransitionFrame:x}"
+            : Find(code[ReversePInvoke], trap, t.TrapThreads) < 0
+                ? $"0x{t.TrapThreads:x} as the request to stop"
+            // mov rax, [rdi+deferred]; mov [rdi+frame], rax
+            : !CodeHas(
+                code[EnablePreemptive], [0x48, 0x8b, 0x47, (byte)t.DeferredFrame, 0x48, 0x89, 0x47, frame])
+                ? $"a deferred frame at 0x{t.DeferredFrame:x}"
+            // mov qword [rdi+cached], 0
+            : !BeginHas(code[ResetCachedFrame], [0x48, 0xc7, 0x47, (byte)t.CachedFrame, 0, 0, 0, 0])
+                ? $"a cached frame at 0x{t.CachedFrame:x}"
+            // mov rax, [rdi+value]; test; je; mov rcx, [rbx+slot]
+            : !CodeHas(code[InlineSuspend], [0x48, 0x8b, 0x47, (byte)t.HijackValue])
+                ? $"a hijacked return address at 0x{t.HijackValue:x}"
+            : !CodeHas(code[InlineSuspend], [0x48, 0x8b, 0x4b, (byte)t.HijackSlot])
+                ? $"a hijacked return's place at 0x{t.HijackSlot:x}"
+            // mov rax, [rdi+info]
+            : !BeginHas(code[GetExInfo], [0x48, 0x8b, 0x47, (byte)t.ExInfo])
+                ? $"exceptions in flight at 0x{t.ExInfo:x}"
+            : Find(code[GetStatics], toRax, t.Statics) < 0
+                ? $"thread statics at 0x{t.Statics:x}"
+            : Find(code[RegisterInlined], rcxFromRax, t.InlinedList) < 0
+                ? $"inlined thread statics at 0x{t.InlinedList:x}"
+            : Find(code[RegisterGcFrame], rcxFromRax, t.GcFrames) < 0
+                ? $"registered frames at 0x{t.GcFrames:x}"
+            : Find(code[Construct], lowBound, t.BoundsLow) < 0
+                ? $"a stack's low bound at 0x{t.BoundsLow:x}"
+            : Find(code[Construct], highBound, t.BoundsHigh) < 0
+                ? $"a stack's high bound at 0x{t.BoundsHigh:x}"
+            : Find(code[InlineSuspend], rsiToRbx, t.Interrupted) < 0
+                ? $"an interrupted context at 0x{t.Interrupted:x}"
+            : null;
+    }
+
+    /// <summary>Where the function has these bytes, followed by a number of 32 bits; or -1.</summary>
+    private static int Find(nint function, ReadOnlySpan<byte> pattern, nint number)
+    {
+        Span<byte> whole = stackalloc byte[pattern.Length + sizeof(int)];
+        pattern.CopyTo(whole);
+        MemoryMarshal.Write(whole[pattern.Length..], (int)number);
+        return new ReadOnlySpan<byte>((void*)function, CodeSearched).IndexOf(whole);
+    }
+
+    /// <summary>The same for a function so short that the next one's code must not count.</summary>
+    private static bool BeginHas(nint function, ReadOnlySpan<byte> pattern) =>
+        new ReadOnlySpan<byte>((void*)function, ShortCode).IndexOf(pattern) >= 0;
 
     internal static bool CodeHas(nint function, ReadOnlySpan<byte> pattern) =>
         new ReadOnlySpan<byte>((void*)function, CodeSearched).IndexOf(pattern) >= 0;

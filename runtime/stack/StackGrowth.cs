@@ -69,7 +69,7 @@ internal static unsafe class StackGrowth
                 "the fixed stack is full; its size is set when the goroutine starts"u8,
                 ApiNames.FixedStackSize);
         }
-        if (RuntimeThread.Field(Current.Thread(), RuntimeThread.TransitionFrame) != 0)
+        if (RuntimeThread.Field(Current.Thread(), RuntimeThread.Table.TransitionFrame) != 0)
         {
             Overflow(g, address, "native code needs more stack than a goroutine reserves for it"u8);
         }
@@ -86,7 +86,7 @@ internal static unsafe class StackGrowth
     private static void MoveNative(Goroutine* g, SignalContext* context, nint address)
     {
         nint thread = Current.Thread();
-        nint frame = RuntimeThread.Field(thread, RuntimeThread.TransitionFrame);
+        nint frame = RuntimeThread.Field(thread, RuntimeThread.Table.TransitionFrame);
         if (frame != 0)
         {
             StopCollections(thread, frame);
@@ -97,7 +97,7 @@ internal static unsafe class StackGrowth
         if (frame != 0)
         {
             frame += frame >= low && frame < high ? g->StackHigh - high : 0;
-            Volatile.Write(ref *(nint*)(thread + RuntimeThread.TransitionFrame), frame);
+            Volatile.Write(ref *(nint*)(thread + RuntimeThread.Table.TransitionFrame), frame);
         }
     }
 
@@ -108,13 +108,13 @@ internal static unsafe class StackGrowth
         nint trap = Switch.Layout()[RuntimeThread.FirstAddress + RuntimeThread.TrapThreads];
         while (true)
         {
-            Volatile.Write(ref *(nint*)(thread + RuntimeThread.TransitionFrame), 0);
+            Volatile.Write(ref *(nint*)(thread + RuntimeThread.Table.TransitionFrame), 0);
             Interlocked.MemoryBarrier(); // Pairs with the fence on all threads of who suspends them.
-            if ((Volatile.Read(ref *(int*)trap) & RuntimeThread.TrapThreadsBit) == 0)
+            if ((Volatile.Read(ref *(int*)trap) & RuntimeThread.Table.TrapThreads) == 0)
             {
                 return;
             }
-            Volatile.Write(ref *(nint*)(thread + RuntimeThread.TransitionFrame), frame);
+            Volatile.Write(ref *(nint*)(thread + RuntimeThread.Table.TransitionFrame), frame);
             Os.Nap(CollectionNapNs);
         }
     }

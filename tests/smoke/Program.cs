@@ -1,0 +1,104 @@
+// Whether Weft works on the build of .NET that this program was linked with: one line for each part that
+// depends on the runtime's insides, "right" or what was wrong. Exit code 0 when all are right.
+
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+
+namespace Weft.Tests;
+
+internal static class Smoke
+{
+    private static int s_wrong;
+
+    private static int Main()
+    {
+        Console.WriteLine($"weft-smoke on .NET {Environment.Version}");
+        Part("storm of collections, 1 processor", () => GcStorm.Run(1, 100, blocks: false, out _, out _));
+        Part("storm of collections, 2 processors", () => GcStorm.Run(2, 300, blocks: true, out _, out _));
+        Part("a loop is interrupted", LoopIsInterrupted);
+        Part("stacks grow", StacksGrow);
+        Part("the dump names methods", DumpNamesMethods);
+        Part("leaks are found", LeaksAreFound);
+        return s_wrong == 0 ? 0 : 1;
+    }
+
+    private static void Part(string name, Func<string?> run)
+    {
+        string? failure = run();
+        Console.WriteLine($"{name}: {failure ?? "right"}");
+        s_wrong += failure is null ? 0 : 1;
+    }
+
+    private static string? LoopIsInterrupted()
+    {
+        Go.MaxProcs = 1;
+        bool stop = false;
+        WaitGroup group = new();
+        group.Go(() =>
+        {
+            while (!Volatile.Read(ref stop))
+            {
+            }
+        });
+        Stopwatch watch = Stopwatch.StartNew();
+        group.Go(() =>
+        {
+            Go.Sleep(TimeSpan.FromMilliseconds(20));
+            Volatile.Write(ref stop, true);
+        });
+        group.Wait();
+        return watch.Elapsed < TimeSpan.FromSeconds(10) ? null : $"after {watch.Elapsed}";
+    }
+
+    private static string? StacksGrow()
+    {
+        Chan<int> depths = new();
+        Go.Run(() => depths.Send(Depth(100_000)));
+        int depth = depths.Receive();
+        return depth == 100_000 ? null : $"depth {depth}";
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int Depth(int n)
+    {
+        int here = n;
+        ref int there = ref here;
+        int below = n == 0 ? 0 : Depth(n - 1);
+        return there == n ? below + (n == 0 ? 0 : 1) : -1;
+    }
+
+    private static string? DumpNamesMethods()
+    {
+        Chan<int> never = new();
+        Go.Run(() => WaitsHere(never));
+        Go.Sleep(TimeSpan.FromMilliseconds(20));
+        using StringWriter text = new(CultureInfo.InvariantCulture);
+        Go.Dump(text);
+        never.Close();
+        string dump = text.ToString();
+        return dump.Contains("WaitsHere", StringComparison.Ordinal) ? null : dump;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void WaitsHere(Chan<int> never)
+    {
+        _ = never.Receive(out _);
+        GC.KeepAlive(never);
+    }
+
+    private static string? LeaksAreFound()
+    {
+        Leak();
+        Go.Sleep(TimeSpan.FromMilliseconds(20));
+        string report = Go.FindLeaks(reclaim: true).ToString();
+        return report.Contains("leaked goroutines: 1", StringComparison.Ordinal) ? null : report;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Leak()
+    {
+        Chan<int> lost = new();
+        Go.Run(() => _ = lost.Receive(out _));
+    }
+}
