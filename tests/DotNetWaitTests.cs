@@ -486,6 +486,40 @@ internal sealed class DotNetWaitTests
     }
 
     [Test]
+    public async Task ATimeOutThatComesLateDoesNotEndTheNextWait()
+    {
+        string? failure = Crew.Run(2, crew =>
+        {
+            using ManualResetEvent first = new(false);
+            using ManualResetEvent second = new(false);
+            nint waiting = 0;
+            int ended = 0;
+            crew.GoAndPark(ParkReason.DotNetWait, () =>
+            {
+                Volatile.Write(ref waiting, This());
+                crew.Expect(first.WaitOne(100_000), "the first wait's signal");
+                Volatile.Write(ref ended, 1);
+                crew.Expect(second.WaitOne(), "the second wait's signal");
+                Volatile.Write(ref ended, 2);
+            });
+            long sequence = SequenceOf(waiting);
+            _ = first.Set();
+            crew.Until(() => Volatile.Read(ref ended) == 1 && IsWaiting(waiting), "the second wait");
+            FireLimit(waiting, sequence);
+            Crew.LetOthersRun();
+            crew.Expect(IsWaiting(waiting) && SequenceOf(waiting) != sequence, "it still waits");
+            _ = second.Set();
+        });
+
+        await Assert.That(failure).IsNull();
+    }
+
+    private static unsafe long SequenceOf(nint g) => DotNetWait.SequenceOf((Goroutine*)g);
+
+    private static unsafe void FireLimit(nint g, long sequence) =>
+        new DotNetWait.Limit((Goroutine*)g, sequence).Fire(0);
+
+    [Test]
     public async Task WithoutMemoryForTheTimerTheThreadWaits()
     {
         string? failure = Crew.Run(2, crew =>

@@ -103,7 +103,11 @@ internal static unsafe class DotNetWait
     [UnmanagedCallersOnly]
     private static void Yield() => Scheduler.Yield(Current.Goroutine());
 
-    private sealed class Limit(Goroutine* g, long sequence) : TimerNode
+    /// <summary>The number of g's last wait. For tests.</summary>
+    internal static long SequenceOf(Goroutine* g) => Volatile.Read(ref g->DotNetWaitWord) >> StateBits;
+
+    /// <summary>The timer of a wait with a time-out.</summary>
+    internal sealed class Limit(Goroutine* g, long sequence) : TimerNode
     {
         private readonly Goroutine* _g = g;
 
