@@ -23,6 +23,12 @@ internal sealed partial class LeakTests
             channel.Send(2);
             channel.Send(3);
         })),
+        ["StoppedTicker"] = ("chan receive", site => site.Go(() =>
+        {
+            Ticker ticker = new(TimeSpan.FromMilliseconds(1));
+            ticker.Stop();
+            _ = ticker.C.Receive();
+        })),
         ["Range"] = ("chan receive", site =>
         {
             Chan<int> channel = new(2);

@@ -16,6 +16,7 @@ internal sealed partial class ReportTests
     [Arguments("group", "wait group", "Weft.WaitGroup.Wait")]
     [Arguments("many", "chan receive", "ReportTests.WaitForEver")]
     [Arguments("lock", ".NET wait", "ReportTests.WaitForLock")]
+    [Arguments("idle-timers", "chan receive", "ReportTests.WaitForEver")]
     [Arguments("signals-before", "chan receive", "ReportTests.WaitForEver")]
     public async Task ADeadlockIsReported(string kind, string state, string method)
     {
@@ -108,6 +109,13 @@ internal sealed partial class ReportTests
                 {
                     return channel.Receive();
                 }
+            case "idle-timers": // Set, but nobody waits for them.
+                Ticker ticker = new(TimeSpan.FromHours(1));
+                Go.Run(channel.Send, 1);
+                _ = Select.Wait(ticker.C.ReceiveCase(), channel.ReceiveCase());
+                WaitForEver(channel);
+                GC.KeepAlive(ticker);
+                break;
             case "lock":
                 Lock gate = new();
                 gate.Enter();

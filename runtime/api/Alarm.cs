@@ -1,7 +1,19 @@
 // What timers, tickers and deadlines have in common: one time that can be set and cleared, once or
-// periodically, and something that happens then. When, under _lock, decides whether it happens: an expiry
+// periodically, and something that happens then. _due, under _lock, decides whether it happens: an expiry
 // that comes after Set or Clear finds another time there and does nothing, so no stale value is ever
 // delivered after they return (Go 1.23).
+//
+//   watchers    When    the node                 what is due happens
+//   some        _due    in a heap, while set     by itself (Fire)
+//   none        Never   in none                  when somebody looks (Poll)
+//
+// What runs a function is watched for good. What sends to a channel is watched by those who wait there
+// (chan/IChanSource.cs); so a heap never keeps a timer alive that nobody waits for, and the collector takes
+// it together with its channel, set or not (Go 1.23).
+//
+// Rejected: a heap with weak references (a handle for each timer, and a finalizer to take the entry out);
+// to leave the entry in the heap after a wait, for the next one, as Go does for a while (the heap has to be
+// swept, and knows no more whether anything will happen by itself, which the report of deadlocks asks).
 //
 // The clock is Weft's own, or a TimeProvider of the user's (a fake one in tests). Then each Set makes a new
 // timer of that provider, and a version says which of them still counts.
@@ -16,16 +28,21 @@ internal abstract class Alarm : TimerNode
 
     private readonly TimeProvider? _provider;
     private ShortLock _lock;
+    private long _due = Never;
     private long _period;
+    private int _watchers;
     private int _version;
     private ITimer? _foreign;
 
-    protected Alarm(TimeProvider? provider)
+    protected Alarm(TimeProvider? provider, bool isWatched)
     {
         bool own = provider is null or WeftTimeProvider || provider == TimeProvider.System;
         _provider = own ? null : provider;
+        _watchers = isWatched ? 1 : 0;
         Scheduler.EnsureStarted();
     }
+
+    private protected bool HasOwnClock => _provider == null;
 
     /// <summary>As many as a long holds, at most.</summary>
     internal static long Nanoseconds(TimeSpan time) =>
@@ -36,13 +53,9 @@ internal abstract class Alarm : TimerNode
     internal bool Set(TimeSpan delay, TimeSpan period = default)
     {
         delay = delay < TimeSpan.Zero ? TimeSpan.Zero : delay;
-        long when = _provider == null ? Scheduler.TimeAfter(Nanoseconds(delay)) : 0;
-        bool pending = Change(when, Nanoseconds(period), out int version);
-        if (_provider == null)
-        {
-            Scheduler.UpdateTimer(this);
-        }
-        else
+        long due = _provider == null ? Scheduler.TimeAfter(Nanoseconds(delay)) : 0;
+        bool pending = Change(due, Nanoseconds(period), out int version);
+        if (_provider != null)
         {
             SetForeign(_provider, version, delay, period);
         }
@@ -54,11 +67,7 @@ internal abstract class Alarm : TimerNode
     internal bool Clear()
     {
         bool pending = Change(Never, 0, out int version);
-        if (_provider == null)
-        {
-            Scheduler.UpdateTimer(this);
-        }
-        else
+        if (_provider != null)
         {
             ReplaceForeign(null, version);
         }
@@ -69,21 +78,70 @@ internal abstract class Alarm : TimerNode
     {
         DateTimeOffset stamp = Stamp(TimeProvider.System);
         _lock.Enter();
-        long when = When;
-        if (when > now)
+        if (When > now)
         {
             _lock.Exit();
             return;
         }
-        bool again = _period != 0;
-        When = again ? when + (_period * (1 + ((now - when) / _period))) : Never;
-        Deliver(stamp);
+        _ = Happen(now, stamp);
+        bool again = When != Never;
         _lock.Exit();
         if (again)
         {
             Scheduler.UpdateTimer(this);
         }
         Start();
+    }
+
+    /// <summary>What is due happens, as if it had at its time. On any stack; for an alarm of our own clock
+    /// that starts nothing.</summary>
+    public void Poll()
+    {
+        if (When != Never || Volatile.Read(ref _due) == Never)
+        {
+            return; // It happens by itself, or not at all.
+        }
+        long now = Os.NowNs();
+        if (Volatile.Read(ref _due) > now)
+        {
+            return;
+        }
+        DateTimeOffset stamp = Stamp(TimeProvider.System);
+        _lock.Enter();
+        long due = _due;
+        bool moved = due <= now && Happen(now, stamp.AddTicks(-((now - due) / NanosecondsPerTick)));
+        _lock.Exit();
+        Update(moved);
+    }
+
+    /// <summary>Somebody waits. Counts even if it throws InsufficientMemoryException.</summary>
+    public void Watch()
+    {
+        _lock.Enter();
+        _watchers++;
+        bool moved = Move(_due);
+        _lock.Exit();
+        Update(moved);
+    }
+
+    /// <summary>Ends one Watch. After the last the entry lingers: GiveUp takes it out.</summary>
+    public void Unwatch()
+    {
+        _lock.Enter();
+        bool lingers = --_watchers == 0 && When != Never;
+        _lock.Exit();
+        if (lingers)
+        {
+            Scheduler.LetLinger(this);
+        }
+    }
+
+    internal sealed override void GiveUp()
+    {
+        _lock.Enter();
+        bool moved = Move(_due);
+        _lock.Exit();
+        Update(moved);
     }
 
     /// <summary>What Deliver gets. Not under the lock.</summary>
@@ -103,16 +161,43 @@ internal abstract class Alarm : TimerNode
     {
     }
 
-    private bool Change(long when, long period, out int version)
+    private bool Change(long due, long period, out int version)
     {
         _lock.Enter();
-        bool pending = When != Never;
-        When = when;
+        bool pending = _due != Never;
+        bool moved = Move(due);
         _period = period;
         version = ++_version;
         pending |= Discard();
         _lock.Exit();
+        Update(moved);
         return pending;
+    }
+
+    /// <summary>It happens, and perhaps again. True when When has changed. Under the lock.</summary>
+    private bool Happen(long now, DateTimeOffset stamp)
+    {
+        bool moved = Move(_period != 0 ? _due + (_period * (1 + ((now - _due) / _period))) : Never);
+        Deliver(stamp);
+        return moved;
+    }
+
+    /// <summary>Writes the time it is due, and When. True when that has changed. Under the lock.</summary>
+    private bool Move(long due)
+    {
+        Volatile.Write(ref _due, due); // Pairs with Poll, which looks without the lock.
+        long when = _watchers > 0 ? due : Never;
+        bool moved = when != When;
+        When = when;
+        return moved;
+    }
+
+    private void Update(bool moved)
+    {
+        if (moved && _provider == null)
+        {
+            Scheduler.UpdateTimer(this);
+        }
     }
 
     private void SetForeign(TimeProvider provider, int version, TimeSpan delay, TimeSpan period)
@@ -141,10 +226,10 @@ internal abstract class Alarm : TimerNode
     {
         DateTimeOffset stamp = Stamp(_provider!);
         _lock.Enter();
-        bool counts = version == _version && When != Never;
+        bool counts = version == _version && _due != Never;
         if (counts)
         {
-            When = _period != 0 ? When : Never;
+            _ = Move(_period != 0 ? _due : Never);
             Deliver(stamp);
         }
         _lock.Exit();
@@ -161,19 +246,22 @@ internal abstract class Alarm : TimerNode
 }
 
 /// <summary>Sends the time to a channel with room for one.</summary>
-internal sealed class ChanAlarm(TimeProvider? provider) : Alarm(provider)
+internal sealed class ChanAlarm : Alarm, IChanSource
 {
-    internal Chan<DateTimeOffset> C { get; } = new(1);
+    internal ChanAlarm(TimeProvider? provider)
+        : base(provider, isWatched: false) => C = new(1) { Source = HasOwnClock ? this : null };
+
+    internal Chan<DateTimeOffset> C { get; }
 
     protected override DateTimeOffset Stamp(TimeProvider provider) => provider.GetUtcNow();
 
     protected override void Deliver(DateTimeOffset stamp) => _ = C.SendIfOpen(stamp);
 
-    protected override bool Discard() => C.TryReceive(out _);
+    protected override bool Discard() => C.TryTake(out _);
 }
 
 /// <summary>Runs a function in a goroutine.</summary>
-internal sealed class FuncAlarm(Action action, TimeProvider? provider) : Alarm(provider)
+internal sealed class FuncAlarm(Action action, TimeProvider? provider) : Alarm(provider, isWatched: true)
 {
     protected override void Start() => Go.Run(action);
 }

@@ -10,9 +10,8 @@ public static class Time
     /// <summary>Returns a channel that receives the time, once. Go: time.After.</summary>
     /// <param name="delay">After how long; zero or less is at once.</param>
     /// <param name="timeProvider">The clock to use instead of the system's, in tests for example.</param>
-    /// <returns>The channel. It holds one value and is never closed; it is kept alive until then, so use a
-    /// <see cref="Timer"/> for long times that are often given up.</returns>
-    /// <exception cref="InsufficientMemoryException">No memory for another timer.</exception>
+    /// <returns>The channel, as <see cref="Timer.C"/>. Nothing is left of it once nobody refers to it:
+    /// long times may be given up as often as one likes.</returns>
     public static ReceiveChan<DateTimeOffset> After(TimeSpan delay, TimeProvider? timeProvider = null)
     {
         ChanAlarm alarm = new(timeProvider);
@@ -23,9 +22,8 @@ public static class Time
     /// <summary>Returns the channel of a ticker that never stops. Go: time.Tick.</summary>
     /// <param name="period">The time between two ticks, more than zero.</param>
     /// <param name="timeProvider">The clock to use instead of the system's, in tests for example.</param>
-    /// <returns>The channel.</returns>
+    /// <returns>The channel. The ticker goes with it once nobody refers to it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The period is zero or less.</exception>
-    /// <exception cref="InsufficientMemoryException">No memory for another timer.</exception>
     public static ReceiveChan<DateTimeOffset> Tick(TimeSpan period, TimeProvider? timeProvider = null) =>
         new Ticker(period, timeProvider).C;
 }

@@ -6,8 +6,10 @@ namespace Weft;
 
 /// <summary>
 /// One event in the future: a value in a channel, or a function that runs in a goroutine of its own. Go:
-/// time.Timer. Safe for any number of goroutines and threads at once; no member waits. A timer that is set
-/// is kept alive until it fires; nothing needs to be disposed of.
+/// time.Timer. Safe for any number of goroutines and threads at once; no member waits. Nothing needs
+/// to be disposed of, or stopped: a timer that sends to <see cref="C"/> and that nobody can reach any more is
+/// collected, set or not (the last that was waited for on each processor may stay until the next one);
+/// one that runs a function is kept until it has.
 /// </summary>
 /// <remarks>System.Threading, which is imported implicitly in most projects, has a Timer too: add
 /// <c>using Timer = Weft.Timer;</c> where both are visible.</remarks>
@@ -19,8 +21,8 @@ public sealed class Timer
     /// <summary>Makes a timer that sends the time to <see cref="C"/> once. Go: time.NewTimer.</summary>
     /// <param name="delay">After how long; zero or less is at once. Rounded up to what the system can do:
     /// some 50 microseconds.</param>
-    /// <param name="timeProvider">The clock to use instead of the system's, in tests for example.</param>
-    /// <exception cref="InsufficientMemoryException">No memory for another timer.</exception>
+    /// <param name="timeProvider">The clock to use instead of the system's, in tests for example. It may
+    /// keep the timer alive until it fires.</param>
     public Timer(TimeSpan delay, TimeProvider? timeProvider = null)
     {
         ChanAlarm alarm = new(timeProvider);
@@ -31,7 +33,11 @@ public sealed class Timer
 
     private Timer(Alarm alarm) => _alarm = alarm;
 
-    /// <summary>Where the time is sent to, in UTC. It holds one value and is never closed.</summary>
+    /// <summary>Where the time is sent to, in UTC. It holds one value and is never closed. If nobody waits,
+    /// the value is there when somebody looks, with the time at which it was due. A timer that nobody waits
+    /// for does not count as something that will happen: see <see cref="Go.DetectDeadlocks"/>. A receive
+    /// that has to wait throws an InsufficientMemoryException where there is no memory for another
+    /// timer.</summary>
     /// <exception cref="InvalidOperationException">The timer runs a function instead.</exception>
     public ReceiveChan<DateTimeOffset> C => _c ?? throw new InvalidOperationException(
         "Timer.C: the timer was made by AfterFunc and has no channel.");
@@ -62,6 +68,7 @@ public sealed class Timer
     /// received.</summary>
     /// <param name="delay">After how long from now; zero or less is at once.</param>
     /// <returns>What <see cref="Stop"/> would have returned.</returns>
-    /// <exception cref="InsufficientMemoryException">No memory for another timer.</exception>
+    /// <exception cref="InsufficientMemoryException">No memory for another timer: it runs a function, or
+    /// somebody waits for it.</exception>
     public bool Reset(TimeSpan delay) => _alarm.Set(delay);
 }

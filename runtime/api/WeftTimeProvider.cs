@@ -49,7 +49,8 @@ public sealed class WeftTimeProvider : TimeProvider
         }
     }
 
-    private sealed class CallbackAlarm(TimerCallback callback, object? state) : Alarm(null), ITimer
+    private sealed class CallbackAlarm(TimerCallback callback, object? state)
+        : Alarm(null, isWatched: true), ITimer
     {
         private readonly ExecutionContext? _context = ExecutionContext.Capture();
         private readonly Lock _gate = new();

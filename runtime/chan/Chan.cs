@@ -49,9 +49,19 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     }
 
     /// <summary>What ChanExtensions.Count shows.</summary>
-    internal int BufferedCount => Volatile.Read(ref _count);
+    internal int BufferedCount
+    {
+        get
+        {
+            Source?.Poll();
+            return Volatile.Read(ref _count);
+        }
+    }
 
     internal override bool CanSendNow => _closed || !_receivers.IsEmpty || _count < Capacity;
+
+    /// <summary>Whether a receive seems to need no waiting; stale as soon as it is read.</summary>
+    internal bool LooksReady => !LooksEmpty || Volatile.Read(ref _closed);
 
     private bool LooksFull => Capacity == 0 ? _receivers.LooksEmpty : Volatile.Read(ref _count) == Capacity;
 
@@ -200,14 +210,36 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     {
         value = default!;
         isClosed = false;
-        if (LooksEmpty && !Volatile.Read(ref _closed))
+        return (Source != null || !LooksEmpty || Volatile.Read(ref _closed))
+            && LookUnderLock(out value, out isClosed);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool LookUnderLock(out T value, out bool isClosed)
+    {
+        if (LooksEmpty)
+        {
+            Source?.Poll();
+        }
+        value = default!;
+        _lock.Enter();
+        Outcome outcome = ReceiveNow(ref value, out Goroutine* sender);
+        Unlock(sender);
+        isClosed = outcome == Outcome.Closed;
+        return outcome == Outcome.Done;
+    }
+
+    /// <summary>TryReceive without asking the source, which may be the caller.</summary>
+    internal bool TryTake(out T value)
+    {
+        value = default!;
+        if (LooksEmpty)
         {
             return false;
         }
         _lock.Enter();
         Outcome outcome = ReceiveNow(ref value, out Goroutine* sender);
         Unlock(sender);
-        isClosed = outcome == Outcome.Closed;
         return outcome == Outcome.Done;
     }
 
@@ -217,10 +249,37 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         Outcome outcome = ReceiveNow(ref element, out Goroutine* sender);
         if (outcome == Outcome.Waits)
         {
+            if (Source != null)
+            {
+                Unlock();
+                return ReceiveInto(ref element, Source);
+            }
             return Wait(ref _receivers, ref element, ParkReason.ChanReceive);
         }
         Unlock(sender);
         return outcome == Outcome.Done;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool ReceiveInto(ref T element, IChanSource source)
+    {
+        source.Poll();
+        try
+        {
+            source.Watch();
+            _lock.Enter();
+            Outcome outcome = ReceiveNow(ref element, out Goroutine* sender);
+            if (outcome == Outcome.Waits)
+            {
+                return Wait(ref _receivers, ref element, ParkReason.ChanReceive);
+            }
+            Unlock(sender);
+            return outcome == Outcome.Done;
+        }
+        finally
+        {
+            source.Unwatch();
+        }
     }
 
     /// <summary>With the lock held. The receiver that got the value, if one waited, is to be readied after

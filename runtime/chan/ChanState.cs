@@ -51,6 +51,10 @@ public abstract unsafe class Chan : IParkPlace
     /// <summary>The error that an adapter closed it with. Written before the close.</summary>
     internal Exception? Error { get; set; }
 
+    /// <summary>Who sends to it only when it is asked to. Null for most; set before others know the
+    /// channel.</summary>
+    internal IChanSource? Source { get; init; }
+
     internal bool IsClosed => Volatile.Read(ref _closed);
 
     /// <summary>Never 0, the same for good.</summary>

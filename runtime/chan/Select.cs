@@ -153,10 +153,11 @@ public static unsafe class Select
         Fatal.Throw("select: a goroutine that waits for ever was readied"u8);
     }
 
+    private const int Few = Goroutine.WaiterCount;
+
     [SkipLocalsInit] // The places are written before they are read.
     private static int Choose(ReadOnlySpan<SelectCase?> cases, bool wait)
     {
-        const int Few = Goroutine.WaiterCount;
         int length = cases.Length;
         Span<int> order = length <= Few ? stackalloc int[2 * Few] : new int[2 * length];
         Goroutine* g = wait ? Scheduler.EnterWait() : Current.GoroutineOrNull();
@@ -168,7 +169,7 @@ public static unsafe class Select
         }
         else if (outcome == Outcome.Waits && round.Count > 0)
         {
-            outcome = wait && round.Count > Few ? WithMoreWaiters(ref round, g) : round.Run(g, wait, null);
+            outcome = round.HasSources ? WithSources(ref round, g, wait) : Run(ref round, g, wait);
         }
         if (wait)
         {
@@ -186,6 +187,39 @@ public static unsafe class Select
                     : new InvalidOperationException("Another goroutine waits with a case of this select.");
         }
         return round.Chosen;
+    }
+
+    private static Outcome Run(ref SelectRound round, Goroutine* g, bool wait) =>
+        wait && round.Count > Few ? WithMoreWaiters(ref round, g) : round.Run(g, wait, null);
+
+    /// <summary>To watch costs something: where a case may be ready, it first looks whether that is
+    /// so.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Outcome WithSources(ref SelectRound round, Goroutine* g, bool wait)
+    {
+        if (round.PollSources() || !wait)
+        {
+            Outcome outcome = round.Run(g, wait: false, null);
+            if (outcome != Outcome.Waits || !wait)
+            {
+                return outcome;
+            }
+        }
+        int watched = 0;
+        try
+        {
+            round.WatchSources(ref watched);
+            return Run(ref round, g, wait: true);
+        }
+        catch (InsufficientMemoryException)
+        {
+            Scheduler.LeaveWait(g);
+            throw;
+        }
+        finally
+        {
+            round.UnwatchSources(watched);
+        }
     }
 
     private static Outcome WithMoreWaiters(ref SelectRound round, Goroutine* g)

@@ -73,6 +73,9 @@ public abstract unsafe class SelectCase : IParkPlace
         return true;
     }
 
+    /// <summary>False where it seems that it would have to wait; stale as soon as it is read.</summary>
+    internal virtual bool LooksReady => true;
+
     /// <summary>Sends or receives if that needs no waiting. With the lock held; the peer is to be readied
     /// after it is released.</summary>
     internal abstract Outcome Attempt(out Goroutine* peer);
@@ -116,6 +119,8 @@ public sealed unsafe class ReceiveCase<T> : SelectCase
 
     /// <summary>False when the channel was found closed and drained.</summary>
     public bool Ok { get; private set; }
+
+    internal override bool LooksReady => _channel!.LooksReady;
 
     internal override Outcome Attempt(out Goroutine* peer)
     {

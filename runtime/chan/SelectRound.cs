@@ -32,6 +32,9 @@ internal unsafe ref struct SelectRound
 
     internal bool IsTwice { get; private set; }
 
+    /// <summary>A channel has a source, which is to be asked and watched.</summary>
+    internal bool HasSources { get; private set; }
+
     private readonly SelectCase LockedAs(int place) => _cases[_locks[place]]!;
 
     /// <summary>Finds both orders. Misused when a case is twice in the list, else Waits. The goroutine may be
@@ -87,6 +90,36 @@ internal unsafe ref struct SelectRound
             Scheduler.Ready(peer);
         }
         return outcome;
+    }
+
+    /// <summary>Asks the sources. False where it seems that each case would have to wait.</summary>
+    internal readonly bool PollSources()
+    {
+        bool looksReady = false;
+        foreach (int place in _looks)
+        {
+            SelectCase each = _cases[place]!;
+            each.Channel!.Source?.Poll();
+            looksReady |= each.LooksReady;
+        }
+        return looksReady;
+    }
+
+    /// <summary>Watched: of how many cases that is to be ended, whatever happens.</summary>
+    internal readonly void WatchSources(ref int watched)
+    {
+        while (watched < Count)
+        {
+            LockedAs(watched++).Channel!.Source?.Watch();
+        }
+    }
+
+    internal readonly void UnwatchSources(int watched)
+    {
+        while (--watched >= 0)
+        {
+            LockedAs(watched).Channel!.Source?.Unwatch();
+        }
     }
 
     /// <summary>Pass 1.</summary>
@@ -200,10 +233,11 @@ internal unsafe ref struct SelectRound
         int count = 0;
         for (int i = 0; i < _cases.Length; i++)
         {
-            if (_cases[i]?.Channel is null)
+            if (_cases[i]?.Channel is not Chan channel)
             {
                 continue;
             }
+            HasSources |= channel.Source != null;
             int j = (int)Random(g, (uint)++count);
             _looks[count - 1] = _looks[j];
             _looks[j] = i;

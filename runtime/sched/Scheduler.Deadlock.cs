@@ -84,6 +84,10 @@ internal static unsafe partial class Scheduler
             && s_idleMachineCount + (s_keeping ? 1 : 0) + Volatile.Read(ref s_lockedAsleep)
                 == Volatile.Read(ref s_machineCount);
         s_lock.Exit();
+        if (asleep)
+        {
+            EndLingering();
+        }
         return asleep && LiveCount > 0 && !HasTimers && Netpoll.Waiters == 0;
     }
 

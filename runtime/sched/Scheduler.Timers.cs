@@ -46,11 +46,12 @@ internal static unsafe partial class Scheduler
     /// that runs.</summary>
     internal static bool HasTimers => EarliestTimer() != TimerNode.Never;
 
-    /// <summary>Timers set and goroutines asleep. For tests.</summary>
+    /// <summary>Timers that somebody waits for, and goroutines asleep. For tests.</summary>
     internal static long TimerCount
     {
         get
         {
+            EndLingering();
             long sum = 0;
             for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
             {
@@ -83,6 +84,27 @@ internal static unsafe partial class Scheduler
         if (heap != null)
         {
             TimerAdded(heap);
+        }
+    }
+
+    /// <summary>The node is set, but nobody wants to know. Its entry stays until the next one is such a node
+    /// on this processor: who waits again and again, for a ticker or something else, finds it there. The
+    /// caller holds no lock.</summary>
+    internal static void LetLinger(TimerNode node)
+    {
+        TimerNode? last = Interlocked.Exchange(ref HomeHeap().Lingering, node);
+        if (last != node)
+        {
+            last?.GiveUp();
+        }
+    }
+
+    /// <summary>Takes out what lingers. On sysmon's thread, when all are asleep, and in tests.</summary>
+    internal static void EndLingering()
+    {
+        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        {
+            Interlocked.Exchange(ref TimerHeap.Of(i).Lingering, null)?.GiveUp();
         }
     }
 

@@ -26,6 +26,9 @@ internal sealed unsafe partial class TimerHeap
 
     private static TimerHeap[] s_heaps = null!; // TimerHeap.Initialize
 
+    /// <summary>The node that Scheduler.LetLinger was told of last, or null. Exchanged.</summary>
+    internal TimerNode? Lingering;
+
     private readonly Processor* _processor;
     private readonly Entry** _chunks;
     private ShortLock _lock;

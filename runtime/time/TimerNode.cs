@@ -28,6 +28,12 @@ internal abstract class TimerNode
         set => Volatile.Write(ref _when, value);
     }
 
+    /// <summary>Its entry lingered (Scheduler.LetLinger), and is to go if it is not wanted again. On any
+    /// thread, holding no lock.</summary>
+    internal virtual void GiveUp()
+    {
+    }
+
     /// <summary>Its entry was due; When may have changed since. Called on a machine's system stack, in the
     /// scheduler's loop: it must be short, and must not wait.</summary>
     internal abstract void Fire(long now);
