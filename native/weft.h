@@ -216,8 +216,9 @@ int weft_lock_thread(void);
 int weft_unlock_thread(void);
 
 /* Writes what every goroutine does to a descriptor: number, state, what it waits for and how long, and its
- * name. Stops all goroutines for a moment. Anywhere. Errors: WEFT_EINVAL the descriptor is not open for writing,
- * or refuses. */
+ * name. Those that do the same are one entry, with how many they are and the numbers of some; with
+ * WEFTDEBUG=dumpeach=1 in the environment each has its own. Stops all goroutines for a moment. Anywhere. Errors:
+ * WEFT_EINVAL the descriptor is not open for writing, or refuses. */
 int weft_dump(int fd);
 
 /* Values that belong to the goroutine, under keys that are made once and stay: 32 of them. end, if not NULL, is

@@ -270,12 +270,54 @@ internal sealed partial class ReportTests
 
         await Assert.That(child.ToString()).StartsWith("exit code 0\n");
         foreach (string expected in (string[])
-            ["[chan receive", "ReportTests.WaitForEver", "ReportTests.Spin", "[in native code", "ReportTests.Sleep", "[.NET wait",
-             "ReportTests.Wait",
-             "ReportTests.DumpHere"])
+            ["[chan receive", "ReportTests.WaitForEver", "ReportTests.Spin", "[in native code",
+             "ReportTests.Sleep", "[.NET wait", "ReportTests.Wait", "ReportTests.DumpHere"])
         {
             await Assert.That(child.Output).Contains(expected);
         }
+    }
+
+    [Test]
+    public async Task GoroutinesThatDoTheSameAreOneEntry()
+    {
+        ChildResult child = ChildProcess.Run("dump-groups");
+
+        await Assert.That(child.ToString()).StartsWith("exit code 0\n");
+        await Assert.That(child.Output).Contains("1000 goroutines [chan receive")
+            .And.Contains(" and 992 more").And.Contains("3 goroutines [chan receive")
+            .And.Contains("ReportTests.WaitForEver").And.Contains("ReportTests.WaitElsewhere");
+        await Assert.That(child.Output.Split('\n').Length).IsLessThan(40);
+        await Assert.That(child.Error).Contains("\ngoroutine ");
+        await Assert.That(child.Error.Split("ReportTests.WaitForEver").Length).IsEqualTo(1001);
+    }
+
+    internal static int DumpGroups(string[] args) => WeftHost.Run(() =>
+    {
+        Chan<int> channel = new();
+        for (int i = 0; i < 1003; i++)
+        {
+            Go.Run(i % 400 == 1 ? WaitElsewhere : WaitForEver, channel);
+        }
+        while (StatsOfWaiting() < 1003)
+        {
+            Go.Sleep(TimeSpan.FromMilliseconds(1));
+        }
+        Go.Dump(Console.Out);
+        Go.Dump(Console.Error, each: true);
+    });
+
+    private static long StatsOfWaiting()
+    {
+        using StringWriter text = new();
+        Go.Dump(text, each: true);
+        return text.ToString().Split("[chan receive").Length - 1;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void WaitElsewhere(Chan<int> channel)
+    {
+        _ = channel.Receive(out _);
+        GC.KeepAlive(channel);
     }
 
     internal static int Dump(string[] args)
