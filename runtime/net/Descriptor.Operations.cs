@@ -324,7 +324,8 @@ internal sealed unsafe partial class Descriptor
             nint n = ReadNow(buffer, count);
             if (n >= 0)
             {
-                _read.Drained = n > 0 && n < count && Kind == DescriptorKind.Tcp && !_pd->IsUnusual;
+                _read.Drained = n > 0 && n < count && Kind == DescriptorKind.Tcp && Netpoll.TellsUrgentData
+                    && !_pd->IsUnusual;
                 return n;
             }
             nint error = Again(n, PollMode.Read);

@@ -43,6 +43,10 @@ internal static unsafe class Netpoll
 
     private static int s_waiters;
 
+    /// <summary>Whether a report says that there is urgent data. kqueue has no filter for it that all systems
+    /// know.</summary>
+    internal static bool TellsUrgentData => !Kqueue.IsChosen && !OperatingSystem.IsWindows();
+
     /// <summary>Goroutines and threads that are parked on a descriptor. May be one too many for a
     /// moment.</summary>
     internal static int Waiters => Volatile.Read(ref s_waiters);
