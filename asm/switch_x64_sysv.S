@@ -362,6 +362,12 @@ FUNCTION weft_thread
         ret
 END weft_thread
 
+// void* weft_thread_pointer(void): what thread-local addresses are computed from.
+FUNCTION weft_thread_pointer
+        mov     %fs:0, %rax
+        ret
+END weft_thread_pointer
+
 // void* weft_statics_cell(void): this thread's cell for inlined thread statics.
 FUNCTION weft_statics_cell
         mov     tls_InlinedThreadStatics@gottpoff(%rip), %rax

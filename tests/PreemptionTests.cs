@@ -382,6 +382,51 @@ internal sealed partial class PreemptionTests
     [Test]
     [Arguments(2)]
     [Arguments(4)]
+    public async Task FirstUseOfThreadStaticsMayBeInterruptedAnywhere(int procs)
+    {
+        ChildResult child = ChildProcess.Run(
+            "statics-storm", [procs.ToString(CultureInfo.InvariantCulture), "1.5"]);
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+    }
+
+    [ThreadStatic]
+    private static int t_own;
+
+    internal static int StaticsStorm(string[] args)
+    {
+        Go.MaxProcs = int.Parse(args[0], CultureInfo.InvariantCulture);
+        TimeSpan limit = TimeSpan.FromSeconds(double.Parse(args[1], CultureInfo.InvariantCulture));
+        using SignalSender sender = new();
+        long start = Stopwatch.GetTimestamp();
+        int wrong = 0;
+        int uses = 0;
+        while (Stopwatch.GetElapsedTime(start) < limit)
+        {
+            WaitGroup group = new();
+            for (int i = 1; i <= 100; i++)
+            {
+                int id = i;
+                group.Go(() =>
+                {
+                    t_own = id; // The first use: it makes the goroutine's thread statics.
+                    for (int k = 0; k < 3; k++)
+                    {
+                        wrong += t_own == id ? 0 : 1;
+                        Go.Yield();
+                    }
+                });
+            }
+            group.Wait();
+            uses += 100;
+        }
+        Console.WriteLine($"{uses} first uses, {wrong} wrong values");
+        return wrong == 0 ? 0 : 1;
+    }
+
+    [Test]
+    [Arguments(2)]
+    [Arguments(4)]
     public async Task StacksGrowWhereverTheyAreInterrupted(int procs)
     {
         ChildResult child = ChildProcess.Run(

@@ -44,6 +44,7 @@ internal static class Programs
         Register("too-many-threads", BlockingTests.TooManyThreads);
         Register("dotnet-waits", DotNetWaitTests.Program);
         Register("signal-storm", PreemptionTests.SignalStorm);
+        Register("statics-storm", PreemptionTests.StaticsStorm);
         Register("select-never", SelectTests.Never);
         Register("million", SchedulerTests.Million);
         Register("sleeper", PreemptionTests.Sleeper);
@@ -52,6 +53,7 @@ internal static class Programs
         Register("balance", PreemptionTests.BalanceRuns);
         Register("deadlock", ReportTests.Deadlock);
         Register("dump", ReportTests.Dump);
+        Register("dump-groups", ReportTests.DumpGroups);
         Register("quit", ReportTests.Quit);
         Register("quit-and-end", ReportTests.QuitAndEnd);
         Register("traced", ReportTests.Traced);

@@ -40,6 +40,11 @@ internal static unsafe class Current
     [RuntimeImport("*", "weft_thread")]
     internal static extern nint Thread();
 
+    /// <summary>What this thread's thread-local addresses are computed from.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_thread_pointer")]
+    internal static extern nint ThreadPointer();
+
     /// <summary>This thread's root cell for inlined thread statics.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_statics_cell")]

@@ -36,9 +36,11 @@ internal static unsafe partial class Scheduler
         m->ThreadId = Os.ThreadId();
         m->CxxWords = 0; // Another thread's.
         Os.NameThread("weft machine"u8);
-        m->ThreadLocalLow = Math.Min(thread, (nint)Current.StaticsCell());
+        nint cell = (nint)Current.StaticsCell();
+        nint pointer = Current.ThreadPointer();
+        m->ThreadLocalLow = Math.Min(Math.Min(thread, cell), pointer);
         m->ThreadLocalHigh = Math.Max(
-            thread + RuntimeThread.Size, (nint)Current.StaticsCell() + sizeof(nint));
+            Math.Max(thread + RuntimeThread.Size, cell + sizeof(nint)), pointer + sizeof(nint));
         m->Context.BoundsLow = RuntimeThread.Field(thread, RuntimeThread.Table.BoundsLow);
         m->Context.BoundsHigh = RuntimeThread.Field(thread, RuntimeThread.Table.BoundsHigh);
         m->StackHigh = m->Context.BoundsHigh;
@@ -141,9 +143,10 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>g ran on another machine last, or never. Where native frames or an exception dispatch lie
-    /// on its stack, they hold the address of that thread's Thread, "my thread"; where it was preempted, a
-    /// register may hold any address in the thread-local block. All threads have the same layout there, so
-    /// the distance between the two threads is added.</summary>
+    /// on its stack, they hold the address of that thread's Thread, "my thread"; where it was preempted, or
+    /// came back from native code, a register may hold any address in the thread-local block: who makes the
+    /// thread statics has that of their cell, and takes a lock meanwhile. All threads have the same layout
+    /// there, so the distance between the two threads is added.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Migrate(Machine* m, Goroutine* g)
     {
@@ -156,7 +159,7 @@ internal static unsafe partial class Scheduler
         nint end = g->StackHigh;
         if (g->Context.ExInfo == 0 && g->Context.NativeDepth <= 0)
         {
-            if (g->Reason != ParkReason.Preempted)
+            if (g->Reason is not (ParkReason.Preempted or ParkReason.NativeReturn))
             {
                 return;
             }

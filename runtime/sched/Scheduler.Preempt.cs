@@ -160,6 +160,7 @@ internal static unsafe partial class Scheduler
             && RuntimeThread.Field(m->Thread, RuntimeThread.Table.ExInfo) == 0
             && (RuntimeThread.Field(m->Thread, RuntimeThread.Table.Flags)
                 & RuntimeThread.Table.NoCollection) == 0
+            && !RuntimeThread.IsMakingStatics(m->Thread)
             && sp >= g->StackLow && sp < g->StackHigh;
     }
 }

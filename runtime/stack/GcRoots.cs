@@ -66,6 +66,12 @@ internal static unsafe class GcRoots
                 s_atNextMarking();
                 s_atNextMarking = null;
             }
+            Machine* collecting = Current.Machine();
+            if (collecting != null)
+            {
+                // Its goroutine stops at the end: one that collects in a loop keeps sysmon from ever looking.
+                collecting->StopAsked = 1;
+            }
             for (Machine* m = (Machine*)s_machines; m != null; m = m->AllLink)
             {
                 ReportContext(&m->Context, m->StackHigh, promotion, report, (nint)scan);

@@ -122,6 +122,12 @@ internal static unsafe class RuntimeThread
         return count;
     }
 
+    /// <summary>Whether what runs on this thread, the caller's, is making its thread statics: the thread's
+    /// cell is in the list of roots, and has no base yet. A switch tells by the base whether there is a list:
+    /// it would forget the cell. Raw code.</summary>
+    internal static bool IsMakingStatics(nint thread) =>
+        Field(thread, s_table.InlinedList) != 0 && *Current.StaticsCell() == 0;
+
     /// <summary>Moves the fields that point into [low, high) by <paramref name="distance"/>.</summary>
     internal static void Relocate(nint thread, nint low, nint high, nint distance)
     {
