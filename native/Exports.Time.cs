@@ -135,14 +135,14 @@ internal static unsafe partial class Exports
         }
     }
 
-    private sealed class FunctionAlarm(nint function, nint argument) : Alarm(null)
+    private sealed class FunctionAlarm(nint function, nint argument) : Alarm(null, isWatched: true)
     {
         /// <summary>Without a goroutine, for want of memory, this round is left out.</summary>
         protected override void Start() => _ = Exports.Start(
             function, argument, GoroutineKind.Fixed, Runtime.Layout.FixedStackDefault, null);
     }
 
-    private sealed class ChannelAlarm(ByteChan channel) : Alarm(null)
+    private sealed class ChannelAlarm(ByteChan channel) : Alarm(null, isWatched: true)
     {
         protected override void Deliver(DateTimeOffset stamp)
         {
