@@ -10,7 +10,7 @@
 
 #include "../asm/abi.h"
 
-#define ROOM            (192 * 1024 * 1024)
+#define ROOM            (256 * 1024 * 1024)
 #define ENOMEM_OF_WEFT  -12
 #define SYS_MMAP        9
 #define SYS_MUNMAP      11

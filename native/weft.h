@@ -111,7 +111,7 @@ typedef struct weft_options {
  * gets what is not Weft's), and makes all handlers run on the alternate signal stack: those that
  * exist by then, and what sigaction and signal install later, which libweft has of its own (SA_ONSTACK is added).
  * In a process that has loaded libweft by dlopen, later ones get the flag within 50 ms; give it yourself there.
- * Errors: WEFT_EEXIST another copy is loaded, WEFT_EINVAL, WEFT_ENOTSUP, WEFT_ENOMEM: less than 192 MB of address
+ * Errors: WEFT_EEXIST another copy is loaded, WEFT_EINVAL, WEFT_ENOTSUP, WEFT_ENOMEM: less than 256 MB of address
  * space is left (ulimit -v). */
 int weft_init(const weft_options *options);
 
