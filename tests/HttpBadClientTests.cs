@@ -81,7 +81,7 @@ internal sealed class HttpBadClientTests
     [Test]
     public async Task AnIdleConnectionIsClosed()
     {
-        using WeaveServer server = new("http", "--idle-timeout", "0.3");
+        using WeaveServer server = new("http", "--idle-timeout", "1.5");
         using Socket fresh = server.Connect();
         using Socket used = server.Connect();
         WeaveServer.Send(used, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
