@@ -201,7 +201,8 @@ internal static unsafe class RuntimeThread
                 code[EnablePreemptive], [0x48, 0x8b, 0x47, (byte)t.DeferredFrame, 0x48, 0x89, 0x47, frame])
                 ? $"a deferred frame at 0x{t.DeferredFrame:x}"
             // mov qword [rdi+cached], 0
-            : !BeginHas(code[ResetCachedFrame], [0x48, 0xc7, 0x47, (byte)t.CachedFrame, 0, 0, 0, 0])
+            : !CodeHas(
+                code[ResetCachedFrame], [0x48, 0xc7, 0x47, (byte)t.CachedFrame, 0, 0, 0, 0], ShortCode)
                 ? $"a cached frame at 0x{t.CachedFrame:x}"
             // mov rax, [rdi+value]; test; je; mov rcx, [rbx+slot]
             : !CodeHas(code[InlineSuspend], [0x48, 0x8b, 0x47, (byte)t.HijackValue])
@@ -209,7 +210,7 @@ internal static unsafe class RuntimeThread
             : !CodeHas(code[InlineSuspend], [0x48, 0x8b, 0x4b, (byte)t.HijackSlot])
                 ? $"a hijacked return's place at 0x{t.HijackSlot:x}"
             // mov rax, [rdi+info]
-            : !BeginHas(code[GetExInfo], [0x48, 0x8b, 0x47, (byte)t.ExInfo])
+            : !CodeHas(code[GetExInfo], [0x48, 0x8b, 0x47, (byte)t.ExInfo], ShortCode)
                 ? $"exceptions in flight at 0x{t.ExInfo:x}"
             : Find(code[GetStatics], toRax, t.Statics) < 0
                 ? $"thread statics at 0x{t.Statics:x}"
@@ -235,10 +236,8 @@ internal static unsafe class RuntimeThread
         return new ReadOnlySpan<byte>((void*)function, CodeSearched).IndexOf(whole);
     }
 
-    /// <summary>The same for a function so short that the next one's code must not count.</summary>
-    private static bool BeginHas(nint function, ReadOnlySpan<byte> pattern) =>
-        new ReadOnlySpan<byte>((void*)function, ShortCode).IndexOf(pattern) >= 0;
-
-    internal static bool CodeHas(nint function, ReadOnlySpan<byte> pattern) =>
-        new ReadOnlySpan<byte>((void*)function, CodeSearched).IndexOf(pattern) >= 0;
+    /// <summary>Whether the function has these bytes among its first; ShortCode where it is so short that the
+    /// next one's code must not count.</summary>
+    internal static bool CodeHas(nint function, ReadOnlySpan<byte> pattern, int searched = CodeSearched) =>
+        new ReadOnlySpan<byte>((void*)function, searched).IndexOf(pattern) >= 0;
 }
