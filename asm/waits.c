@@ -4,6 +4,7 @@
 // Join, Task.Wait, SemaphoreSlim, the thread pool's idle threads. The functions of libSystem.Native have a
 // mutex and a condition variable; those below replace them for the whole process, because a monitor has to be
 // the same for threads and goroutines: it may be made before the first goroutine, and both may wait on it.
+// From .NET 11 on some wait on an address instead, as with a futex: that goes by the same queue and words.
 //
 //   monitor    held or not; who waits to acquire it; who waits to be signalled. Each queue is in order of
 //              arrival, goroutines and threads alike. Who releases hands the monitor to the first
@@ -20,6 +21,10 @@
 // Between a goroutine's Acquire and Release other goroutines may run, and it may change threads: so held is a
 // word, and no mutex of the system's, which belongs to a thread. For the same reason nothing here may keep
 // what belongs to the thread across a call of a hook: the address of weft_tls or of errno.
+//
+// .NET 11 calls Release as it calls a leaf, in the middle of managed code: no C# can be called there, and so no
+// goroutine made ready. It leaves the monitor free, and a goroutine that waits to acquire one looks for itself,
+// every millisecond.
 //
 // Where a goroutine cannot park it blocks its thread: no memory for the timer, a critical section, a wait
 // inside a hook, and with WEFTDEBUG=dotnetwaits=0.
@@ -48,6 +53,14 @@ enum state { PREPARING, PARKED, SIGNALLED, TIMED_OUT };
 #define STATE_MASK  3
 #define NO_LIMIT    (-1)
 #define CANNOT_PARK (-1)
+#define BUCKETS     64
+
+#if WEFT_DOTNET >= 11
+#define RELEASE_IS_A_LEAF 1
+#else
+#define RELEASE_IS_A_LEAF 0
+#endif
+#define LOOK_AGAIN_MS 1                 // Then.
 
 // Where C# looks: the word of a goroutine's waiter comes first.
 struct waiter {
@@ -56,6 +69,7 @@ struct waiter {
     char *goroutine;                    // NULL: whoever waits blocks its thread.
     int queued;
     int busy;                           // In use by its goroutine.
+    int32_t *address;                   // What it waits on, if not on a monitor.
 };
 
 struct queue { struct waiter *first, *last; };
@@ -131,6 +145,7 @@ static __attribute__((noinline)) struct waiter *begin(struct waiter *own)
             w = its;
     }
     w->goroutine = w == own ? NULL : goroutine;
+    w->address = NULL;
     w->busy = 1;
     return w;
 }
@@ -211,32 +226,50 @@ static int sleep_on(struct waiter *w, int timeout_ms)
     return __atomic_load_n(&w->word, __ATOMIC_ACQUIRE) & STATE_MASK;
 }
 
+// Signals the first that still waits, among those on that address. Under the guard.
+static struct wake signal_first(struct queue *q, const int32_t *address)
+{
+    struct wake wake = { NULL, NULL };
+    struct waiter *next;
+    for (struct waiter *w = q->first; w != NULL; w = next) {
+        next = w->next;
+        if (w->address != address)
+            continue;
+        dequeue(q, w);
+        if (signal_waiter(w, &wake))
+            break;                      // Else its time was over, and the signal is the next one's.
+    }
+    return wake;
+}
+
 // The monitor goes to the next one, or is free. Under the guard.
 static struct wake pass_on(struct monitor *m)
 {
     struct wake wake = { NULL, NULL };
-    struct waiter *w = m->acquirers.first;
-    if (w == NULL) {
-        m->held = 0;
-        return wake;
+    m->held = 0;
+    while (m->acquirers.first != NULL && !m->held) {
+        struct waiter *w = m->acquirers.first;
+        dequeue(&m->acquirers, w);
+        m->held = signal_waiter(w, &wake); // Else it looks just now, and finds the monitor free or waits again.
     }
-    dequeue(&m->acquirers, w);
-    signal_waiter(w, &wake);            // It has no time-out.
     return wake;
 }
 
 // With the guard held, which it releases. The waiter is the caller's, in no queue.
 static void acquire(struct monitor *m, struct waiter *w)
 {
-    if (!m->held) {
-        m->held = 1;
+    while (m->held) {
+        prepare(w);
+        enqueue(&m->acquirers, w);
         pthread_mutex_unlock(&m->guard);
-        return;
+        if (sleep_on(w, RELEASE_IS_A_LEAF && w->goroutine != NULL ? LOOK_AGAIN_MS : NO_LIMIT) == SIGNALLED)
+            return;                     // Whoever signals hands the monitor over.
+        pthread_mutex_lock(&m->guard);
+        if (w->queued)
+            dequeue(&m->acquirers, w);
     }
-    prepare(w);
-    enqueue(&m->acquirers, w);
+    m->held = 1;
     pthread_mutex_unlock(&m->guard);
-    sleep_on(w, NO_LIMIT);              // Whoever signals hands the monitor over.
 }
 
 // Releases the monitor, waits for a signal, acquires it again. 0 for a time-out.
@@ -291,8 +324,13 @@ HIDDEN void __wrap_SystemNative_LowLevelMonitor_Acquire(struct monitor *m)
 
 HIDDEN void __wrap_SystemNative_LowLevelMonitor_Release(struct monitor *m)
 {
+    struct wake next = { NULL, NULL };
     pthread_mutex_lock(&m->guard);
-    struct wake next = pass_on(m);
+    struct waiter *w = m->acquirers.first;
+    if (RELEASE_IS_A_LEAF && w != NULL && w->goroutine != NULL)
+        m->held = 0;
+    else
+        next = pass_on(m);
     pthread_mutex_unlock(&m->guard);
     wake_up(next);
 }
@@ -309,17 +347,67 @@ HIDDEN int32_t __wrap_SystemNative_LowLevelMonitor_TimedWait(struct monitor *m, 
 
 HIDDEN void __wrap_SystemNative_LowLevelMonitor_Signal_Release(struct monitor *m)
 {
-    struct wake signalled = { NULL, NULL };
     pthread_mutex_lock(&m->guard);
-    for (struct waiter *w = m->waiters.first; w != NULL; w = m->waiters.first) {
-        dequeue(&m->waiters, w);
-        if (signal_waiter(w, &signalled))
-            break;                      // Else its time was over, and the signal is the next one's.
-    }
+    struct wake signalled = signal_first(&m->waiters, NULL);
     struct wake next = pass_on(m);
     pthread_mutex_unlock(&m->guard);
     wake_up(signalled);
     wake_up(next);
+}
+
+// From .NET 11 on: the base library's inner lock, and the idle threads of its pool.
+
+static struct bucket { pthread_mutex_t guard; struct queue waiters; } buckets[BUCKETS] =
+    { [0 ... BUCKETS - 1] = { .guard = PTHREAD_MUTEX_INITIALIZER } };
+
+static struct bucket *bucket_of(const int32_t *address)
+{
+    uintptr_t n = (uintptr_t)address;
+    return &buckets[(n >> 6 ^ n >> 12 ^ n >> 18) % BUCKETS];
+}
+
+// Waits until it is woken, unless the word there is another one. 0 for a time-out.
+static int wait_on(int32_t *address, int32_t value, int timeout_ms)
+{
+    struct bucket *b = bucket_of(address);
+    struct waiter own, *w = begin(&own);
+    pthread_mutex_lock(&b->guard);
+    if (__atomic_load_n(address, __ATOMIC_SEQ_CST) != value) {
+        pthread_mutex_unlock(&b->guard);
+        w->busy = 0;
+        return 1;
+    }
+    prepare(w);
+    w->address = address;
+    enqueue(&b->waiters, w);
+    pthread_mutex_unlock(&b->guard);
+    int state = sleep_on(w, timeout_ms);
+    pthread_mutex_lock(&b->guard);
+    if (w->queued)
+        dequeue(&b->waiters, w);
+    pthread_mutex_unlock(&b->guard);
+    w->busy = 0;
+    return state == SIGNALLED;
+}
+
+HIDDEN void __wrap_SystemNative_LowLevelFutex_WaitOnAddress(int32_t *address, int32_t value)
+{
+    wait_on(address, value, NO_LIMIT);
+}
+
+HIDDEN int32_t __wrap_SystemNative_LowLevelFutex_WaitOnAddressTimeout(
+    int32_t *address, int32_t value, int32_t timeout_ms)
+{
+    return wait_on(address, value, timeout_ms);
+}
+
+HIDDEN void __wrap_SystemNative_LowLevelFutex_WakeByAddressSingle(int32_t *address)
+{
+    struct bucket *b = bucket_of(address);
+    pthread_mutex_lock(&b->guard);      // Pairs with wait_on: it has seen the new word, or is in the queue.
+    struct wake wake = signal_first(&b->waiters, address);
+    pthread_mutex_unlock(&b->guard);
+    wake_up(wake);
 }
 
 // Thread.Yield and Thread.Sleep(0): others on this processor first, then other threads on this core.

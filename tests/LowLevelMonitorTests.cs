@@ -18,6 +18,11 @@ internal sealed partial class LowLevelMonitorTests
     [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_Release")]
     private static partial void Release(nint monitor);
 
+    // As .NET 11 does.
+    [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_Release")]
+    [SuppressGCTransition]
+    private static partial void ReleaseAsALeaf(nint monitor);
+
     [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_LowLevelMonitor_Wait")]
     private static partial void Wait(nint monitor);
 
@@ -57,7 +62,14 @@ internal sealed partial class LowLevelMonitorTests
                             Go.Yield();
                         }
                         count = seen + 1;
-                        Release(monitor);
+                        if (Environment.Version.Major >= 11 && round % 4 == 0)
+                        {
+                            ReleaseAsALeaf(monitor);
+                        }
+                        else
+                        {
+                            Release(monitor);
+                        }
                     }
                 });
             }

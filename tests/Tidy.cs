@@ -63,17 +63,15 @@ internal sealed partial class Tidy
             from file in files
             from line in file.AllLines
             from Match match in TypeDeclaration().Matches(line.Code)
-            select (Name: match.Groups[1].Value, file.Folder)).Distinct().ToList();
+            select (Name: match.Groups[1].Value, file.Folder)).Distinct().ToLookup(type => type.Name);
 
         Check(
             from file in files
             from line in file.AllLines
-            from type in types
-            where !MayUse(file.Folder, type.Folder)
-            where !types.Any(other => other.Name == type.Name && MayUse(file.Folder, other.Folder))
-            where line.Code.Trim() != type.Name + "," // A member of an enum.
-            where Regex.IsMatch(line.Code, $@"(?<![\w.]){type.Name}\b(?!\s*\()")
-            select $"{line}: {file.Folder}/ uses {type.Name} of {type.Folder}/");
+            from name in TypeUse().Matches(line.Code).Select(match => match.Value).Distinct()
+            where types.Contains(name) && !types[name].Any(type => MayUse(file.Folder, type.Folder))
+            where line.Code.Trim() != name + "," // A member of an enum.
+            select $"{line}: {file.Folder}/ uses {name} of {types[name].First().Folder}/");
     }
 
     private static bool MayUse(string user, string used)
@@ -131,6 +129,9 @@ internal sealed partial class Tidy
 
     [GeneratedRegex(@"^\s*#(if|elif)\b.*(LINUX|WINDOWS|OSX|DARWIN|MACOS|X64|ARM64|AMD64)")]
     private static partial Regex PlatformCondition();
+
+    [GeneratedRegex(@"(?<![\w.])[A-Z]\w*\b(?!\s*\()")]
+    private static partial Regex TypeUse();
 
     [GeneratedRegex(@"\b(?:class|struct|enum|interface|delegate) ([A-Z]\w*)")]
     private static partial Regex TypeDeclaration();

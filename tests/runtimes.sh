@@ -2,8 +2,7 @@
 # Runs tests of Weft on other builds of .NET than the one that this repository is built with, as far as their
 # packages can be had, and compares what asm/runtime_x64.h says with a build's debug information.
 #
-#   tests/runtimes.sh                         the smoke test on each build below whose packages can be had;
-#                                             not 11.0.0 yet (runtime/PLATFORMS.md)
+#   tests/runtimes.sh                         the smoke test on each build below whose packages can be had
 #   tests/runtimes.sh run VERSION [TEST...]   publish the tests for one build and run them: all, or those named
 #   tests/runtimes.sh compare VERSION         what differs between the table and the build; needs gdb
 #
@@ -14,7 +13,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-known="10.0.12"
+known="10.0.12 11.0.0"
 own=$(sed -n 's/.*<RuntimeFrameworkVersion>\(.*\)<.*/\1/p' Directory.Build.props)
 machine=${NUGET_PACKAGES:-$HOME/.nuget/packages}
 quiet='-v:quiet --nologo -tl:off'
@@ -73,7 +72,6 @@ publish() {
         overlay "$1"
     fi
     NUGET_PACKAGES=$packages dotnet publish "$2" $quiet -p:RuntimeFrameworkVersion="$1" \
-        -p:WeftSupportedDotNet="$(major "$1")" \
         -p:WeftLockDirectory="$at/lock/" -p:RestoreLockedMode=false \
         -p:RestoreFallbackFolders="$machine" -p:WeftOut="$at/"
 }

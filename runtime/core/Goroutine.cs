@@ -186,7 +186,7 @@ internal unsafe struct Goroutine
     [FieldOffset(0x340)]
     internal fixed long Locals[LocalCount];
 
-    /// <summary>Its wait in the base library, as asm/waits.c keeps it: this word, and four more that are not
+    /// <summary>Its wait in the base library, as asm/waits.c keeps it: this word, and five more that are not
     /// for C#. Exchanged.</summary>
     [FieldOffset(0x6d0)]
     internal long DotNetWaitWord;

@@ -98,6 +98,10 @@ internal unsafe struct Machine
     /// <summary>The time it is set for, in ns. Its own signal handler; sysmon, for a new slice.</summary>
     internal long AlarmAt;
 
+    /// <summary>How often it came again in this slice. Its own signal handler; sysmon, for a new
+    /// slice.</summary>
+    internal int AlarmTries;
+
     /// <summary>How long a signal takes to come here, in ns, estimated. Its own signal handler.</summary>
     internal long SignalCost;
 

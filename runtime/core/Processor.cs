@@ -25,6 +25,10 @@ internal unsafe struct Processor
     /// <summary>Scheduling rounds until the global queue is due. Owner; sysmon, to make it due.</summary>
     internal int RoundsToGlobal;
 
+    /// <summary>Somebody in its queue has waited for what ran here: the global one comes a round later, once,
+    /// if it is due. A word of its own: sysmon may write RoundsToGlobal at that moment. Owner.</summary>
+    internal bool LocalFirst;
+
     /// <summary>The global queue was due, and the local one went first all the same. Owner.</summary>
     internal bool GlobalWaits;
 

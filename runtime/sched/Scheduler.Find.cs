@@ -53,7 +53,7 @@ internal static unsafe partial class Scheduler
             }
             if (RunTimers(p) | (Volatile.Read(ref s_timersLate) && RunLateTimers(p)))
             {
-                LocalFirst(p);
+                p->LocalFirst = true;
             }
             Goroutine* g = FindLocal(p);
             g = g == null ? TakeGlobal(p, Layout.RunQueueSize / 2) : g;
@@ -84,21 +84,18 @@ internal static unsafe partial class Scheduler
         {
             return p->Queue.Pop();
         }
+        if (p->LocalFirst && !p->GlobalWaits)
+        {
+            p->LocalFirst = false;
+            p->GlobalWaits = true;
+            p->RoundsToGlobal = 1;
+            return p->Queue.Pop();
+        }
         p->RoundsToGlobal = Processor.GlobalEvery;
+        p->LocalFirst = false;
         p->GlobalWaits = false;
         Goroutine* g = TakeGlobal(p, most: 1); // Only for fairness: the local queue has work.
         return g != null ? g : p->Queue.PopRingFirst();
-    }
-
-    /// <summary>Somebody in p's queue has waited for what ran here: the global queue comes a round later, if
-    /// it is due, but not twice in a row.</summary>
-    private static void LocalFirst(Processor* p)
-    {
-        if (p->RoundsToGlobal <= 1 && !p->GlobalWaits)
-        {
-            p->RoundsToGlobal = 2;
-            p->GlobalWaits = true;
-        }
     }
 
     /// <summary>Takes a fair share of the global queue, most at the most: one to run, the others for

@@ -180,7 +180,7 @@ internal static unsafe partial class Scheduler
     /// <summary>g, runnable, was stopped on p at the end of its time slice, or before it.</summary>
     private static void RunLater(Processor* p, Goroutine* g)
     {
-        LocalFirst(p);
+        p->LocalFirst = true;
         s_lock.Enter();
         PushStopped(g);
         s_lock.Exit();

@@ -5,8 +5,8 @@
 //   the alarm     SIGURG to the machine: its handler looks whether it is the same slice still, and whether
 //                 anybody waits, and interrupts the goroutine (Scheduler.Preempt.cs); if it may not
 //                 where it is, which is often a matter of nanoseconds: the goroutine is to stop where it next
-//                 passes Weft (StopAsked), and the alarm comes again 20 us later. The distance grows only
-//                 where signals are slow: a thread keeps half of its time at least (HACKING.md, trap ae)
+//                 passes Weft (StopAsked), and the alarm comes again 20 us later. The distance grows with
+//                 each try, and where signals are slow, so that the thread goes on (HACKING.md, trap ae)
 //   sysmon        asks by itself, once a millisecond, where the slice has passed, because somebody came to
 //                 wait only later, or because the goroutine could not be interrupted
 //                 and sets StopAsked, without a signal, where a timer has been due for a millisecond: stops
@@ -31,6 +31,7 @@ internal static unsafe partial class Scheduler
     private const long AlarmAfterNs = 1_000_000; // Most goroutines run for less.
     private const long RetryNs = 20_000;
     private const int RetryPerCost = 2;
+    private const int TriesToDouble = 32;
 
     /// <summary>Asks for preemption when the same goroutine has run on p for a time slice and others wait, or
     /// a timer does; once a millisecond from then on. On sysmon's thread.</summary>
@@ -103,6 +104,7 @@ internal static unsafe partial class Scheduler
         if (m->SliceTimer != 0)
         {
             m->AlarmAt = end;
+            m->AlarmTries = 0;
             _ = Os.SetAlarm(m->SliceTimer - 1, end);
             m->SliceTimerIsSet = true;
         }
@@ -132,7 +134,9 @@ internal static unsafe partial class Scheduler
     {
         if (m->SliceTimer != 0 && (m->NativeCount & 1) == 0)
         {
-            m->AlarmAt = Os.NowNs() + Math.Max(RetryNs, RetryPerCost * m->SignalCost);
+            int tries = ++m->AlarmTries;
+            long distance = Math.Max(RetryNs, RetryPerCost * m->SignalCost);
+            m->AlarmAt = Os.NowNs() + distance + (distance * tries / TriesToDouble);
             _ = Os.SetAlarm(m->SliceTimer - 1, m->AlarmAt);
         }
     }
