@@ -22,9 +22,9 @@
 // word, and no mutex of the system's, which belongs to a thread. For the same reason nothing here may keep
 // what belongs to the thread across a call of a hook: the address of weft_tls or of errno.
 //
-// .NET 11 calls Release as it calls a leaf, in the middle of managed code: no C# can be called there, and so no
-// goroutine made ready. It leaves the monitor free, and a goroutine that waits to acquire one looks for itself,
-// every millisecond.
+// .NET 11 calls Release as it calls a leaf, in the middle of managed code: no C# can be called there, and so
+// no goroutine made ready. It leaves the monitor free, and a goroutine that waits to acquire one looks for
+// itself, every millisecond.
 //
 // Where a goroutine cannot park it blocks its thread: no memory for the timer, a critical section, a wait
 // inside a hook, and with WEFTDEBUG=dotnetwaits=0.
@@ -250,7 +250,7 @@ static struct wake pass_on(struct monitor *m)
     while (m->acquirers.first != NULL && !m->held) {
         struct waiter *w = m->acquirers.first;
         dequeue(&m->acquirers, w);
-        m->held = signal_waiter(w, &wake); // Else it looks just now, and finds the monitor free or waits again.
+        m->held = signal_waiter(w, &wake); // Else it is about to look for itself.
     }
     return wake;
 }
