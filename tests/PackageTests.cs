@@ -1,5 +1,7 @@
 // The package as its users meet it: a fresh project, one PackageReference, PublishAot.
 
+using System.Text.RegularExpressions;
+
 namespace Weft.Tests;
 
 internal sealed class PackageTests
@@ -70,7 +72,7 @@ internal sealed class PackageTests
         ChildResult publish = project.Dotnet("publish", "-p:WeftTriedDotNet=10.0.1");
         await Assert.That(publish.ExitCode).IsEqualTo(0).Because(publish.ToString());
         await Assert.That(publish.Output)
-            .Contains("warning WEFT004").And.Contains(Environment.Version.ToString());
+            .Contains("warning WEFT004").And.Contains(FreshProject.Pin());
 
         ChildResult quiet = project.Dotnet(
             "publish", "-p:WeftTriedDotNet=10.0.1", "-p:NoWarn=WEFT004", "-p:PublishDir=quiet/");
@@ -98,7 +100,7 @@ internal sealed class PackageTests
             _directory = Directory.CreateTempSubdirectory("weft-package-").FullName;
             // Without a pin the SDK chooses the patch, as for any project that `dotnet new console` makes.
             string pin = pinned
-                ? $"<RuntimeFrameworkVersion>{Environment.Version}</RuntimeFrameworkVersion>" : "";
+                ? $"<RuntimeFrameworkVersion>{Pin()}</RuntimeFrameworkVersion>" : "";
             Write(name + ".csproj", $"""
                 <Project Sdk="Microsoft.NET.Sdk">
                   <PropertyGroup>
@@ -128,6 +130,12 @@ internal sealed class PackageTests
                 """);
             Write("Program.cs", program);
         }
+
+        /// <summary>What this repository is built with, whose packages are here; the tests may run on another
+        /// one.</summary>
+        internal static string Pin() => Regex.Match(
+            File.ReadAllText(Path.Combine(Repository.Root(), "Directory.Build.props")),
+            "<RuntimeFrameworkVersion>(.*)<").Groups[1].Value;
 
         internal ChildResult Dotnet(string verb, params string[] args) => ChildProcess.Execute(
             "dotnet",
