@@ -41,13 +41,19 @@ run() {
 
 run_tests() {
     setup
-    publish_tests
+    publish_normal_tests
+    publish_small_tests >out/small-build.log 2>&1 &
+    small=$!
     passed=0 failed=0
     suite weft-tests "$@"
-    [ $# -gt 0 ] || nice tests/runtimes.sh >out/runtimes.log 2>&1 &
-    suite weft-tests-small "$@"
-    wait
-    [ $# -gt 0 ] || other_runtimes
+    if wait "$small"; then
+        [ $# -gt 0 ] || nice tests/runtimes.sh >out/runtimes.log 2>&1 &
+        suite weft-tests-small "$@"
+        wait
+        [ $# -gt 0 ] || other_runtimes
+    else
+        no_suite weft-tests-small
+    fi
     failures weft-tests
     failures weft-tests-small
     summaries weft-tests weft-tests-small
@@ -98,7 +104,8 @@ pack() {
 
 stress() {
     setup
-    publish_tests
+    publish_normal_tests
+    publish_small_tests
     rounds=${1:-0} round=0
     [ $# -eq 0 ] || shift
     while [ "$rounds" -eq 0 ] || [ "$round" -lt "$rounds" ]; do
@@ -124,15 +131,16 @@ publish() {
     dotnet publish "$@" $quiet
 }
 
-# The two builds of the tests side by side: most of the time the native compiler uses one core. The analyzers
-# look at one of them.
-publish_tests() {
-    pack
-    dotnet restore tests/Weft.Tests.csproj $quiet
-    publish tests/Weft.Tests.csproj --no-restore -p:WeftSmall=true -p:RunAnalyzers=false &
-    small=$!
-    publish tests/Weft.Tests.csproj --no-restore || { wait; exit 1; }
-    wait "$small"
+# The two builds of the tests. The analyzers, a third of the time, look at the second one, which is made while
+# the first one's tests run.
+publish_normal_tests() {
+    rm -rf out/packages
+    dotnet pack runtime/Weft.csproj $quiet -p:RunAnalyzers=false
+    publish tests/Weft.Tests.csproj -p:RunAnalyzers=false
+}
+
+publish_small_tests() {
+    nice dotnet publish tests/Weft.Tests.csproj --no-restore $quiet -p:WeftSmall=true
 }
 
 # Runs one build of the tests and adds what its summary says to passed and failed. A run that ends
@@ -152,6 +160,14 @@ suite() {
     fi
     passed=$((passed + suite_passed))
     failed=$((failed + suite_failed))
+}
+
+# A build of the tests that could not be made, or that the analyzers found something in, is one failure.
+no_suite() {
+    cat out/small-build.log
+    echo "$1: did not build" | tee "out/$1.log"
+    echo 1 >"out/$1.log-status"
+    failed=$((failed + 1))
 }
 
 # The smoke test on each build of .NET that can be had counts as one test.
