@@ -24,6 +24,10 @@
 
 #include <weft.h>
 
+#if !defined(__cpp_concepts)
+#error "weft.hpp needs C++20: compile with -std=c++20, or include weft.h"
+#else
+
 namespace weft {
 
 // What a weft_ function returned, below 0.
@@ -307,4 +311,5 @@ private:
 
 } // namespace weft
 
-#endif
+#endif // __cpp_concepts
+#endif // WEFT_HPP

@@ -54,6 +54,14 @@ cmake_samples() {
     is_right hello "$tmp/cmake/hello-static"
 }
 
+# weft.hpp for a compiler that is told an older language: one error, which says what to do.
+old_cxx() {
+    echo '#include <weft.hpp>' >"$tmp/old.cpp"
+    ! c++ -std=c++17 -I"$prefix/include" -c "$tmp/old.cpp" -o "$tmp/old.o" 2>"$tmp/old.log" || fail "no error"
+    shows 'error.*-std=c++20' "$tmp/old.log"
+    [ "$(grep -c 'error:' "$tmp/old.log")" -eq 1 ] || fail "$(cat "$tmp/old.log")"
+}
+
 # One archive, and it brings no names but its own.
 static() {
     for program in hello pipeline; do
@@ -234,7 +242,7 @@ all() {
     for name in lock ends main_ends too_late exits; do
         run threads $name
     done
-    for name in cmake_samples sanitizers shadow_stacks static abi host memory python errno handoff overflow stacks \
+    for name in cmake_samples old_cxx sanitizers shadow_stacks static abi host memory python errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done
