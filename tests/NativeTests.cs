@@ -60,6 +60,9 @@ internal sealed class NativeTests
     public Task AnOlderCxxIsOneErrorThatSaysSo() => Passes("old_cxx");
 
     [Test]
+    public Task AWrongSettingEndsAProgramWithOneLine() => Passes("setting");
+
+    [Test]
     public Task CxxExceptionsOfALibraryThatIsLoadedLaterToo() => Passes("late_exceptions");
 
     [Test]

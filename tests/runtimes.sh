@@ -115,6 +115,11 @@ THREAD_BOUNDS_LOW m_pStackLow
 THREAD_BOUNDS_HIGH m_pStackHigh
 THREAD_INTERRUPTED m_interruptedContext
 END
+    found=$(awk '/total size/ { n = $5 } END { print n }' "$at/fields.txt")
+    if [ "$found" != $(($(awk '$2 == "THREAD_SIZE" { print $3 }' "$at/table.txt"))) ]; then
+        echo "$1: all of it is ${found:-of no size}, THREAD_SIZE says something else"
+        differences=$((differences + 1))
+    fi
     [ "$differences" -eq 0 ] && echo "$1: all offsets are those of asm/runtime_x64.h"
 }
 

@@ -62,6 +62,16 @@ old_cxx() {
     [ "$(grep -c 'error:' "$tmp/old.log")" -eq 1 ] || fail "$(cat "$tmp/old.log")"
 }
 
+# A wrong variable ends a program with one line that names it.
+setting() {
+    by_pkg_config hello.c "$tmp/setting" -O2
+    status=0
+    WEFT_MAXPROCS=none "$tmp/setting" >/dev/null 2>"$tmp/setting.log" || status=$?
+    [ $status -eq 2 ] || fail "exit code $status"
+    [ "$(cat "$tmp/setting.log")" = "weft: fatal: WEFT_MAXPROCS is 'none': it must be a number from 1 to 1024." ] ||
+        fail "$(cat "$tmp/setting.log")"
+}
+
 # One archive, and it brings no names but its own.
 static() {
     for program in hello pipeline; do
@@ -242,7 +252,7 @@ all() {
     for name in lock ends main_ends too_late exits; do
         run threads $name
     done
-    for name in cmake_samples old_cxx sanitizers shadow_stacks static abi host memory python errno handoff overflow stacks \
+    for name in cmake_samples old_cxx setting sanitizers shadow_stacks static abi host memory python errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done
