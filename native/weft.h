@@ -101,7 +101,7 @@ typedef struct weft_ctx weft_ctx;
 typedef struct weft_options {
     size_t size;
     int maxprocs;           /* how many goroutines run at once; 0: WEFT_MAXPROCS, or all processors */
-    int max_threads;        /* threads that run goroutines or are blocked in them; 0: 10000 */
+    int max_threads;        /* threads that run goroutines or are blocked in them; 0: 10000. Others wait for one */
     uint32_t flags;         /* 0 */
     uint32_t reserved;      /* 0 */
 } weft_options;

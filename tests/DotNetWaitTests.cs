@@ -221,7 +221,7 @@ internal sealed class DotNetWaitTests
         Dictionary<string, string> off = new() { ["WEFTDEBUG"] = "dotnetwaits=0" };
         ChildResult child = ChildProcess.Run("dotnet-waits", ["lock"], off);
 
-        await Assert.That(child.ExitCode).IsEqualTo(128 + 6);
+        await Assert.That(child.ToString()).StartsWith("exit code 0\n");
         await Assert.That(child.Error).Contains("raise Go.MaxThreads");
     }
 

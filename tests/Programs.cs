@@ -41,7 +41,8 @@ internal static class Programs
         Register("idle", BlockingTests.Idle);
         Register("idle-timer", SleepTests.IdleTimer);
         Register("sleepers", SleepTests.Sleepers);
-        Register("too-many-threads", BlockingTests.TooManyThreads);
+        Register("few-threads", BlockingTests.FewThreads);
+        Register("one-more-thread", BlockingTests.OneMoreThread);
         Register("dotnet-waits", DotNetWaitTests.Program);
         Register("signal-storm", PreemptionTests.SignalStorm);
         Register("statics-storm", PreemptionTests.StaticsStorm);

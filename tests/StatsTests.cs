@@ -36,5 +36,28 @@ internal sealed class StatsTests
         await Assert.That(stats.Machines).IsGreaterThan(0);
         await Assert.That(stats.IdleProcessors).IsBetween(0, stats.Processors);
         await Assert.That(stats.IdleMachines).IsBetween(0, stats.Machines);
+        await Assert.That(stats.BlockedMachines).IsBetween(0, stats.Machines);
+    }
+
+    [Test]
+    public async Task WhoBlocksInNativeCodeIsCounted()
+    {
+        const int count = 8;
+        int blocked = 0;
+        string? failure = Crew.Run(2, crew =>
+        {
+            for (int i = 0; i < count; i++)
+            {
+                crew.Start(asThread: false, () => BlockingTests.Block(300));
+            }
+            for (int i = 0; i < 250 && blocked < count; i++)
+            {
+                Go.Sleep(TimeSpan.FromMilliseconds(1));
+                blocked = Go.Stats().BlockedMachines;
+            }
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(blocked).IsGreaterThanOrEqualTo(count);
     }
 }

@@ -305,14 +305,26 @@ static void block(void *argument)
         pause();
 }
 
-/* One thread too many. */
+static volatile int napped;
+
+static void nap(void *argument)
+{
+    (void)argument;
+    usleep(50000);
+    __atomic_add_fetch(&napped, 1, __ATOMIC_SEQ_CST);
+}
+
+/* More that block than there may be threads: they wait for each other, and a line says so. */
 static void threads(void)
 {
     weft_options options = { sizeof options, 0, 3, 0, 0 };
     EQUAL(weft_init(&options), 0);
-    for (int i = 0; i < 8; i++)
-        EQUAL(weft_go(block, NULL), 0);
-    block(NULL);
+    for (int i = 0; i < 12; i++)
+        EQUAL(weft_go(nap, NULL), 0);
+    for (int i = 0; i < 1000 && napped < 12; i++)
+        usleep(10000);
+    EQUAL(napped, 12);
+    puts("passed");
 }
 
 static volatile int deepest = INT32_MAX; /* The compiler does not know that it stays. */

@@ -144,7 +144,10 @@ misuse() {
     compile misuse_test
     case $1 in
         codes) says passed "$program" codes ;;
-        threads) ends_with 'raise weft_options.max_threads' "$program" threads ;;
+        threads)
+            says passed "$program" threads
+            says 'raise weft_options.max_threads' "$program" threads
+            ;;
         movable) ends_with 'at its limit (WEFT_STACK_FIXED' "$program" movable ;;
     esac
 }

@@ -44,6 +44,9 @@ internal static unsafe class Fatal
         /// <summary>Begins it.</summary>
         public Line() => Add("weft: fatal: "u8);
 
+        /// <summary>Begins one that is not the last.</summary>
+        internal Line(ReadOnlySpan<byte> start) => Add(start);
+
         internal void Add(ReadOnlySpan<byte> text)
         {
             foreach (byte each in text)

@@ -85,7 +85,10 @@ internal unsafe struct Machine
     /// <summary>The kernel's number of the thread, for signals.</summary>
     internal int ThreadId;
 
-    /// <summary>1 when sysmon has sent a signal that asks for preemption. Cleared by the handler.</summary>
+    internal const int PreemptAskedBefore = 2;
+
+    /// <summary>1 when sysmon has sent a signal that asks for preemption, PreemptAskedBefore when what it was
+    /// for has stopped meanwhile: the signal is late, on a busy machine. Cleared by the handler.</summary>
     internal int PreemptAsked;
 
     /// <summary>When that was, or when StopAsked was set, in ns.</summary>

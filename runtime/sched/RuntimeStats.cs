@@ -22,6 +22,11 @@ public readonly record struct RuntimeStats
     /// <summary>Those that sleep.</summary>
     public int IdleMachines { get; init; }
 
+    /// <summary>Those that have no processor and do not sleep: their goroutines are in a native call that
+    /// blocks (a file, a look-up of a name, foreign code), have come back from one and wait for a processor,
+    /// or are locked to them and wait. At most <see cref="Go.MaxThreads"/>.</summary>
+    public int BlockedMachines { get; init; }
+
     /// <summary>How often a goroutine was given a processor.</summary>
     public long Runs { get; init; }
 

@@ -54,7 +54,7 @@ internal static unsafe partial class Scheduler
     {
         Processor* p = m->Processor;
         Release(m, p);
-        HandTo(g->LockedMachine, p, spinning: false);
+        _ = HandTo(g->LockedMachine, p, spinning: false);
     }
 
     /// <summary>m's goroutine has stopped: m runs nothing else until it may go on. That may have been found,

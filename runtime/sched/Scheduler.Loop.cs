@@ -90,6 +90,10 @@ internal static unsafe partial class Scheduler
                 Volatile.Write(ref m->Processor->SliceSince, Os.NowNs());
             }
             m->StopAsked = 0; // That was for another one.
+            if (m->PreemptAsked != 0)
+            {
+                m->PreemptAsked = Machine.PreemptAskedBefore;
+            }
             if (!GoesOn(m, Switch.FromSystem(m, g, null)))
             {
                 return;

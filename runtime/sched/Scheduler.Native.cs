@@ -79,7 +79,10 @@ internal static unsafe partial class Scheduler
         s_lock.Exit();
         if (work)
         {
-            HandTo(m, p, spinning: false);
+            if (!HandTo(m, p, spinning: false))
+            {
+                PutBack(p);
+            }
             return;
         }
         Interlocked.MemoryBarrier(); // Pairs with those in Submit and TimerAdded, as in CheckOnceMore.

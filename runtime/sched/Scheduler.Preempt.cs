@@ -111,7 +111,12 @@ internal static unsafe partial class Scheduler
         }
         if (m != null && m->PreemptAsked != 0)
         {
+            bool late = m->PreemptAsked == Machine.PreemptAskedBefore;
             m->PreemptAsked = 0;
+            if (late)
+            {
+                return;
+            }
             Goroutine* g = Current.Goroutine(); // None: what it called runs on the system stack.
             if (g != null
                 && ((MayPreempt(g, m, context) && Interrupt(g, context)) || InterruptNative(g, m, context)))

@@ -27,6 +27,7 @@ internal static unsafe partial class Scheduler
     private const long ReturnEveryNs = 5_000_000;
     private const long ReturnEveryIdleNs = 1_000_000;
     private const long ProcessEveryNs = 50_000_000;
+    private const long StallNs = 100_000_000;
     private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
 
     private static int* s_sysmonAsleep;
@@ -119,6 +120,7 @@ internal static unsafe partial class Scheduler
         {
             long until = Math.Min(DetectsDeadlocks ? checkAt : long.MaxValue, NextTrace());
             until = Math.Min(until, NextReturn(ReturnEveryIdleNs));
+            until = Volatile.Read(ref s_shortOfThreads) ? Math.Min(until, CoarseNow + StallNs) : until;
             long limit = until == long.MaxValue ? Os.NoLimit : Math.Max(0, until - Os.NowNs());
             if (Os.WaitOnAddress(s_sysmonAsleep, 1, limit))
             {
@@ -127,6 +129,7 @@ internal static unsafe partial class Scheduler
             CoarseNow = Os.NowNs();
             TraceIfDue();
             ReturnPagesIfDue(ReturnEveryIdleNs);
+            LetOneMoreRunIfShort();
             if (DetectsDeadlocks && CoarseNow >= checkAt)
             {
                 ReportDeadlock();

@@ -4,6 +4,12 @@
 // seconds. Its struct is kept for a later thread whose Thread lies at the same address: then what it left
 // on the stacks of goroutines is right for that thread too. Others get a new one, of 256 bytes.
 //
+// There may be Go.MaxThreads of them. A processor that gets none then is idle although it has work: whoever
+// comes back from native code takes it, or whoever would sleep (s_shortOfThreads). Its goroutines wait, or
+// others steal them. That is back-pressure where so many block in files or foreign code; Go ends the program.
+// They may wait for one that could run, the owner of their lock: where nobody has run for 0.1 s there may be
+// one machine more.
+//
 // Rejected: a struct for any thread (Migrate could not tell the threads apart), keeping all threads.
 
 namespace Weft.Runtime;
@@ -16,6 +22,9 @@ internal static unsafe partial class Scheduler
     private static Machine* s_freeMachines; // Of threads that ended; guarded by s_lock, as all of these.
     private static Machine* s_newMachines;  // Linked by Link too; never run.
     private static int s_idleMachineCount;
+    private static bool s_shortOfThreads;   // An idle processor has work, and there was no machine for it.
+    private static int s_oneMoreMayStart;
+    private static bool s_limitWasReported;
 
     /// <summary>How many machines there may be. Go: debug.SetMaxThreads.</summary>
     internal static int MaxMachines { get; set; } = Layout.MaxMachinesDefault;
@@ -40,9 +49,39 @@ internal static unsafe partial class Scheduler
             Interlocked.Decrement(ref s_spinning);
         }
         s_lock.Exit();
-        if (p != null)
+        if (p != null && !HandTo(m, p, spinning: true))
         {
-            HandTo(m, p, spinning: true);
+            PutBack(p);
+            Interlocked.Decrement(ref s_spinning);
+        }
+    }
+
+    /// <summary>There is no machine for p, and may be none more: it becomes idle, with the work it has.
+    /// </summary>
+    private static void PutBack(Processor* p)
+    {
+        s_lock.Enter();
+        Machine* m = PopIdleMachine(); // It may have come meanwhile.
+        if (m == null)
+        {
+            PushIdle(p);
+            s_shortOfThreads = true;
+        }
+        s_lock.Exit();
+        if (m != null)
+        {
+            _ = HandTo(m, p, spinning: false);
+        }
+    }
+
+    /// <summary>All processors are idle, and have been for a while, although there is work. On
+    /// sysmon's thread.</summary>
+    private static void LetOneMoreRunIfShort()
+    {
+        if (Volatile.Read(ref s_shortOfThreads))
+        {
+            Volatile.Write(ref s_oneMoreMayStart, 1);
+            WakeProcessor();
         }
     }
 
@@ -59,37 +98,33 @@ internal static unsafe partial class Scheduler
         return m;
     }
 
-    /// <summary>Gives p, taken but without a machine, to a sleeping machine, or to a new one if m is
-    /// null.</summary>
-    private static void HandTo(Machine* m, Processor* p, bool spinning)
+    /// <summary>Gives p, taken but without a machine, to a sleeping machine, or to a new one if m is null;
+    /// false if there may be none more.</summary>
+    private static bool HandTo(Machine* m, Processor* p, bool spinning)
     {
         if (m == null)
         {
-            _ = Switch.CallOnSystemStack(
-                (nint)(delegate*<nint, nint, nint>)&StartMachine, (nint)p, spinning ? 1 : 0);
-            return;
+            return Switch.CallOnSystemStack(
+                (nint)(delegate*<nint, nint, nint>)&StartMachine, (nint)p, spinning ? 1 : 0) != 0;
         }
         m->NextProcessor = p;
         m->IsSpinning = spinning;
         Volatile.Write(ref m->Wake, 1); // Pairs with the read in Sleep.
         Os.WakeAddress(&m->Wake, 1);
+        return true;
     }
 
-    /// <summary>Makes a machine for p. Raw code, on a system stack.</summary>
+    /// <summary>Makes a machine for p; 0 if there may be none more. Raw code, on a system stack.</summary>
     private static nint StartMachine(nint processor, nint spinning)
     {
-        if (Volatile.Read(ref s_machineCount) >= MaxMachines)
+        if (Interlocked.Increment(ref s_machineCount) > MaxMachines
+            && Interlocked.Exchange(ref s_oneMoreMayStart, 0) == 0)
         {
-            Fatal.Line line = new();
-            line.Add(MaxMachines);
-            line.Add(" threads are blocked in native code or run goroutines: "u8);
-            line.Add("the limit is reached; raise "u8);
-            line.Add(ApiNames.MaxThreads);
-            line.Add(", or block in fewer goroutines"u8);
-            line.Throw();
+            Interlocked.Decrement(ref s_machineCount);
+            ReportLimit();
+            return 0;
         }
         Machine* m = TakeNewMachine();
-        Interlocked.Increment(ref s_machineCount);
         m->Id = Interlocked.Increment(ref s_machinesStarted);
         m->NextProcessor = (Processor*)processor;
         m->IsSpinning = spinning != 0;
@@ -102,7 +137,23 @@ internal static unsafe partial class Scheduler
             line.Add(" (see ulimit -u, ulimit -v and the pids limit of the container)"u8);
             line.Throw();
         }
-        return 0;
+        return 1;
+    }
+
+    /// <summary>Once: what looks like a program that hangs may be one that waits for threads.</summary>
+    private static void ReportLimit()
+    {
+        if (!s_limitWasReported)
+        {
+            s_limitWasReported = true;
+            Fatal.Line line = new("weft: "u8);
+            line.Add(MaxMachines);
+            line.Add(" threads are blocked in native code or run goroutines, which is the limit: "u8);
+            line.Add("goroutines that could run wait for one; raise "u8);
+            line.Add(ApiNames.MaxThreads);
+            line.Add(", or block in fewer goroutines"u8);
+            line.Write();
+        }
     }
 
     /// <summary>m, which holds no processor, sleeps until somebody hands it one, or it takes one for a timer
@@ -123,6 +174,18 @@ internal static unsafe partial class Scheduler
             }
         }
         s_lock.Enter();
+        Processor* p = null;
+        if (s_shortOfThreads)
+        {
+            s_shortOfThreads = false; // m looks everywhere, and whoever looks wakes others.
+            p = PopIdle();
+        }
+        if (p != null)
+        {
+            s_lock.Exit();
+            Hold(m, p);
+            return true;
+        }
         m->Link = s_idleMachines;
         s_idleMachines = m;
         m->IsIdle = true;

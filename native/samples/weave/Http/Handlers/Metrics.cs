@@ -31,6 +31,7 @@ internal sealed class Metrics : Handler
         Add("weft_processors_idle", "gauge", "Processors without anything to run.", stats.IdleProcessors);
         Add("weft_machines", "gauge", "OS threads that run goroutines.", stats.Machines);
         Add("weft_machines_idle", "gauge", "Machines that sleep.", stats.IdleMachines);
+        Add("weft_machines_blocked", "gauge", "Machines in a native call that blocks.", stats.BlockedMachines);
         Add("weft_runs_total", "counter", "Times that a goroutine was given a processor.", stats.Runs);
         Add("weft_steals_total", "counter", "Times that a processor took from another's queue.", stats.Steals);
         Add("weft_polls_total", "counter", "Times that the network was polled.", stats.Polls);
