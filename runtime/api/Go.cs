@@ -64,8 +64,8 @@ public static unsafe partial class Go
     /// <summary>
     /// How many OS threads may run goroutines or be blocked in native code that a goroutine called: 1 or
     /// more, 10,000 if not set. Where all of them are blocked, goroutines that could run wait until one comes
-    /// back; a line on standard error says so, the first time. If none does for 0.1 s there is one thread more:
-    /// they may wait for one of those goroutines. Lowering it below what exists ends no thread. Go:
+    /// back; a line on standard error says so, the first time. If none does for 0.1 s there is one thread
+    /// more: they may wait for one of those goroutines. Lowering it below what exists ends no thread. Go:
     /// debug.SetMaxThreads, which ends the program instead.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is below 1.</exception>
