@@ -152,7 +152,7 @@ internal static unsafe partial class Exports
                     ApiNames.AreC();
                     Switch.SetExitHook(&ExitGoroutine);
                     Weft.Go.DetectDeadlocks = detectDeadlocks;
-                    Startup.EndsOnBadSetting = detectDeadlocks; // Of weft_main: the program is ours to end.
+                    Startup.OwnsProcess = detectDeadlocks; // Of weft_main: the program is ours to end.
                     Scheduler.NativeGraceNs = Scheduler.SliceNs;
                     Scheduler.EnsureStarted();
                     Handles.Open();

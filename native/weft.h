@@ -123,7 +123,8 @@ int weft_shutdown(void);
 /* weft_init(NULL), then main_function(argc, argv) in a goroutine with a stack of 8 MB; returns what it
  * returns. Other goroutines are not waited for: return from main, or exit, as in Go. When all goroutines
  * wait and nothing is left that could wake one, the process ends with a report. A wrong WEFT_MAXPROCS or WEFTDEBUG
- * ends it with one line and exit code 2, where weft_init says WEFT_EINVAL. Blocks the thread.
+ * ends it with one line and exit code 2, where weft_init says WEFT_EINVAL. Raises the limit of open descriptors
+ * (ulimit -n) to the hard one. Blocks the thread.
  * Errors: those of weft_init; WEFT_ENOMEM. */
 int weft_main(int (*main_function)(int argc, char **argv), int argc, char **argv);
 

@@ -7,6 +7,22 @@ namespace Weft.Tests;
 
 internal sealed class InputTests
 {
+    // As a shell gives it, for programs that call select.
+    [Test]
+    public async Task TheSoftLimitOfDescriptorsIsRaised()
+    {
+        ChildResult child = ChildProcess.Execute(
+            "sh", ["-c", "ulimit -Sn 200; exec \"$0\" --child descriptors", Environment.ProcessPath!]);
+
+        await Assert.That(child.ToString()).StartsWith("exit code 0\n");
+    }
+
+    internal static int OpenMany(string[] args) => WeftHost.Run(() =>
+    {
+        List<FileStream> files = [.. Enumerable.Range(0, 300).Select(_ => File.OpenRead("/dev/null"))];
+        files.ForEach(file => file.Dispose());
+    });
+
     [Test]
     [Arguments(0)]
     [Arguments(-1)]
@@ -151,7 +167,7 @@ internal sealed class InputTests
 
     internal static int FailedStart(string[] args)
     {
-        Startup.EndsOnBadSetting = false; // So that it fails, as it may for lack of memory.
+        Startup.OwnsProcess = false; // So that it fails, as it may for lack of memory.
         Chan<int> chan = new();
         WaitGroup group = new();
         group.Add();

@@ -18,7 +18,7 @@ internal sealed class LockStartTests
 
     internal static int FailedStart(string[] args)
     {
-        Startup.EndsOnBadSetting = false;
+        Startup.OwnsProcess = false;
         using CancellationTokenSource source = new();
         Mutex mutex = new();
         Cond cond = new(mutex);

@@ -19,6 +19,7 @@ internal static class Programs
         Register("failed-start-locks", LockStartTests.FailedStart);
         Register("threads-only", ChanMemoryTests.ThreadsOnly);
         Register("max-procs", InputTests.PrintMaxProcs);
+        Register("descriptors", InputTests.OpenMany);
         Register("follow-affinity", ProcessorLimitTests.FollowAffinity);
         Register("storm", StormTests.Storm);
 #if !WEFT_SMALL

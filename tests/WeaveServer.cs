@@ -95,8 +95,9 @@ internal sealed class WeaveServer : IDisposable
         }
     }
 
+    // The shell's own kill: a small system has no program of that name.
     internal void Signal(string name) =>
-        _ = ChildProcess.Execute("kill", ["-" + name, ProcessId.ToString(CultureInfo.InvariantCulture)]);
+        _ = ChildProcess.Execute("sh", ["-c", $"kill -{name} {ProcessId}"]);
 
     /// <summary>Waits for the end; exit code and what was written since the start.</summary>
     internal ChildResult WaitForExit()

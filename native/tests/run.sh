@@ -56,6 +56,7 @@ cmake_samples() {
 
 # weft.hpp for a compiler that is told an older language: one error, which says what to do.
 old_cxx() {
+    need c++
     echo '#include <weft.hpp>' >"$tmp/old.cpp"
     ! c++ -std=c++17 -I"$prefix/include" -c "$tmp/old.cpp" -o "$tmp/old.o" 2>"$tmp/old.log" || fail "no error"
     shows 'error.*-std=c++20' "$tmp/old.log"
@@ -187,6 +188,7 @@ signals() {
 
 # C++ exceptions that are caught, or on their way, while their goroutine waits: exceptions PROCS
 exceptions() {
+    need c++
     program=$(mktemp "$tmp/cxx_test-XXXXXX")
     c++ -std=c++17 -O1 -g -Wall -Wextra -Werror -I"$prefix/include" "$here/cxx_test.cpp" -o "$program" \
         -L"$prefix/lib" -lweft "-Wl,-rpath,$prefix/lib"
@@ -195,6 +197,7 @@ exceptions() {
 
 # The same in a library that a program of C loads later.
 late_exceptions() {
+    need c++
     library=$(mktemp "$tmp/cxx_test-XXXXXX.so")
     c++ -std=c++17 -O1 -g -shared -fPIC -I"$prefix/include" "$here/cxx_test.cpp" -o "$library"
     compile late_cxx_test
@@ -296,7 +299,10 @@ by_pkg_config() {
     source=$1 output=$2
     shift 2
     case $source in
-        *.cpp) compiler="c++ -std=c++20" ;;
+        *.cpp)
+            need c++
+            compiler="c++ -std=c++20"
+            ;;
         *) compiler="cc -std=c99 -pedantic" ;;
     esac
     flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs weft)

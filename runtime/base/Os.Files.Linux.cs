@@ -27,11 +27,25 @@ internal static unsafe partial class Os
     private const nint SysSendFile = 40;
     private const nint SysWritev = 20;
     private const nint SysAccept4 = 288;
+    private const nint ResourceDescriptors = 7;
 
     /// <summary>The most that one raw call may copy: a collection waits for it.</summary>
     internal const nint LongestTransfer = 128 * 1024;
 
     private const int SignalPipe = 13;
+
+    /// <summary>Raises ulimit -n to what the process may raise it to: a connection for each goroutine needs
+    /// more than the 1,024 that a shell gives, which are meant for programs that call select. Go: the same at
+    /// start.</summary>
+    internal static void AllowAllDescriptors()
+    {
+        long* limits = stackalloc long[2]; // The soft limit and the hard one.
+        if (Syscall(SysPrlimit, 0, ResourceDescriptors, 0, (nint)limits, 0, 0) >= 0 && limits[0] != limits[1])
+        {
+            limits[0] = limits[1];
+            _ = Syscall(SysPrlimit, 0, ResourceDescriptors, (nint)limits, 0, 0, 0);
+        }
+    }
 
     internal static nint Read(int fd, byte* buffer, nint count) =>
         Syscall(SysRead, fd, (nint)buffer, count, 0, 0, 0);

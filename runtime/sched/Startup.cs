@@ -24,10 +24,11 @@ internal static unsafe class Startup
     /// <summary>Whether this program was compiled ahead of time: nothing of Weft can run otherwise.</summary>
     internal static bool IsAot => JitInfo.GetCompiledMethodCount() == 0;
 
-    /// <summary>Whether a variable of the environment that has no meaning ends the process, with one line: a
-    /// program cannot do anything about it. Else Start throws ArgumentException: in libweft, which never ends
-    /// its host.</summary>
-    internal static bool EndsOnBadSetting { get; set; } = true;
+    /// <summary>Whether the process is a program of Weft's: it gets all the descriptors that it may have, and
+    /// a variable of the environment that has no meaning ends it with one line, as it cannot do anything about
+    /// that. Else, in a host that has loaded libweft, Start throws ArgumentException instead, and leaves the
+    /// limit as it is.</summary>
+    internal static bool OwnsProcess { get; set; } = true;
 
     internal static void Start()
     {
@@ -60,6 +61,10 @@ internal static unsafe class Startup
             Os.GuardByProtection = settings.GuardByProtection;
             GoroutinePages.Initialize(MappingLimit());
             PollTable.ChooseCapacity();
+            if (OwnsProcess)
+            {
+                Os.AllowAllDescriptors();
+            }
             FixedStacks.Initialize();
             GcRoots.Initialize();
             StackProbe.Initialize();
@@ -86,7 +91,7 @@ internal static unsafe class Startup
                 OneOf(GuardVariable, "", "mprotect") == "mprotect",
                 OneOf(PreemptVariable, "", "0", "1") != "0");
         }
-        catch (ArgumentException e) when (EndsOnBadSetting)
+        catch (ArgumentException e) when (OwnsProcess)
         {
             Fatal.Write($"weft: fatal: {OneLine(e.Message)}\n");
             Os.Exit(BadSettingExitCode);
