@@ -16,7 +16,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   bench   publish and run the benchmarks
   lib     make the C library in out/lib/ and its header in out/include/
   install install the C library: ./build.sh install PREFIX
-  pack    make the NuGet package in out/packages/
+  pack    make the NuGet packages in out/packages/
   stress  run the tests until one fails, or N times: ./build.sh stress N
   clean   remove out/
   help    this text
@@ -98,8 +98,7 @@ install_lib() {
 
 pack() {
     setup
-    rm -rf out/packages
-    dotnet pack runtime/Weft.csproj $quiet
+    make_packages
 }
 
 stress() {
@@ -131,11 +130,16 @@ publish() {
     dotnet publish "$@" $quiet
 }
 
+make_packages() {
+    rm -rf out/packages
+    dotnet pack runtime/Weft.csproj $quiet "$@"
+    dotnet pack runtime/aspnetcore/Weft.AspNetCore.csproj $quiet "$@"
+}
+
 # The two builds of the tests. The analyzers, a third of the time, look at the second one, which is made while
 # the first one's tests run.
 publish_normal_tests() {
-    rm -rf out/packages
-    dotnet pack runtime/Weft.csproj $quiet -p:RunAnalyzers=false
+    make_packages -p:RunAnalyzers=false
     publish tests/Weft.Tests.csproj -p:RunAnalyzers=false
 }
 

@@ -1,5 +1,6 @@
-// The package as its users meet it: a fresh project, one PackageReference, PublishAot.
+// The packages as their users meet them: a fresh project, one PackageReference, PublishAot.
 
+using System.IO.Compression;
 using System.Text.RegularExpressions;
 
 namespace Weft.Tests;
@@ -80,6 +81,33 @@ internal sealed class PackageTests
         await Assert.That(quiet.Output).DoesNotContain("WEFT004");
     }
 
+    [Test]
+    public async Task ThePackageForAspNetCoreAsksForTheWeftThatItWasPackedWith()
+    {
+        using ZipArchive package = ZipFile.OpenRead(Packed("Weft.AspNetCore"));
+        using StreamReader nuspec = new(package.GetEntry("Weft.AspNetCore.nuspec")!.Open());
+
+        string text = await nuspec.ReadToEndAsync();
+        await Assert.That(text).Contains($"<dependency id=\"Weft\" version=\"{Version(Packed("Weft"))}\"")
+            .And.Contains("<frameworkReference name=\"Microsoft.AspNetCore.App\"");
+    }
+
+    private static string Packages() => Path.Combine(Repository.Root(), "out", "packages");
+
+    /// <summary>The file of a package; the calling test is skipped where there is none.</summary>
+    private static string Packed(string name)
+    {
+        string? package = Directory.Exists(Packages())
+            ? Directory.EnumerateFiles(Packages(), name + ".*.nupkg").SingleOrDefault(
+                file => char.IsAsciiDigit(Path.GetFileName(file)[name.Length + 1]))
+            : null;
+        Skip.When(package is null, "there is no package; ./build.sh pack makes it");
+        return package!;
+    }
+
+    private static string Version(string package) =>
+        Regex.Match(Path.GetFileNameWithoutExtension(package), @"\d+\.\d+\.\d+.*").Value;
+
     /// <summary>A console project in a directory of its own, which Dispose removes. It takes Weft
     /// from out/packages/ and all else from the packages that building this repository needed, so
     /// it works without a network.</summary>
@@ -90,11 +118,8 @@ internal sealed class PackageTests
 
         internal FreshProject(string name, string program, bool pinned = true)
         {
-            string packages = Path.Combine(Repository.Root(), "out", "packages");
-            string? package = Directory.Exists(packages)
-                ? Directory.EnumerateFiles(packages, "Weft.*.nupkg").SingleOrDefault() : null;
-            Skip.When(package is null, "there is no package; ./build.sh pack makes it");
-            string version = Path.GetFileNameWithoutExtension(package!)["Weft.".Length..];
+            string packages = Packages();
+            string version = Version(Packed("Weft"));
 
             _name = name;
             _directory = Directory.CreateTempSubdirectory("weft-package-").FullName;
