@@ -35,23 +35,18 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <pthread.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "context_x64.h"
-
-#define HIDDEN __attribute__((visibility("hidden")))
+#include "waits.h"
 
 enum state { PREPARING, PARKED, SIGNALLED, TIMED_OUT };
 
 #define STATE_BITS  2
 #define STATE_MASK  3
-#define NO_LIMIT    (-1)
 #define CANNOT_PARK (-1)
 #define BUCKETS     64
 
@@ -70,14 +65,6 @@ struct waiter {
     int queued;
     int busy;                           // In use by its goroutine.
     int32_t *address;                   // What it waits on, if not on a monitor.
-};
-
-struct queue { struct waiter *first, *last; };
-
-struct monitor {
-    pthread_mutex_t guard;
-    int held;
-    struct queue acquirers, waiters;
 };
 
 // Whom to wake once the guard is released: a goroutine, or a thread by the word it sleeps on.
@@ -133,13 +120,18 @@ static void dequeue(struct queue *q, struct waiter *w)
     w->queued = 0;
 }
 
-// A new wait of the caller's: as its goroutine if it may park, else as its thread, in own. Not inlined, as it
-// reads weft_tls.
-static __attribute__((noinline)) struct waiter *begin(struct waiter *own)
+// The calling goroutine, if it may park. Not inlined, as it reads weft_tls.
+HIDDEN __attribute__((noinline)) char *weft_may_park(void)
 {
-    char *goroutine = weft_tls.goroutine;
+    return hooks.on && weft_tls.critical == 0 ? weft_tls.goroutine : NULL;
+}
+
+// A new wait of the caller's: as its goroutine if it may park, else as its thread, in own.
+static struct waiter *begin(struct waiter *own)
+{
+    char *goroutine = weft_may_park();
     struct waiter *w = own;
-    if (goroutine != NULL && hooks.on && weft_tls.critical == 0) {
+    if (goroutine != NULL) {
         struct waiter *its = (struct waiter *)(goroutine + G_DOTNET_WAIT);
         if (!its->busy)
             w = its;
@@ -255,21 +247,30 @@ static struct wake pass_on(struct monitor *m)
     return wake;
 }
 
-// With the guard held, which it releases. The waiter is the caller's, in no queue.
-static void acquire(struct monitor *m, struct waiter *w)
+// With the guard held, which it releases. The waiter is the caller's, in no queue. 0 for a time-out: the
+// guard is held still.
+static int acquire_in_time(struct monitor *m, struct waiter *w, int timeout_ms)
 {
-    while (m->held) {
+    if (m->held) {
         prepare(w);
         enqueue(&m->acquirers, w);
         pthread_mutex_unlock(&m->guard);
-        if (sleep_on(w, RELEASE_IS_A_LEAF && w->goroutine != NULL ? LOOK_AGAIN_MS : NO_LIMIT) == SIGNALLED)
-            return;                     // Whoever signals hands the monitor over.
+        if (sleep_on(w, timeout_ms) == SIGNALLED)
+            return 1;                   // Whoever signals hands the monitor over.
         pthread_mutex_lock(&m->guard);
         if (w->queued)
             dequeue(&m->acquirers, w);
+        return 0;
     }
     m->held = 1;
     pthread_mutex_unlock(&m->guard);
+    return 1;
+}
+
+static void acquire(struct monitor *m, struct waiter *w)
+{
+    while (!acquire_in_time(m, w, RELEASE_IS_A_LEAF && w->goroutine != NULL ? LOOK_AGAIN_MS : NO_LIMIT))
+        ;
 }
 
 // Releases the monitor, waits for a signal, acquires it again. 0 for a time-out.
@@ -289,6 +290,36 @@ static int wait(struct monitor *m, int timeout_ms)
     acquire(m, w);
     w->busy = 0;
     return state == SIGNALLED;
+}
+
+// A lock for sockets.c: held across whatever stops a goroutine, and handed over in order of arrival.
+
+HIDDEN int weft_monitor_acquire(struct monitor *m, int timeout_ms)
+{
+    pthread_mutex_lock(&m->guard);
+    if (!m->held) {
+        m->held = 1;
+        pthread_mutex_unlock(&m->guard);
+        return 1;
+    }
+    if (timeout_ms == 0) {
+        pthread_mutex_unlock(&m->guard);
+        return 0;
+    }
+    struct waiter own, *w = begin(&own);
+    int acquired = acquire_in_time(m, w, timeout_ms);
+    if (!acquired)
+        pthread_mutex_unlock(&m->guard);
+    w->busy = 0;
+    return acquired;
+}
+
+HIDDEN void weft_monitor_release(struct monitor *m)
+{
+    pthread_mutex_lock(&m->guard);
+    struct wake next = pass_on(m);
+    pthread_mutex_unlock(&m->guard);
+    wake_up(next);
 }
 
 // What is linked in the place of libSystem.Native's functions, with their contracts.
@@ -311,15 +342,8 @@ HIDDEN void __wrap_SystemNative_LowLevelMonitor_Destroy(struct monitor *m)
 
 HIDDEN void __wrap_SystemNative_LowLevelMonitor_Acquire(struct monitor *m)
 {
-    pthread_mutex_lock(&m->guard);
-    if (!m->held) {
-        m->held = 1;
-        pthread_mutex_unlock(&m->guard);
-        return;
-    }
-    struct waiter own, *w = begin(&own);
-    acquire(m, w);
-    w->busy = 0;
+    while (!weft_monitor_acquire(m, RELEASE_IS_A_LEAF && weft_may_park() ? LOOK_AGAIN_MS : NO_LIMIT))
+        ;
 }
 
 HIDDEN void __wrap_SystemNative_LowLevelMonitor_Release(struct monitor *m)

@@ -45,6 +45,8 @@ internal static class Programs
         Register("few-threads", BlockingTests.FewThreads);
         Register("one-more-thread", BlockingTests.OneMoreThread);
         Register("dotnet-waits", DotNetWaitTests.Program);
+        Register("socket-waits", SocketWaitTests.Program);
+        Register("socket-outcomes", SocketOutcomes.Program);
         Register("signal-storm", PreemptionTests.SignalStorm);
         Register("statics-storm", PreemptionTests.StaticsStorm);
         Register("select-never", SelectTests.Never);

@@ -39,6 +39,7 @@ internal sealed partial class ReportTests
     [
         "off", "thread", "sleeper", "pool", "timer", "timeout", "event", "finalizer", "process", "signal",
         "signal-and-task", "terminal-signal", "cancel-key", "child", "two-threads",
+        "pipe",
     ];
 
     [Test]
@@ -146,6 +147,16 @@ internal sealed partial class ReportTests
                     LeaveToFinalizer(later);
                     GC.Collect();
                     return later.WaitOne() ? Alive : 1;
+                }
+            case "pipe": // From a process that is nobody's child.
+                ProcessStartInfo start = new("sh", ["-c", "(sleep 1.5; echo x) &"])
+                {
+                    RedirectStandardOutput = true,
+                };
+                using (Process shell = Process.Start(start)!)
+                {
+                    shell.WaitForExit();
+                    return shell.StandardOutput.ReadLine() == "x" ? Alive : 1;
                 }
             case "process":
                 using (Process process = Process.Start("sleep", "1.5"))

@@ -55,9 +55,11 @@ internal static class Posix
     internal const uint EPOLLERR = 0x8;
     internal const uint EPOLLHUP = 0x10;
     internal const uint EPOLLRDHUP = 0x2000;
+    internal const uint EPOLLONESHOT = 0x40000000;
     internal const uint EPOLLET = 0x80000000;
     internal const int EPOLL_CTL_ADD = 1;
     internal const int EPOLL_CTL_DEL = 2;
+    internal const int EPOLL_CTL_MOD = 3;
     internal const int EPOLL_CLOEXEC = 0x80000;
 
     // EventFdFlags

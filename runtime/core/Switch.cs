@@ -75,6 +75,11 @@ internal static unsafe class Switch
     [RuntimeImport("*", "weft_wait_hooks")]
     internal static extern void* WaitHooks();
 
+    /// <summary>What asm/sockets.c calls: sched/SocketWait.cs has the fields.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_socket_hooks")]
+    internal static extern void* SocketHooks();
+
     /// <summary>A byte for each signal, by its number: whether the program has a handler for it by .NET.
     /// </summary>
     [MethodImpl(MethodImplOptions.InternalCall)]

@@ -115,6 +115,11 @@ internal sealed unsafe partial class Descriptor : IParkLock
             return -Posix.ENOMEM;
         }
         error = Netpoll.Add(fd, pd);
+        if (error == -Posix.EEXIST)
+        {
+            SocketWait.Leave(fd); // A call of the base library's has waited on it.
+            error = Netpoll.Add(fd, pd);
+        }
         if (error < 0)
         {
             _ = pd->Close();

@@ -61,6 +61,19 @@ internal static unsafe class Epoll
         return Os.EpollControl(s_epoll, Posix.EPOLL_CTL_ADD, (int)handle, (byte*)&each);
     }
 
+    internal static nint Arm(nint handle, ulong name, PollEvents directions, bool isNew)
+    {
+        const uint read = Posix.EPOLLIN | Posix.EPOLLRDHUP | Posix.EPOLLPRI;
+        EpollEvent each = new()
+        {
+            Events = Posix.EPOLLONESHOT | ((directions & PollEvents.Read) != 0 ? read : 0)
+                | ((directions & PollEvents.Write) != 0 ? Posix.EPOLLOUT : 0),
+            Data = name,
+        };
+        int operation = isNew ? Posix.EPOLL_CTL_ADD : Posix.EPOLL_CTL_MOD;
+        return Os.EpollControl(s_epoll, operation, (int)handle, (byte*)&each);
+    }
+
     internal static nint Remove(nint handle)
     {
         EpollEvent none = default;

@@ -22,6 +22,7 @@ internal static unsafe class Kqueue
     private const short EVFILT_WRITE = -2;
     private const ushort EV_ADD = 0x1;
     private const ushort EV_DELETE = 0x2;
+    private const ushort EV_ONESHOT = 0x10;
     private const ushort EV_CLEAR = 0x20;
     private const ushort EV_ERROR = 0x4000;
     private const ushort EV_EOF = 0x8000;
@@ -104,6 +105,16 @@ internal static unsafe class Kqueue
             error = Change(handle, EVFILT_WRITE, EV_ADD | EV_CLEAR, name);
         }
         return error;
+    }
+
+    /// <summary>The number of a file that was closed has no filters left; they are made anew.</summary>
+    internal static nint Arm(nint handle, ulong name, PollEvents directions)
+    {
+        nint read = (directions & PollEvents.Read) == 0
+            ? 0 : Change(handle, EVFILT_READ, EV_ADD | EV_ONESHOT, name);
+        nint write = (directions & PollEvents.Write) == 0
+            ? 0 : Change(handle, EVFILT_WRITE, EV_ADD | EV_ONESHOT, name);
+        return read < 0 ? read : write;
     }
 
     internal static nint Remove(nint handle)

@@ -16,6 +16,10 @@
 //          From now on changes of the handle are reported under that name, both directions, edge-triggered:
 //          one report at least after each change from "would block" to "would not", and one at once for what
 //          is ready now. -EPERM: this kind of handle cannot be waited for (a regular file).
+//   nint Arm(nint handle, ulong name, PollEvents directions, bool isNew)
+//          The same in these directions, but one report only, and the next one after the next Arm, of which
+//          only the first for a handle isNew. -ENOENT, where the system can tell: the handle was closed, and
+//          is another file's.
 //   nint Remove(nint handle)
 //          Before the handle is closed. Reports may still come, from a Poll that is running: their name has
 //          an old tag, and they are dropped here.
@@ -59,13 +63,23 @@ internal static unsafe class Netpoll
         Kqueue.IsChosen ? Kqueue.Start() : OperatingSystem.IsWindows() ? Iocp.Start() : Epoll.Start();
 
     /// <summary>Reports changes of the handle to pd from now on. 0 or -errno.</summary>
-    internal static nint Add(nint handle, PollDescriptor* pd)
+    internal static nint Add(nint handle, PollDescriptor* pd) =>
+        Kqueue.IsChosen ? Kqueue.Add(handle, NameOf(pd))
+            : OperatingSystem.IsWindows() ? Iocp.Add(handle, NameOf(pd))
+            : Epoll.Add(handle, NameOf(pd));
+
+    /// <summary>Reports once to pd, which is for such handles, that a direction can be used, and then that
+    /// both can: who waits in the other one arms it again. isNew for the first time; afterwards -ENOENT
+    /// tells, where the system can, that the handle is another file's. 0 or -errno.</summary>
+    internal static nint Arm(nint handle, PollDescriptor* pd, PollEvents directions, bool isNew)
     {
-        ulong name = ((ulong)pd->Tag << TagShift) | pd->Index;
-        return Kqueue.IsChosen ? Kqueue.Add(handle, name)
-            : OperatingSystem.IsWindows() ? Iocp.Add(handle, name)
-            : Epoll.Add(handle, name);
+        pd->ReportsOnce = true;
+        return Kqueue.IsChosen ? Kqueue.Arm(handle, NameOf(pd), directions)
+            : OperatingSystem.IsWindows() ? -Posix.ENOSYS
+            : Epoll.Arm(handle, NameOf(pd), directions, isNew);
     }
+
+    private static ulong NameOf(PollDescriptor* pd) => ((ulong)pd->Tag << TagShift) | pd->Index;
 
     /// <summary>Before the handle is closed.</summary>
     internal static nint Remove(nint handle) =>
@@ -120,6 +134,10 @@ internal static unsafe class Netpoll
         if ((events & PollEvents.Unusual) != 0)
         {
             pd->NoteUnusual();
+        }
+        if (pd->ReportsOnce)
+        {
+            events |= PollEvents.Read | PollEvents.Write;
         }
         if ((events & PollEvents.Write) != 0)
         {

@@ -68,6 +68,9 @@ internal unsafe struct PollDescriptor
     private int _flags; // Written under Lock.
     private int _unusual;
 
+    /// <summary>A report is for both directions, as it is the last one: Netpoll.Arm.</summary>
+    internal bool ReportsOnce;
+
     /// <summary>Changes with each descriptor that the record serves.</summary>
     internal uint Tag;
 
@@ -90,6 +93,7 @@ internal unsafe struct PollDescriptor
         _writeDeadline = TimerNode.Never;
         _unusual = 0;
         _flags = 0;
+        ReportsOnce = false;
     }
 
     /// <summary>The descriptor is gone: events and timers with the old tag do nothing.</summary>

@@ -72,6 +72,7 @@ internal static unsafe class Startup
             Switch.SetEndHooks(&ThreadEnd.Fail, &Scheduler.LoopToEnd);
             Kqueue.Choose();
             FaultHandler.Install();
+            SocketWait.Initialize();
             DotNetWait.Initialize();
             Scheduler.InitializePreemption(settings.Preempts);
             Scheduler.Initialize(settings.Processors);

@@ -1,0 +1,624 @@
+// The base library's calls on sockets and pipes that may block: on a goroutine they park it.
+//
+// A socket that was ever used asynchronously is in non-blocking mode, and its synchronous calls wait in an
+// event (waits.c). All others block in the functions of libSystem.Native that those below stand in front of.
+// Each tries without blocking, and waits in Weft's poller in between (sched/SocketWait.cs).
+//
+//   file    a descriptor that a goroutine used so, until it is closed. It has what the poller reports, from
+//           when somebody had to wait
+//   side    of a file, for reading or for writing: who holds it tries and waits, the others stand in line.
+//           So each report wakes one, who passes the side on when it is done, and the next one tries
+//   wait    one call, on the stack of its goroutine
+//
+//   try; would block? --> wait_again: stand in line for the side; try; would block? --> the poller; try ...
+//
+// The poller reports a file once each time it is armed, at once if it is ready already. Who waits arms it,
+// after a try that failed, so no report is lost; and who is woken for nothing tries, and arms it again.
+// If poll(2) says "ready" and a try still fails, twice, the poller knows nothing of what is missing (a full
+// queue at the other end of a datagram socket), and the thread blocks.
+//
+// Receive and Send have a flag for "without blocking". Accept, Read and Write have none: they ask poll(2)
+// first, with the side held, so that no goroutine takes what another has seen. A plain thread may; then the
+// goroutine blocks its own. Write blocks only beyond what a pipe takes at once, so it writes that much at a
+// time. Connect is started in non-blocking mode, and asked again by the same call when it is over.
+//
+// SO_RCVTIMEO and SO_SNDTIMEO count from the first try, and end in what the kernel says then: EAGAIN, and
+// EINPROGRESS of a connect. In non-blocking mode nobody waits.
+//
+// The base library closes a socket after all calls on it have ended, which it sees to by a shutdown: the
+// poller reports that. Where a number is closed all the same, or has become another file's (the poller's
+// record is gone then, and the next one to arm it finds out), those who waited get EBADF, and not a byte of
+// the other file.
+//
+// In a call of hooks the goroutine may change threads: errno is read and written in functions of their own,
+// which are not inlined. None of these functions is called as a leaf (HACKING, trap bm).
+//
+// Rejected: to register for each wait and forget afterwards (two calls more for each, and some 4 us); edges
+// that are reported until the close, as net/ has it (events for nobody, where a thread goes on with it); a
+// duplicate of the descriptor for each wait (twice as many, and a socket that is closed stays open);
+// non-blocking mode for all (other processes may share the file).
+// Locks: a bucket's, for its files and what the poller knows of them; a side's, which comes before it.
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "waits.h"
+
+// The numbers of the base library, where they are not the system's.
+#define PAL_SUCCESS     0
+#define PAL_EAGAIN      0x10006
+#define PAL_DONTWAIT    0x1000
+#define PAL_ERRORQUEUE  0x2000          // Never blocks.
+
+#define BUCKETS         64
+#define NS_PER_MS       1000000L
+#define NS_PER_SECOND   1000000000L
+#define NEVER           INT64_MAX
+#define UNKNOWN         0
+
+enum mode { READ, WRITE };
+
+// How a wait ended, if not by a success.
+enum outcome { NONE, EXPIRED, NON_BLOCKING, CLOSED, BLOCK };
+
+// What hooks.wait returns; or -ENOMEM.
+enum { REPORTED, TIME_OVER };
+
+struct file {
+    struct file *next;                  // In its bucket.
+    int fd;
+    int users;                          // Under the bucket's lock, as all but waiting and gone.
+    int waiting;                        // In which directions somebody does: 1 << mode.
+    int gone;                           // Not in its bucket: CLOSED, or BLOCK. Only ever set.
+    void *record;                       // The poller's. NULL: nobody has had to wait.
+    struct monitor sides[2];
+};
+
+struct wait {
+    int fd;
+    enum mode mode;
+    int exact;                          // The try is poll(2) itself.
+    int64_t end;                        // Of CLOCK_MONOTONIC, in ns; or UNKNOWN.
+    struct file *file;                  // Not NULL: the side is held.
+    int waited;                         // The poller has reported something.
+    int doubted;                        // It was ready, and a try failed.
+    enum outcome outcome;
+};
+
+static struct bucket { struct monitor lock; struct file *files; } buckets[BUCKETS] =
+    { [0 ... BUCKETS - 1] = { .lock = { .guard = PTHREAD_MUTEX_INITIALIZER } } };
+static int file_count;
+
+// C# stores these at start (sched/SocketWait.cs).
+static struct socket_hooks {
+    int (*arm)(int fd, int directions, void **record); // 0 or -errno. -ENOENT: another file has the number.
+    int (*wait)(void *record, int mode, int64_t end);
+    void (*forget)(void *record, int fd);       // It is not reported any more. Who waits goes on.
+    void (*give)(void *record);                 // Nobody waits, or will.
+} hooks;
+
+HIDDEN void *weft_socket_hooks(void)
+{
+    return &hooks;
+}
+
+int32_t SystemNative_ConvertErrorPlatformToPal(int32_t error);
+
+static __attribute__((noinline)) int get_errno(void)
+{
+    return errno;
+}
+
+static __attribute__((noinline)) void set_errno(int error)
+{
+    errno = error;
+}
+
+static int64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * NS_PER_SECOND + t.tv_nsec;
+}
+
+// What poll(2) says at once; not 0 where it cannot tell, as the call itself then says why.
+static __attribute__((noinline)) int ready_now(const struct wait *w)
+{
+    struct pollfd p = { w->fd, w->mode == READ ? POLLIN : POLLOUT, 0 };
+    return poll(&p, 1, 0) < 0 ? POLLERR : p.revents;
+}
+
+static __attribute__((noinline)) int is_non_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || (flags & O_NONBLOCK) != 0;
+}
+
+static __attribute__((noinline)) void find_end(struct wait *w)
+{
+    struct timeval limit = { 0, 0 };
+    socklen_t size = sizeof limit;
+    int error = getsockopt(w->fd, SOL_SOCKET, w->mode == READ ? SO_RCVTIMEO : SO_SNDTIMEO, &limit, &size);
+    int64_t ns = limit.tv_sec * NS_PER_SECOND + limit.tv_usec * 1000L;
+    w->end = error != 0 || ns == 0 ? NEVER : now() + ns;
+}
+
+// How long until the end, rounded up; 0 when it is over.
+static int time_left_ms(const struct wait *w)
+{
+    if (w->end == NEVER)
+        return NO_LIMIT;
+    int64_t ms = (w->end - now() + NS_PER_MS - 1) / NS_PER_MS;
+    return ms <= 0 ? 0 : ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static struct bucket *bucket_of(int fd)
+{
+    return &buckets[(unsigned)fd % BUCKETS];
+}
+
+static struct file **place_of(int fd)
+{
+    struct file **place = &bucket_of(fd)->files;
+    while (*place != NULL && (*place)->fd != fd)
+        place = &(*place)->next;
+    return place;
+}
+
+static void free_file(struct file *f)
+{
+    if (f->record != NULL)
+        hooks.give(f->record);
+    pthread_mutex_destroy(&f->sides[READ].guard);
+    pthread_mutex_destroy(&f->sides[WRITE].guard);
+    free(f);
+    __atomic_sub_fetch(&file_count, 1, __ATOMIC_SEQ_CST);
+}
+
+// No longer the file of that number. Who waits goes on, with that outcome.
+static void expel(struct file **place, enum outcome outcome)
+{
+    struct file *f = *place;
+    *place = f->next;
+    __atomic_store_n(&f->gone, outcome, __ATOMIC_SEQ_CST);
+    if (f->record != NULL)
+        hooks.forget(f->record, f->fd);
+}
+
+// Who used it is told; the last of them frees it.
+static void drop(int fd, enum outcome outcome)
+{
+    struct bucket *b = bucket_of(fd);
+    weft_monitor_acquire(&b->lock, NO_LIMIT);
+    struct file **place = place_of(fd), *f = *place;
+    int unused = 0;
+    if (f != NULL) {
+        expel(place, outcome);
+        unused = f->users == 0;
+    }
+    weft_monitor_release(&b->lock);
+    if (unused)
+        free_file(f);
+}
+
+// The file of that number, with one user more; or NULL.
+static struct file *take_file(int fd)
+{
+    struct bucket *b = bucket_of(fd);
+    weft_monitor_acquire(&b->lock, NO_LIMIT);
+    struct file **place = place_of(fd), *f = *place;
+    int waiting = f == NULL ? 0 : __atomic_load_n(&f->waiting, __ATOMIC_RELAXED);
+    if (waiting != 0 && hooks.arm(fd, waiting, &f->record) == -ENOENT) {
+        expel(place, CLOSED);           // Those wait on another one.
+        place = place_of(fd);
+        f = NULL;
+    }
+    if (f == NULL && (f = calloc(1, sizeof *f)) != NULL) {
+        f->fd = fd;
+        pthread_mutex_init(&f->sides[READ].guard, NULL);
+        pthread_mutex_init(&f->sides[WRITE].guard, NULL);
+        f->next = *place;
+        *place = f;
+        __atomic_add_fetch(&file_count, 1, __ATOMIC_SEQ_CST);
+    }
+    if (f != NULL)
+        f->users++;
+    weft_monitor_release(&b->lock);
+    return f;
+}
+
+static void give_file(struct file *f)
+{
+    struct bucket *b = bucket_of(f->fd);
+    weft_monitor_acquire(&b->lock, NO_LIMIT);
+    int unused = --f->users == 0 && f->gone;
+    weft_monitor_release(&b->lock);
+    if (unused)
+        free_file(f);
+}
+
+// Has the poller report the wait's direction, once. False when it cannot.
+static int arm(struct wait *w)
+{
+    struct bucket *b = bucket_of(w->fd);
+    struct file *f = w->file;
+    int error = 0;
+    weft_monitor_acquire(&b->lock, NO_LIMIT);
+    if (!f->gone) {
+        int others = __atomic_fetch_or(&f->waiting, 1 << w->mode, __ATOMIC_RELAXED);
+        error = hooks.arm(w->fd, others | 1 << w->mode, &f->record);
+        if (error == -ENOENT && others == 0 && !w->waited) {
+            // Nobody waits on the one that had the number before, and was closed past us.
+            void *record = f->record;
+            f->record = NULL;
+            hooks.give(record);
+            error = hooks.arm(w->fd, 1 << w->mode, &f->record);
+        } else if (error == -ENOENT) {
+            expel(place_of(w->fd), CLOSED);
+            error = 0;
+        }
+    }
+    weft_monitor_release(&b->lock);
+    return error == 0;
+}
+
+// Stands in line for the side. False: see outcome. Whether somebody else had it: in_line.
+static int enter(struct wait *w, int *in_line)
+{
+    struct file *f = take_file(w->fd);
+    if (f == NULL) {
+        w->outcome = BLOCK;
+        return 0;
+    }
+    *in_line = !weft_monitor_acquire(&f->sides[w->mode], 0);
+    if (*in_line) {
+        if (w->end == UNKNOWN)
+            find_end(w);
+        int left = time_left_ms(w);
+        if (left == 0 || !weft_monitor_acquire(&f->sides[w->mode], left)) {
+            give_file(f);
+            w->outcome = EXPIRED;
+            return 0;
+        }
+    }
+    w->file = f;
+    return 1;
+}
+
+// Ends what wait_again or enter began. With errno as it is.
+static void leave(struct wait *w)
+{
+    struct file *f = w->file;
+    if (f == NULL)
+        return;
+    int error = get_errno();
+    w->file = NULL;
+    weft_monitor_release(&f->sides[w->mode]);
+    give_file(f);
+    set_errno(error);
+}
+
+static int is_gone(struct wait *w)
+{
+    int gone = __atomic_load_n(&w->file->gone, __ATOMIC_SEQ_CST);
+    if (gone)
+        w->outcome = gone;
+    return gone;
+}
+
+// After a try that would have blocked: true when it is to be tried again. Else the outcome says why not, and
+// the caller acts on that after leave.
+static int wait_again(struct wait *w)
+{
+    if (w->file == NULL) {
+        int in_line;
+        if (!w->exact && is_non_blocking(w->fd)) {
+            w->outcome = NON_BLOCKING;
+            return 0;
+        }
+        if (!enter(w, &in_line))
+            return 0;
+        if (in_line)
+            return !is_gone(w);         // Who had it may have left something.
+    }
+    if (!w->exact && w->waited && ready_now(w)) {
+        if (++w->doubted == 1)
+            return 1;
+        w->outcome = BLOCK;
+        return 0;
+    }
+    w->doubted = 0;
+    if (w->end == UNKNOWN)
+        find_end(w);
+    if (!arm(w)) {
+        w->outcome = BLOCK;
+        return 0;
+    }
+    if (is_gone(w))
+        return 0;
+    int result = hooks.wait(w->file->record, w->mode, w->end);
+    __atomic_fetch_and(&w->file->waiting, ~(1 << w->mode), __ATOMIC_RELAXED);
+    if (is_gone(w))
+        return 0;
+    w->waited = 1;
+    w->outcome = result == REPORTED ? NONE : result == TIME_OVER ? EXPIRED : BLOCK;
+    return w->outcome == NONE;
+}
+
+// What is linked in the place of libSystem.Native's functions, with their contracts.
+
+// The result of one that returns an error of the base library's, and what the kernel says at a time-out.
+static int32_t finish(struct wait *w, int32_t result, int32_t expired)
+{
+    leave(w);
+    return w->outcome == EXPIRED ? expired
+        : w->outcome == CLOSED ? SystemNative_ConvertErrorPlatformToPal(EBADF)
+        : result;
+}
+
+static int is_to_wait(int32_t flags)
+{
+    return (flags & (PAL_DONTWAIT | PAL_ERRORQUEUE)) == 0 && weft_may_park() != NULL;
+}
+
+int32_t __real_SystemNative_Receive(intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count);
+HIDDEN int32_t __wrap_SystemNative_Receive(
+    intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
+{
+    if (!is_to_wait(flags))
+        return __real_SystemNative_Receive(fd, buffer, size, flags, count);
+    struct wait w = { .fd = (int)fd, .mode = READ };
+    int32_t result;
+    do
+        result = __real_SystemNative_Receive(fd, buffer, size, flags | PAL_DONTWAIT, count);
+    while (result == PAL_EAGAIN && wait_again(&w));
+    result = finish(&w, result, PAL_EAGAIN);
+    return w.outcome == BLOCK ? __real_SystemNative_Receive(fd, buffer, size, flags, count) : result;
+}
+
+int32_t __real_SystemNative_ReceiveMessage(intptr_t fd, void *message, int32_t flags, int64_t *count);
+HIDDEN int32_t __wrap_SystemNative_ReceiveMessage(intptr_t fd, void *message, int32_t flags, int64_t *count)
+{
+    if (!is_to_wait(flags))
+        return __real_SystemNative_ReceiveMessage(fd, message, flags, count);
+    struct wait w = { .fd = (int)fd, .mode = READ };
+    int32_t result;
+    do
+        result = __real_SystemNative_ReceiveMessage(fd, message, flags | PAL_DONTWAIT, count);
+    while (result == PAL_EAGAIN && wait_again(&w));
+    result = finish(&w, result, PAL_EAGAIN);
+    return w.outcome == BLOCK ? __real_SystemNative_ReceiveMessage(fd, message, flags, count) : result;
+}
+
+int32_t __real_SystemNative_Send(intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count);
+HIDDEN int32_t __wrap_SystemNative_Send(
+    intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
+{
+    if (!is_to_wait(flags))
+        return __real_SystemNative_Send(fd, buffer, size, flags, count);
+    struct wait w = { .fd = (int)fd, .mode = WRITE };
+    int32_t result;
+    do
+        result = __real_SystemNative_Send(fd, buffer, size, flags | PAL_DONTWAIT, count);
+    while (result == PAL_EAGAIN && wait_again(&w));
+    result = finish(&w, result, PAL_EAGAIN);
+    return w.outcome == BLOCK ? __real_SystemNative_Send(fd, buffer, size, flags, count) : result;
+}
+
+int32_t __real_SystemNative_SendMessage(intptr_t fd, void *message, int32_t flags, int64_t *count);
+HIDDEN int32_t __wrap_SystemNative_SendMessage(intptr_t fd, void *message, int32_t flags, int64_t *count)
+{
+    if (!is_to_wait(flags))
+        return __real_SystemNative_SendMessage(fd, message, flags, count);
+    struct wait w = { .fd = (int)fd, .mode = WRITE };
+    int32_t result;
+    do
+        result = __real_SystemNative_SendMessage(fd, message, flags | PAL_DONTWAIT, count);
+    while (result == PAL_EAGAIN && wait_again(&w));
+    result = finish(&w, result, PAL_EAGAIN);
+    return w.outcome == BLOCK ? __real_SystemNative_SendMessage(fd, message, flags, count) : result;
+}
+
+// For those that have no form without blocking: with the side held, waits until it can be done at once.
+static void wait_until_ready(struct wait *w)
+{
+    int in_line;
+    if (w->file != NULL || enter(w, &in_line))
+        while (!is_gone(w) && !ready_now(w) && wait_again(w))
+            ;
+}
+
+int32_t __real_SystemNative_Accept(intptr_t fd, void *address, int32_t *size, intptr_t *accepted);
+HIDDEN int32_t __wrap_SystemNative_Accept(intptr_t fd, void *address, int32_t *size, intptr_t *accepted)
+{
+    if (weft_may_park() == NULL || accepted == NULL || is_non_blocking((int)fd))
+        return __real_SystemNative_Accept(fd, address, size, accepted);
+    struct wait w = { .fd = (int)fd, .mode = READ, .exact = 1 };
+    wait_until_ready(&w);
+    *accepted = -1;
+    int32_t result = w.outcome == NONE ? __real_SystemNative_Accept(fd, address, size, accepted) : 0;
+    result = finish(&w, result, PAL_EAGAIN);
+    return w.outcome == BLOCK ? __real_SystemNative_Accept(fd, address, size, accepted) : result;
+}
+
+static __attribute__((noinline)) int socket_option(int fd, int option)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
+}
+
+// How a connect ended that was ready with these events: as the kernel's own blocking connect does it.
+int32_t __real_SystemNative_Connect(intptr_t fd, void *address, int32_t size);
+static int32_t connected(intptr_t fd, void *address, int32_t size, int events)
+{
+    if ((events & (POLLERR | POLLHUP)) == 0)
+        return __real_SystemNative_Connect(fd, address, size);
+    int error = socket_option((int)fd, SO_ERROR);
+    struct sockaddr none = { .sa_family = AF_UNSPEC };
+    connect((int)fd, &none, sizeof none); // Or the next connect ends in ECONNABORTED.
+    return SystemNative_ConvertErrorPlatformToPal(error != 0 ? error : ECONNABORTED);
+}
+
+HIDDEN int32_t __wrap_SystemNative_Connect(intptr_t fd, void *address, int32_t size)
+{
+    int flags;
+    if (weft_may_park() == NULL || address == NULL || socket_option((int)fd, SO_TYPE) != SOCK_STREAM
+        || (flags = fcntl((int)fd, F_GETFL)) < 0 || (flags & O_NONBLOCK) != 0)
+        return __real_SystemNative_Connect(fd, address, size);
+    struct wait w = { .fd = (int)fd, .mode = WRITE, .exact = 1 };
+    fcntl((int)fd, F_SETFL, flags | O_NONBLOCK);
+    int32_t result = __real_SystemNative_Connect(fd, address, size);
+    fcntl((int)fd, F_SETFL, flags);
+    int32_t in_progress = SystemNative_ConvertErrorPlatformToPal(EINPROGRESS);
+    if (result == PAL_EAGAIN)
+        return __real_SystemNative_Connect(fd, address, size); // The queue of a Unix socket: none can tell.
+    if (result != in_progress)
+        return result;
+    wait_until_ready(&w);
+    if (w.outcome == NONE)
+        result = connected(fd, address, size, ready_now(&w));
+    result = finish(&w, result, in_progress);
+    return w.outcome == BLOCK ? __real_SystemNative_Connect(fd, address, size) : result;
+}
+
+// The count that a call of read or write returns; -1 and errno.
+static int32_t finish_io(struct wait *w, int32_t result)
+{
+    leave(w);
+    if (w->outcome != EXPIRED && w->outcome != CLOSED)
+        return result;
+    set_errno(w->outcome == CLOSED ? EBADF : EAGAIN);
+    return -1;
+}
+
+int32_t __real_SystemNative_Read(intptr_t fd, void *buffer, int32_t size);
+HIDDEN int32_t __wrap_SystemNative_Read(intptr_t fd, void *buffer, int32_t size)
+{
+    if (weft_may_park() == NULL || size <= 0 || is_non_blocking((int)fd))
+        return __real_SystemNative_Read(fd, buffer, size);
+    struct wait w = { .fd = (int)fd, .mode = READ, .exact = 1 };
+    wait_until_ready(&w);
+    int32_t result = w.outcome == NONE ? __real_SystemNative_Read(fd, buffer, size) : 0;
+    result = finish_io(&w, result);
+    return w.outcome == BLOCK ? __real_SystemNative_Read(fd, buffer, size) : result;
+}
+
+// Console's, of a terminal.
+int32_t __real_SystemNative_ReadStdin(void *buffer, int32_t size);
+HIDDEN int32_t __wrap_SystemNative_ReadStdin(void *buffer, int32_t size)
+{
+    if (weft_may_park() == NULL || size <= 0 || is_non_blocking(STDIN_FILENO))
+        return __real_SystemNative_ReadStdin(buffer, size);
+    struct wait w = { .fd = STDIN_FILENO, .mode = READ, .exact = 1 };
+    wait_until_ready(&w);
+    int32_t result = w.outcome == NONE ? __real_SystemNative_ReadStdin(buffer, size) : 0;
+    result = finish_io(&w, result);
+    return w.outcome == BLOCK ? __real_SystemNative_ReadStdin(buffer, size) : result;
+}
+
+// How much can be written at once where poll(2) says that something can. More need not be one piece.
+static __attribute__((noinline)) int32_t most_at_once(int fd, int32_t size)
+{
+    return size > PIPE_BUF && fcntl(fd, F_GETPIPE_SZ) > 0 ? PIPE_BUF : size;
+}
+
+int32_t __real_SystemNative_Write(intptr_t fd, const void *buffer, int32_t size);
+HIDDEN int32_t __wrap_SystemNative_Write(intptr_t fd, const void *buffer, int32_t size)
+{
+    if (weft_may_park() == NULL || size <= 0 || is_non_blocking((int)fd))
+        return __real_SystemNative_Write(fd, buffer, size);
+    struct wait w = { .fd = (int)fd, .mode = WRITE, .exact = 1 };
+    int32_t most = most_at_once((int)fd, size), done = 0, result = 0;
+    while (done < size) {
+        wait_until_ready(&w);
+        if (w.outcome != NONE)
+            break;
+        int32_t piece = size - done < most ? size - done : most;
+        result = __real_SystemNative_Write(fd, (const char *)buffer + done, piece);
+        if (result <= 0)
+            break;
+        done += result;
+    }
+    result = finish_io(&w, result);
+    if (w.outcome == BLOCK)
+        result = __real_SystemNative_Write(fd, (const char *)buffer + done, size - done);
+    return w.outcome == BLOCK && result > 0 ? done + result : done > 0 ? done : result;
+}
+
+// Socket.Poll; Console's output to what is in non-blocking mode. Of several descriptors, and of errors alone,
+// the thread waits.
+struct poll_event { int32_t fd; int16_t events, triggered; };
+int32_t __real_SystemNative_Poll(
+    struct poll_event *events, uint32_t count, int32_t timeout_ms, uint32_t *triggered);
+HIDDEN int32_t __wrap_SystemNative_Poll(
+    struct poll_event *events, uint32_t count, int32_t timeout_ms, uint32_t *triggered)
+{
+    int mask = POLLIN | POLLPRI | POLLOUT;
+    if (count != 1 || timeout_ms == 0 || timeout_ms < NO_LIMIT || events == NULL || triggered == NULL
+        || events->fd < 0 || ((events->events & mask) != POLLIN && (events->events & mask) != POLLOUT)
+        || weft_may_park() == NULL)
+        return __real_SystemNative_Poll(events, count, timeout_ms, triggered);
+    struct wait w = { .fd = events->fd, .mode = events->events & POLLIN ? READ : WRITE, .exact = 1 };
+    w.end = timeout_ms < 0 ? NEVER : now() + timeout_ms * NS_PER_MS;
+    int32_t result;
+    do
+        result = __real_SystemNative_Poll(events, 1, 0, triggered);
+    while (result == PAL_SUCCESS && *triggered == 0 && wait_again(&w));
+    result = finish(&w, result, PAL_SUCCESS);
+    return w.outcome == BLOCK ? __real_SystemNative_Poll(events, 1, time_left_ms(&w), triggered) : result;
+}
+
+// Who waits on the number all the same is told, before it can be another file's.
+int32_t __real_SystemNative_Close(intptr_t fd);
+HIDDEN int32_t __wrap_SystemNative_Close(intptr_t fd)
+{
+    if (__atomic_load_n(&file_count, __ATOMIC_SEQ_CST) != 0)
+        drop((int)fd, CLOSED);
+    return __real_SystemNative_Close(fd);
+}
+
+// Somebody else wants it in the poller (sched/SocketWait.cs). Who waits on it blocks its thread.
+HIDDEN void weft_forget_descriptor(int fd)
+{
+    drop(fd, BLOCK);
+}
+
+#if WEFT_DOTNET >= 11
+
+// On what is in non-blocking mode .NET 11 waits by poll(2) in these.
+
+int32_t __real_SystemNative_ReadFromNonblocking(intptr_t fd, void *buffer, int32_t size);
+HIDDEN int32_t __wrap_SystemNative_ReadFromNonblocking(intptr_t fd, void *buffer, int32_t size)
+{
+    if (weft_may_park() == NULL || size <= 0)
+        return __real_SystemNative_ReadFromNonblocking(fd, buffer, size);
+    struct wait w = { .fd = (int)fd, .mode = READ, .exact = 1 };
+    wait_until_ready(&w);
+    int32_t result = w.outcome == NONE ? __real_SystemNative_ReadFromNonblocking(fd, buffer, size) : 0;
+    result = finish_io(&w, result);
+    return w.outcome == BLOCK ? __real_SystemNative_ReadFromNonblocking(fd, buffer, size) : result;
+}
+
+int32_t __real_SystemNative_WriteToNonblocking(intptr_t fd, const void *buffer, int32_t size);
+HIDDEN int32_t __wrap_SystemNative_WriteToNonblocking(intptr_t fd, const void *buffer, int32_t size)
+{
+    if (weft_may_park() == NULL || size <= 0)
+        return __real_SystemNative_WriteToNonblocking(fd, buffer, size);
+    struct wait w = { .fd = (int)fd, .mode = WRITE, .exact = 1 };
+    wait_until_ready(&w);
+    int32_t result = w.outcome == NONE ? __real_SystemNative_WriteToNonblocking(fd, buffer, size) : 0;
+    result = finish_io(&w, result);
+    return w.outcome == BLOCK ? __real_SystemNative_WriteToNonblocking(fd, buffer, size) : result;
+}
+
+#endif
