@@ -24,13 +24,13 @@ namespace Weft;
 ///     }
 /// }
 /// </code></example>
-public sealed unsafe class Cond : IParkLock, IParkPlace
+public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue
 {
     private ShortLock _lock;
     private WaitQueue _waiters;
 
     /// <summary>Makes one.</summary>
-    /// <param name="mutex">Held by whoever calls <see cref="Wait"/>. Several may share it.</param>
+    /// <param name="mutex">Held by whoever calls <see cref="Wait()"/>. Several may share it.</param>
     /// <exception cref="ArgumentNullException">The mutex is null.</exception>
     public Cond(Mutex mutex)
     {
@@ -44,44 +44,20 @@ public sealed unsafe class Cond : IParkLock, IParkPlace
     /// <summary>Unlocks the mutex, waits for a signal, and locks the mutex again. The condition may be false
     /// by then: call it in a loop. Those who wait are served in order of arrival.</summary>
     /// <exception cref="InvalidOperationException">The mutex is not locked.</exception>
-    public void Wait()
+    public void Wait() => _ = WaitUnlocked(default);
+
+    /// <summary>The same, unless the token is cancelled first. The mutex is locked again in any case, and the
+    /// token does not end the wait for that.</summary>
+    /// <param name="token">Ends the wait.</param>
+    /// <exception cref="InvalidOperationException">The mutex is not locked.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled: the caller has taken no signal,
+    /// and has the mutex.</exception>
+    public void Wait(CancellationToken token)
     {
-        Goroutine* g = Scheduler.EnterWait();
-        Waiter* waiter = Goroutine.WaiterAt(g, 0);
-        waiter->Goroutine = g;
-        waiter->Result = WaitResult.Entering;
-        _lock.Enter();
-        _waiters.Enqueue(waiter);
-        _lock.Exit();
-        try
+        CancelCause.ThrowIfCancelled(token);
+        if (!WaitUnlocked(token))
         {
-            Mutex.Unlock();
-        }
-        catch (InvalidOperationException)
-        {
-            Leave(waiter);
-            Scheduler.LeaveWait(g);
-            throw;
-        }
-        bool abandoned = false;
-        _lock.Enter();
-        if (waiter->Result == WaitResult.Woken)
-        {
-            _lock.Exit();
-        }
-        else
-        {
-            waiter->Result = WaitResult.Waiting;
-            Goroutine.ParkObject(g) = this;
-            Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Cond);
-            Goroutine.ParkObject(g) = null;
-            abandoned = Scheduler.TakeAbandoned(g);
-        }
-        Scheduler.LeaveWait(g);
-        Mutex.Lock();
-        if (abandoned)
-        {
-            throw new GoroutineExit(); // Not before: what unwinds will unlock the mutex.
+            CancelCause.Throw(token);
         }
     }
 
@@ -100,6 +76,90 @@ public sealed unsafe class Cond : IParkLock, IParkPlace
         bool waits = _waiters.RemoveIfParked(g, this);
         _lock.Exit();
         return waits;
+    }
+
+    void ITokenQueue.CancelWait(TokenWait wait)
+    {
+        _lock.Enter();
+        bool parked = wait.Cancel(); // One that is Entering looks for itself.
+        if (parked)
+        {
+            _waiters.Remove(wait.Waiter);
+        }
+        _lock.Exit();
+        if (parked)
+        {
+            Scheduler.Ready(wait.Waiter->Goroutine);
+        }
+    }
+
+    /// <summary>False when the token was cancelled first. The mutex is locked.</summary>
+    private bool WaitUnlocked(CancellationToken token)
+    {
+        Goroutine* g = Scheduler.EnterWait();
+        TokenWait? wait = null;
+        bool signalled;
+        bool abandoned = false;
+        try
+        {
+            Waiter* waiter = Goroutine.WaiterAt(g, 0);
+            wait = TokenWait.Register(this, waiter, token);
+            waiter->Goroutine = g;
+            waiter->Result = WaitResult.Entering;
+            _lock.Enter();
+            _waiters.Enqueue(waiter);
+            _lock.Exit();
+            UnlockMutex(waiter);
+            signalled = WaitQueued(g, waiter, wait, out abandoned);
+        }
+        finally
+        {
+            wait?.End();
+            Scheduler.LeaveWait(g);
+        }
+        Mutex.Lock();
+        if (abandoned)
+        {
+            throw new GoroutineExit(); // Not before: what unwinds will unlock the mutex.
+        }
+        return signalled;
+    }
+
+    private void UnlockMutex(Waiter* waiter)
+    {
+        try
+        {
+            Mutex.Unlock();
+        }
+        catch (InvalidOperationException)
+        {
+            Leave(waiter);
+            throw;
+        }
+    }
+
+    /// <summary>False when the token was cancelled first.</summary>
+    private bool WaitQueued(Goroutine* g, Waiter* waiter, TokenWait? wait, out bool abandoned)
+    {
+        abandoned = false;
+        _lock.Enter();
+        if (waiter->Result == WaitResult.Woken)
+        {
+            _lock.Exit();
+            return true;
+        }
+        if (wait is { IsCancelled: true })
+        {
+            _waiters.Remove(waiter);
+            _lock.Exit();
+            return false;
+        }
+        waiter->Result = WaitResult.Waiting;
+        Goroutine.ParkObject(g) = this;
+        Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Cond);
+        Goroutine.ParkObject(g) = null;
+        abandoned = Scheduler.TakeAbandoned(g);
+        return waiter->Result == WaitResult.Woken;
     }
 
     private void Wake(int most)

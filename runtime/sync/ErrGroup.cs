@@ -13,7 +13,7 @@ namespace Weft;
 
 /// <summary>
 /// A group of goroutines that work on one task. Go: golang.org/x/sync/errgroup. The first one that fails, by
-/// an exception, cancels <see cref="Token"/>; <see cref="Wait"/> throws that exception when all have ended.
+/// an exception, cancels <see cref="Token"/>; <see cref="Wait()"/> throws that exception when all have ended.
 /// Safe for any number of goroutines and threads at once.
 /// </summary>
 [SuppressMessage(
@@ -56,7 +56,16 @@ public sealed class ErrGroup
     /// <exception cref="InvalidOperationException">The limit is 0 (in Go the caller waits for
     /// ever).</exception>
     /// <exception cref="InsufficientMemoryException">No memory for another goroutine.</exception>
-    public void Go(Action action)
+    public void Go(Action action) => Go(action, CancellationToken.None);
+
+    /// <summary>The same; the token ends the wait for the limit.</summary>
+    /// <param name="action">What to run. It is not told of this token.</param>
+    /// <param name="token">Ends the wait.</param>
+    /// <exception cref="ArgumentNullException">The action is null.</exception>
+    /// <exception cref="InvalidOperationException">The limit is 0.</exception>
+    /// <exception cref="InsufficientMemoryException">No memory for another goroutine.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled: nothing was started.</exception>
+    public void Go(Action action, CancellationToken token)
     {
         ArgumentNullException.ThrowIfNull(action);
         Semaphore? slots = _slots;
@@ -64,7 +73,7 @@ public sealed class ErrGroup
         {
             throw new InvalidOperationException("The limit of the group is 0.");
         }
-        slots?.Acquire();
+        slots?.Acquire(1, token);
         Start(action, slots);
     }
 
@@ -111,9 +120,18 @@ public sealed class ErrGroup
     /// that: its token stays cancelled.</summary>
     /// <exception cref="AggregateException">A callback of the token threw an exception: the first one and
     /// that.</exception>
-    public void Wait()
+    public void Wait() => Wait(CancellationToken.None);
+
+    /// <summary>The same, unless the token is cancelled first: then the goroutines go on, and a later call
+    /// may wait for them.</summary>
+    /// <param name="token">Ends the wait. It is not <see cref="Token"/>, which asks the goroutines to
+    /// end.</param>
+    /// <exception cref="OperationCanceledException">The token was cancelled; or a goroutine threw
+    /// that.</exception>
+    /// <exception cref="AggregateException">As Wait without a token.</exception>
+    public void Wait(CancellationToken token)
     {
-        WaitForChildren();
+        WaitForChildren(token);
         Cancel();
         if (_callbackFailure is { } callback)
         {
@@ -137,9 +155,9 @@ public sealed class ErrGroup
         }
     }
 
-    internal void WaitForChildren()
+    internal void WaitForChildren(CancellationToken token)
     {
-        _children.Wait();
+        _children.Wait(token);
         _ = _parent.Unregister();
     }
 

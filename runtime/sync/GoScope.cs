@@ -104,7 +104,7 @@ public sealed unsafe class GoScope : IDisposable
         {
             _group.Cancel();
         }
-        _group.WaitForChildren();
+        _group.WaitForChildren(CancellationToken.None);
         Volatile.Write(ref _disposed, 2);
         if (_counted)
         {

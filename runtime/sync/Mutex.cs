@@ -105,6 +105,17 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
         return new Scope(this);
     }
 
+    /// <summary>The same, unless the token is cancelled first.</summary>
+    /// <param name="token">Ends the wait.</param>
+    /// <returns>What unlocks it.</returns>
+    /// <exception cref="OperationCanceledException">The token was cancelled: the caller does not have the
+    /// mutex.</exception>
+    public Scope EnterScope(CancellationToken token)
+    {
+        Lock(token);
+        return new Scope(this);
+    }
+
     void IParkLock.Unlock() => _lock.Exit();
 
     bool IParkPlace.Abandon(Goroutine* g)
@@ -221,10 +232,6 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
         Waiter* waiter = Goroutine.WaiterAt(g, 0);
         waiter->Goroutine = g;
         waiter->Result = WaitResult.Waiting;
-        if (wait is not null)
-        {
-            wait.IsQueued = true;
-        }
         Goroutine.ParkObject(g) = this;
         if (again)
         {

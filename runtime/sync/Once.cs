@@ -28,14 +28,29 @@ public sealed class Once
         ArgumentNullException.ThrowIfNull(action);
         if (!IsDone)
         {
-            DoSlow(action);
+            DoSlow(action, default);
+        }
+    }
+
+    /// <summary>The same; the token ends the wait for another's call to be over.</summary>
+    /// <param name="action">What to run. It is not told of the token.</param>
+    /// <param name="token">Ends the wait.</param>
+    /// <exception cref="ArgumentNullException">The action is null.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled, and the action is not
+    /// over.</exception>
+    public void Do(Action action, CancellationToken token)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        if (!IsDone)
+        {
+            DoSlow(action, token);
         }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private void DoSlow(Action action)
+    private void DoSlow(Action action, CancellationToken token)
     {
-        using (_mutex.EnterScope())
+        using (_mutex.EnterScope(token))
         {
             if (_done)
             {
@@ -77,18 +92,23 @@ public sealed class OnceValue<T>
     /// thrown by every call.</summary>
     /// <exception cref="InvalidOperationException">The goroutine that computed it ended in the middle
     /// (<see cref="Weft.Go.Exit"/>).</exception>
-    public T Value
+    public T Value => GetValue(default);
+
+    /// <summary>The same; the token ends the wait for another that computes the value.</summary>
+    /// <param name="token">Ends the wait.</param>
+    /// <returns>The value.</returns>
+    /// <exception cref="InvalidOperationException">As <see cref="Value"/>.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled, and there is no value
+    /// yet.</exception>
+    public T GetValue(CancellationToken token)
     {
-        get
+        if (!_once.IsDone)
         {
-            if (!_once.IsDone)
-            {
-                _once.Do(Compute);
-            }
-            _failure?.Throw();
-            return _hasValue ? _value : throw new InvalidOperationException(
-                "The goroutine that computed the value called Go.Exit.");
+            _once.Do(Compute, token);
         }
+        _failure?.Throw();
+        return _hasValue ? _value : throw new InvalidOperationException(
+            "The goroutine that computed the value called Go.Exit.");
     }
 
     private void Compute()

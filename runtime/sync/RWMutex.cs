@@ -1,20 +1,28 @@
-// Go's reader/writer lock. A writer announces itself by making the count of readers negative: from then on
-// readers queue up behind it, so they cannot starve it; and when it unlocks, the readers that came meanwhile
-// go before the next writer, so writers cannot starve them.
+// Go's reader/writer lock. A writer announces itself: from then on readers queue up behind it, so they
+// cannot starve it; and when it unlocks, the readers that came meanwhile go before the next writer, so
+// writers cannot starve them.
 //
-//   _readers    who reads or wants to; MaxReaders less while a writer writes or waits
-//   _leaving    readers that the writer which has announced itself waits for; for a moment negative, when one
-//               has left before the writer has added them
-//   _writing    1 from the moment the writer has the lock to Unlock
+//   _state, one word    63          62 .. 32                             31 .. 0
+//                       Announced   readers that the announced writer    who reads or wants to
+//                                   waits for
+//   _writing            1 from the moment the writer has the lock to Unlock
 //
 // A reader that was let in may not be in the queue yet: it finds its leave in _admitted. If another takes it
 // first, the two have changed places, and every count is as before.
 //
-// Announcing cannot be taken back (others have counted it), so a wait after it may not fail. A thread that
-// gets no stand-in, for lack of memory or because the runtime does not start, looks again every millisecond
-// instead.
+// Who gives up, because of its token, takes back what it has announced. All that others have counted it for
+// lies in the one word, so that is one exchange, under _lock:
+//   a reader, while a writer is announced: one less. Else that writer has just unlocked and has counted the
+//       reader: it is let in, and its token comes too late.
+//   a writer, while it waits for readers: Announced and what it waits for are cleared, and the readers that
+//       came after it are let in. Else the last has just left: as above.
 //
-// Rejected: everything under the lock, as in WaitGroup: readers that only read would contend for it.
+// A thread that gets no stand-in, for lack of memory or because the runtime does not start, looks again every
+// millisecond instead: a wait after an announcement may not fail.
+//
+// Rejected: everything under the lock, as in WaitGroup: readers that only read would contend for it. Go's two
+// words, one for each count: while a reader leaves it has changed one of them and not the other, and a writer
+// that gives up could not tell how many it need not wait for any more.
 // Locks: _lock, a leaf but for the scheduler's. Never while _writers is locked or unlocked.
 
 using Weft.Runtime;
@@ -23,17 +31,17 @@ namespace Weft;
 
 /// <summary>
 /// A lock for any number of readers or one writer. Go: sync.RWMutex. A writer that waits goes before readers
-/// that come later, so a goroutine that reads already must not call <see cref="RLock"/> again: it may wait
+/// that come later, so a goroutine that reads already must not call <see cref="RLock()"/> again: it may wait
 /// for a writer that waits for it. Goroutines park, other threads block. Not reentrant; another goroutine
 /// or thread may unlock it.
 /// </summary>
-public sealed unsafe class RWMutex : IParkLock, IParkPlace
+public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
 {
-    private const int MaxReaders = 1 << 30;
+    private const long Announced = long.MinValue;
+    private const long OneLeaving = 1L << 32;
 
     private readonly Mutex _writers = new();
-    private int _readers;
-    private int _leaving;
+    private long _state;
     private int _writing;
     private ShortLock _lock;
     private WaitQueue _waitingReaders;
@@ -44,9 +52,22 @@ public sealed unsafe class RWMutex : IParkLock, IParkPlace
     /// <summary>Locks it for reading; waits while a writer has it or waits for it.</summary>
     public void RLock()
     {
-        if (Interlocked.Increment(ref _readers) < 0)
+        if (Interlocked.Increment(ref _state) < 0)
         {
             WaitForWriter();
+        }
+    }
+
+    /// <summary>The same, unless the token is cancelled first.</summary>
+    /// <param name="token">Ends the wait.</param>
+    /// <exception cref="OperationCanceledException">The token was cancelled: the caller does not have the
+    /// lock.</exception>
+    public void RLock(CancellationToken token)
+    {
+        CancelCause.ThrowIfCancelled(token);
+        if (!TryRLock() && !RLockSlow(token))
+        {
+            CancelCause.Throw(token);
         }
     }
 
@@ -54,10 +75,10 @@ public sealed unsafe class RWMutex : IParkLock, IParkPlace
     /// <returns>Whether the caller has it now.</returns>
     public bool TryRLock()
     {
-        int old = Volatile.Read(ref _readers);
+        long old = Volatile.Read(ref _state);
         while (old >= 0)
         {
-            int seen = Interlocked.CompareExchange(ref _readers, old + 1, old);
+            long seen = Interlocked.CompareExchange(ref _state, old + 1, old);
             if (seen == old)
             {
                 return true;
@@ -71,21 +92,22 @@ public sealed unsafe class RWMutex : IParkLock, IParkPlace
     /// <exception cref="InvalidOperationException">It is not locked for reading.</exception>
     public void RUnlock()
     {
-        int old = Volatile.Read(ref _readers);
+        long old = Volatile.Read(ref _state);
         while (true)
         {
-            if (old is 0 or -MaxReaders || (old < 0 && Volatile.Read(ref _writing) != 0))
+            if (old < 0 ? Leaving(old) == 0 : old == 0)
             {
                 throw new InvalidOperationException("RUnlock of an RWMutex that is not locked for reading.");
             }
-            int seen = Interlocked.CompareExchange(ref _readers, old - 1, old);
+            long seen = Interlocked.CompareExchange(
+                ref _state, old < 0 ? old - 1 - OneLeaving : old - 1, old);
             if (seen == old)
             {
                 break;
             }
             old = seen;
         }
-        if (old < 0 && Interlocked.Decrement(ref _leaving) == 0)
+        if (old < 0 && Leaving(old) == 1)
         {
             AdmitWriter();
         }
@@ -95,8 +117,7 @@ public sealed unsafe class RWMutex : IParkLock, IParkPlace
     public void Lock()
     {
         _writers.Lock();
-        int readers = Interlocked.Add(ref _readers, -MaxReaders) + MaxReaders;
-        if (readers != 0 && Interlocked.Add(ref _leaving, readers) != 0)
+        if (Announce() != 0)
         {
             try
             {
@@ -111,6 +132,32 @@ public sealed unsafe class RWMutex : IParkLock, IParkPlace
         Volatile.Write(ref _writing, 1);
     }
 
+    /// <summary>The same, unless the token is cancelled first.</summary>
+    /// <param name="token">Ends the wait.</param>
+    /// <exception cref="OperationCanceledException">The token was cancelled: the caller does not have the
+    /// lock, and readers that waited behind it go on.</exception>
+    public void Lock(CancellationToken token)
+    {
+        _writers.Lock(token);
+        bool locked = false;
+        try
+        {
+            locked = LockSlow(token);
+        }
+        finally
+        {
+            if (!locked)
+            {
+                _writers.Unlock();
+            }
+        }
+        if (!locked)
+        {
+            CancelCause.Throw(token);
+        }
+        Volatile.Write(ref _writing, 1);
+    }
+
     /// <summary>Locks it for writing if nobody has it or waits to write. Never waits.</summary>
     /// <returns>Whether the caller has it now.</returns>
     public bool TryLock()
@@ -119,7 +166,7 @@ public sealed unsafe class RWMutex : IParkLock, IParkPlace
         {
             return false;
         }
-        if (Interlocked.CompareExchange(ref _readers, -MaxReaders, 0) != 0)
+        if (Interlocked.CompareExchange(ref _state, Announced, 0) != 0)
         {
             _writers.Unlock();
             return false;
@@ -136,10 +183,14 @@ public sealed unsafe class RWMutex : IParkLock, IParkPlace
         {
             throw new InvalidOperationException("Unlock of an RWMutex that is not locked for writing.");
         }
-        int readers = Interlocked.Add(ref _readers, MaxReaders);
+        int readers = Readers(Interlocked.Add(ref _state, Announced)); // The bit is set: this clears it.
         if (readers != 0)
         {
-            AdmitReaders(readers);
+            ReadyList list = default;
+            _lock.Enter();
+            AdmitReaders(readers, ref list);
+            _lock.Exit();
+            list.Ready();
         }
         _writers.Unlock();
     }
@@ -152,6 +203,17 @@ public sealed unsafe class RWMutex : IParkLock, IParkPlace
         return new ReadScope(this);
     }
 
+    /// <summary>The same, unless the token is cancelled first.</summary>
+    /// <param name="token">Ends the wait.</param>
+    /// <returns>What unlocks it.</returns>
+    /// <exception cref="OperationCanceledException">The token was cancelled: the caller does not have the
+    /// lock.</exception>
+    public ReadScope EnterReadScope(CancellationToken token)
+    {
+        RLock(token);
+        return new ReadScope(this);
+    }
+
     /// <summary>Locks it for writing until the scope is disposed.</summary>
     /// <returns>What unlocks it.</returns>
     public Scope EnterScope()
@@ -160,146 +222,33 @@ public sealed unsafe class RWMutex : IParkLock, IParkPlace
         return new Scope(this);
     }
 
-    void IParkLock.Unlock() => _lock.Exit();
-
-    bool IParkPlace.Abandon(Goroutine* g)
+    /// <summary>The same, unless the token is cancelled first.</summary>
+    /// <param name="token">Ends the wait.</param>
+    /// <returns>What unlocks it.</returns>
+    /// <exception cref="OperationCanceledException">The token was cancelled: the caller does not have the
+    /// lock.</exception>
+    public Scope EnterScope(CancellationToken token)
     {
-        _lock.Enter();
-        bool waits = true;
-        if (_waitingWriter == g)
-        {
-            // Nobody who has it for reading will leave. Those who wait to read are abandoned as well.
-            TakeWaitingWriter();
-            _leaving = 0;
-            Interlocked.Add(ref _readers, MaxReaders);
-        }
-        else if (_waitingReaders.RemoveIfParked(g, this))
-        {
-            Interlocked.Decrement(ref _readers);
-        }
-        else
-        {
-            waits = false;
-        }
-        _lock.Exit();
-        return waits;
+        Lock(token);
+        return new Scope(this);
     }
 
-    private void WaitForWriter()
+    private static int Readers(long state) => (int)state;
+
+    private static int Leaving(long state) => (int)(state >> 32) & int.MaxValue;
+
+    /// <summary>The caller holds _writers. How many readers it has to wait for.</summary>
+    private int Announce()
     {
-        Goroutine* g = EnterWait();
+        long old = Volatile.Read(ref _state);
         while (true)
         {
-            _lock.Enter();
-            if (_admitted > 0)
+            long seen = Interlocked.CompareExchange(ref _state, Announced | (old << 32) | old, old);
+            if (seen == old)
             {
-                _admitted--;
-                _lock.Exit();
-                break;
+                return Readers(old);
             }
-            if (g != null)
-            {
-                Waiter* waiter = Goroutine.WaiterAt(g, 0);
-                waiter->Goroutine = g;
-                _waitingReaders.Enqueue(waiter);
-                Park(g);
-                break;
-            }
-            _lock.Exit();
-            Thread.Sleep(1);
-        }
-        LeaveWait(g);
-    }
-
-    private void AdmitReaders(int count)
-    {
-        ReadyList list = default;
-        _lock.Enter();
-        for (; count > 0 && !_waitingReaders.IsEmpty; count--)
-        {
-            list.Add(_waitingReaders.Dequeue()->Goroutine);
-        }
-        _admitted += count;
-        _lock.Exit();
-        list.Ready();
-    }
-
-    private void WaitForReaders()
-    {
-        Goroutine* g = EnterWait();
-        while (true)
-        {
-            _lock.Enter();
-            if (_writerMayGo)
-            {
-                _writerMayGo = false;
-                _lock.Exit();
-                break;
-            }
-            if (g != null)
-            {
-                _waitingWriter = g;
-                Goroutine.WaiterAt(g, 0)->IsQueued = true;
-                Park(g);
-                break;
-            }
-            _lock.Exit();
-            Thread.Sleep(1);
-        }
-        LeaveWait(g);
-    }
-
-    private void AdmitWriter()
-    {
-        _lock.Enter();
-        Goroutine* g = TakeWaitingWriter();
-        _writerMayGo = g == null;
-        _lock.Exit();
-        if (g != null)
-        {
-            Scheduler.Ready(g);
-        }
-    }
-
-    /// <summary>With the lock held. Null when none waits.</summary>
-    private Goroutine* TakeWaitingWriter()
-    {
-        Goroutine* g = _waitingWriter;
-        _waitingWriter = null;
-        if (g != null)
-        {
-            Goroutine.WaiterAt(g, 0)->IsQueued = false;
-        }
-        return g;
-    }
-
-    /// <summary>With the lock held, which it releases.</summary>
-    private void Park(Goroutine* g)
-    {
-        Goroutine.ParkObject(g) = this;
-        Scheduler.Park(g, &ParkLock.Release, null, ParkReason.RWMutex);
-        Goroutine.ParkObject(g) = null;
-        Scheduler.ExitIfAbandoned(g);
-    }
-
-    /// <summary>Null for a thread when there is no stand-in to be had.</summary>
-    private static Goroutine* EnterWait()
-    {
-        try
-        {
-            return Scheduler.EnterWait();
-        }
-        catch (Exception)
-        {
-            return null;
-        }
-    }
-
-    private static void LeaveWait(Goroutine* g)
-    {
-        if (g != null)
-        {
-            Scheduler.LeaveWait(g);
+            old = seen;
         }
     }
 

@@ -133,10 +133,6 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
             waiter->Goroutine = g;
             waiter->Amount = count;
             waiter->Result = WaitResult.Waiting;
-            if (wait is not null)
-            {
-                wait.IsQueued = true;
-            }
             Goroutine.ParkObject(g) = this;
             _waiters.Enqueue(waiter);
             Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Semaphore);

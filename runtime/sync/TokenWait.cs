@@ -1,7 +1,7 @@
 // A wait that a CancellationToken may end. The race between the wake-up and the token has one judge, the
 // lock of what is waited on:
 //
-//   waiter     Register, then lock: not cancelled yet? IsQueued, enqueue, park
+//   waiter     Register, then lock: not cancelled yet? enqueue, park
 //   waker      lock: dequeue, Result = Woken or Given, unlock, Ready
 //   token      lock: IsCancelled; if still queued: remove, Result = Cancelled, unlock, Ready
 //
@@ -41,9 +41,6 @@ internal sealed unsafe class TokenWait
 
     internal bool IsCancelled { get; private set; }
 
-    /// <summary>Set by the waiter when it enqueues itself.</summary>
-    internal bool IsQueued { get; set; }
-
     /// <summary>Not under the lock. Null when the token can never be cancelled.</summary>
     internal static TokenWait? Register(ITokenQueue queue, Waiter* waiter, CancellationToken token)
     {
@@ -62,7 +59,7 @@ internal sealed unsafe class TokenWait
     internal bool Cancel()
     {
         IsCancelled = true;
-        if (!IsQueued || Waiter->Result != WaitResult.Waiting)
+        if (!Waiter->IsQueued || Waiter->Result != WaitResult.Waiting)
         {
             return false;
         }

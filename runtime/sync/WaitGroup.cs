@@ -13,7 +13,7 @@ namespace Weft;
 /// Waits for a number of goroutines to finish. Go: sync.WaitGroup. Safe for any number of goroutines and
 /// threads at once. Call <see cref="Add"/> before the goroutine starts, not inside it.
 /// </summary>
-public sealed unsafe class WaitGroup : IParkLock, IParkPlace
+public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
 {
     private ShortLock _lock;
     private WaitQueue _waiters;
@@ -67,27 +67,22 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace
     /// <summary>Waits until the counter is zero. A goroutine parks; any other thread blocks.</summary>
     public void Wait()
     {
-        if (Volatile.Read(ref _count) == 0)
+        if (Volatile.Read(ref _count) != 0)
         {
-            return;
+            _ = WaitSlow(default);
         }
-        Goroutine* g = Scheduler.EnterWait();
-        _lock.Enter();
-        if (_count == 0)
+    }
+
+    /// <summary>Waits until the counter is zero, or the token is cancelled.</summary>
+    /// <param name="token">Ends the wait. It does nothing to those who are waited for.</param>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public void Wait(CancellationToken token)
+    {
+        CancelCause.ThrowIfCancelled(token);
+        if (Volatile.Read(ref _count) != 0 && !WaitSlow(token))
         {
-            _lock.Exit();
+            CancelCause.Throw(token);
         }
-        else
-        {
-            Waiter* waiter = Goroutine.WaiterAt(g, 0);
-            waiter->Goroutine = g;
-            Goroutine.ParkObject(g) = this;
-            _waiters.Enqueue(waiter);
-            Scheduler.Park(g, &ParkLock.Release, null, ParkReason.WaitGroup);
-            Goroutine.ParkObject(g) = null;
-            Scheduler.ExitIfAbandoned(g);
-        }
-        Scheduler.LeaveWait(g);
     }
 
     void IParkLock.Unlock() => _lock.Exit();
@@ -98,6 +93,53 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace
         bool waits = _waiters.RemoveIfParked(g, this);
         _lock.Exit();
         return waits;
+    }
+
+    void ITokenQueue.CancelWait(TokenWait wait)
+    {
+        _lock.Enter();
+        bool queued = wait.Cancel();
+        if (queued)
+        {
+            _waiters.Remove(wait.Waiter);
+        }
+        _lock.Exit();
+        if (queued)
+        {
+            Scheduler.Ready(wait.Waiter->Goroutine);
+        }
+    }
+
+    /// <summary>False when the token was cancelled first.</summary>
+    private bool WaitSlow(CancellationToken token)
+    {
+        Goroutine* g = Scheduler.EnterWait();
+        TokenWait? wait = null;
+        try
+        {
+            Waiter* waiter = Goroutine.WaiterAt(g, 0);
+            wait = TokenWait.Register(this, waiter, token);
+            _lock.Enter();
+            bool isOver = _count == 0;
+            if (isOver || wait is { IsCancelled: true })
+            {
+                _lock.Exit();
+                return isOver;
+            }
+            waiter->Goroutine = g;
+            waiter->Result = WaitResult.Waiting;
+            Goroutine.ParkObject(g) = this;
+            _waiters.Enqueue(waiter);
+            Scheduler.Park(g, &ParkLock.Release, null, ParkReason.WaitGroup);
+            Goroutine.ParkObject(g) = null;
+            Scheduler.ExitIfAbandoned(g);
+            return waiter->Result != WaitResult.Cancelled;
+        }
+        finally
+        {
+            wait?.End();
+            Scheduler.LeaveWait(g);
+        }
     }
 
     private sealed class Child(WaitGroup group, Action action)
