@@ -1,6 +1,7 @@
 // Channels as readers, writers and asynchronous streams, and readers as channels. The waits here are on
 // the thread pool, the other side mostly in goroutines.
 
+using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Weft.Runtime;
 
@@ -287,6 +288,55 @@ internal sealed class ChanBridgeTests(int procs)
         Go.Run(() => ended.SetResult(chan.Receive(out _)));
         await cancel.CancelAsync();
         await Assert.That(await ended.Task.WaitAsync(s_limit)).IsFalse();
+    }
+
+    [Test]
+    [Arguments(0)]
+    [Arguments(5)]
+    public async Task AStreamBecomesAChannel(int capacity)
+    {
+        int disposed = 0;
+        async IAsyncEnumerable<int> Count(
+            int count, Exception? error, [EnumeratorCancellation] CancellationToken token = default)
+        {
+            try
+            {
+                for (int i = 1; i <= count; i++)
+                {
+                    await Task.Yield();
+                    yield return i;
+                }
+                if (error is not null)
+                {
+                    throw error;
+                }
+                await Task.Delay(count == 1 ? Timeout.Infinite : 0, token);
+            }
+            finally
+            {
+                Interlocked.Increment(ref disposed);
+            }
+        }
+        ReceiveChan<int> chan = Count(500, null).ToChan(capacity);
+        await Assert.That(await Go.RunAsync(() => chan.Sum()).WaitAsync(s_limit)).IsEqualTo(500 * 501 / 2);
+
+        ChannelReader<int> back = Count(2, new FormatException("broken")).ToChan(capacity).AsReader();
+        await Assert.That(await back.ReadAsync().AsTask().WaitAsync(s_limit)).IsEqualTo(1);
+        await Assert.That(await back.ReadAsync().AsTask().WaitAsync(s_limit)).IsEqualTo(2);
+        await Assert.That(async () => await back.WaitToReadAsync()).Throws<FormatException>();
+
+        // The token reaches the stream, and who waits to send as well.
+        foreach (int count in (int[])[1, 100])
+        {
+            (Context context, Action cancel) = Context.Background.WithCancel();
+            chan = Count(count, null).ToChan(capacity, context.Token);
+            await Assert.That(await Go.RunAsync(() => chan.Receive()).WaitAsync(s_limit)).IsEqualTo(1);
+            cancel();
+            await Go.RunAsync(() => chan.Sum()).WaitAsync(s_limit);
+        }
+        await Assert.That(SpinWait.SpinUntil(() => Volatile.Read(ref disposed) == 4, s_limit)).IsTrue();
+        await Assert.That(() => ((IAsyncEnumerable<int>)null!).ToChan()).Throws<ArgumentNullException>();
+        await Assert.That(() => Count(1, null).ToChan(-1)).Throws<ArgumentOutOfRangeException>();
     }
 
     [Test]

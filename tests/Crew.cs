@@ -32,7 +32,10 @@ internal sealed unsafe class Crew
         int before = Weft.Go.MaxProcs;
         Weft.Go.MaxProcs = procs;
         Crew crew = new();
-        crew.Go(() => body(crew));
+        using (ExecutionContext.SuppressFlow()) // The framework's: most goroutines have none.
+        {
+            crew.Go(() => body(crew));
+        }
         Thread waiter = new(crew._group.Wait) { IsBackground = true };
         waiter.Start();
         if (!waiter.Join(s_limit))

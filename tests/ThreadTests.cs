@@ -2,6 +2,7 @@
 
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Threading.Channels;
 using Weft.Runtime;
 
 namespace Weft.Tests;
@@ -291,6 +292,16 @@ internal sealed partial class ThreadTests
             crew.Throws<TaskCanceledException>(
                 () => Go.Await(Task.FromCanceled(new CancellationToken(true))), "a cancelled one");
             crew.Throws<ArgumentNullException>(() => Go.Await(null!), "no task");
+            Go.Await(default(ValueTask));
+            crew.Equal(Go.Await(new ValueTask<int>(6)), 6, "a value's result");
+            crew.Equal(Go.Await(LaterValue(7)), 7, "a value's later result");
+            Go.Await(new ValueTask(Later(0)));
+            Channel<int> source = Channel.CreateUnbounded<int>();
+            ValueTask<int> read = source.Reader.ReadAsync(); // Not a task: a source of the channel's own.
+            crew.Go(() => source.Writer.TryWrite(8));
+            crew.Equal(Go.Await(read), 8, "a source's result");
+            crew.Throws<InvalidDataException>(
+                () => Go.Await(ValueTask.FromException(new InvalidDataException())), "a value's failure");
 
             // A hundred wait on threads of nobody's.
             int machines = Scheduler.MachineCount;
@@ -306,6 +317,8 @@ internal sealed partial class ThreadTests
 
         await Assert.That(failure).IsNull();
     }
+
+    private static async ValueTask<int> LaterValue(int value) => await Later(value);
 
     private static async Task<int> Later(int value)
     {

@@ -260,8 +260,9 @@ internal sealed class ChanAlarm : Alarm, IChanSource
     protected override bool Discard() => C.TryTake(out _);
 }
 
-/// <summary>Runs a function in a goroutine.</summary>
-internal sealed class FuncAlarm(Action action, TimeProvider? provider) : Alarm(provider, isWatched: true)
+/// <summary>Runs a function in a goroutine, which begins with the context; null is the default one.</summary>
+internal sealed class FuncAlarm(Action action, TimeProvider? provider, ExecutionContext? context)
+    : Alarm(provider, isWatched: true)
 {
-    protected override void Start() => Go.Run(action);
+    protected override void Start() => Go.RunIn(context, action);
 }

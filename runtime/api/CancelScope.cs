@@ -176,7 +176,7 @@ internal sealed class CancelScope : CancelListener
     /// <summary>Sets what cancels it at a time. It is cleared when the scope is cancelled.</summary>
     internal void CancelAfter(TimeSpan delay, Exception? cause, TimeProvider? provider)
     {
-        Alarm alarm = new FuncAlarm(() => Cancel(Expired(), cause), provider);
+        Alarm alarm = new FuncAlarm(() => Cancel(Expired(), cause), provider, null);
         _lock.Enter();
         _alarm = _error == null ? alarm : null;
         _lock.Exit();

@@ -81,8 +81,29 @@ public static class ChanBridge
         this ChannelReader<T> reader, int capacity = 0, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(reader);
+        return reader.ReadAllAsync(cancellationToken).ToChan(capacity, cancellationToken);
+    }
+
+    /// <summary>
+    /// A channel that gets what the stream has, and is closed when the stream ends. If the stream fails or
+    /// the token is cancelled the channel is closed too; what AsReader makes of it shows the error. The
+    /// stream runs on the thread pool, with the caller's ExecutionContext, at most one element ahead of the
+    /// channel. Cancel the token when nobody receives any more: the stream is disposed of then.
+    /// </summary>
+    /// <typeparam name="T">The element.</typeparam>
+    /// <param name="stream">The asynchronous stream; it gets the token too.</param>
+    /// <param name="capacity">The capacity of the channel; 0 or more.</param>
+    /// <param name="cancellationToken">Ends the transfer; an element on its way is lost. That of a
+    /// <see cref="Context"/> is <see cref="Context.Token"/>.</param>
+    /// <returns>The channel.</returns>
+    /// <exception cref="ArgumentNullException">The stream is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The capacity is negative.</exception>
+    public static ReceiveChan<T> ToChan<T>(
+        this IAsyncEnumerable<T> stream, int capacity = 0, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
         Chan<T> channel = new(capacity);
-        _ = Task.Run(() => Transfer(reader, channel, cancellationToken), CancellationToken.None);
+        _ = Task.Run(() => Transfer(stream, channel, cancellationToken), CancellationToken.None);
         return channel;
     }
 
@@ -116,18 +137,16 @@ public static class ChanBridge
 
     [SuppressMessage("Design", "CA1031", Justification = "The error goes to the channel, whatever it is.")]
     private static async Task Transfer<T>(
-        ChannelReader<T> reader, Chan<T> channel, CancellationToken cancellationToken)
+        IAsyncEnumerable<T> stream, Chan<T> channel, CancellationToken cancellationToken)
     {
         Exception? error = null;
         try
         {
             Writer<T> writer = new(channel);
-            while (await reader.WaitToReadAsync(cancellationToken).ConfigureAwait(false))
+            await foreach (T element in
+                stream.WithCancellation(cancellationToken).ConfigureAwait(false))
             {
-                while (reader.TryRead(out T? element))
-                {
-                    await writer.WriteAsync(element, cancellationToken).ConfigureAwait(false);
-                }
+                await writer.WriteAsync(element, cancellationToken).ConfigureAwait(false);
             }
         }
         catch (Exception e)
@@ -142,7 +161,7 @@ public static class ChanBridge
         SelectCase one, Func<TResult> result, CancellationToken cancellationToken)
     {
         TaskCompletionSource<TResult> source = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        Go.Run(() => Complete(source, one, result, cancellationToken));
+        Go.RunIn(null, () => Complete(source, one, result, cancellationToken)); // No user code runs there.
         return source.Task;
     }
 

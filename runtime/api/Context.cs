@@ -178,14 +178,14 @@ public sealed class Context
 
     /// <summary>Runs a function in a new goroutine once the context is cancelled; at once if it is. Go:
     /// context.AfterFunc.</summary>
-    /// <param name="action">What to run.</param>
+    /// <param name="action">What to run, with the caller's ExecutionContext.</param>
     /// <returns>A function that gives it up: true when the action will not run because of this call, false
     /// when it was started, or given up before. It does not wait for the action.</returns>
     /// <exception cref="ArgumentNullException">The action is null.</exception>
     public Func<bool> AfterFunc(Action action)
     {
         ArgumentNullException.ThrowIfNull(action);
-        Listener listener = new(action);
+        Listener listener = new(action, ContextFlow.Capture());
         CancelScope scope = _scope ?? new CancelScope(null); // One that nobody cancels.
         if (!scope.Register(listener))
         {
@@ -228,8 +228,8 @@ public sealed class Context
         return (context, () => CancelByCall(scope, null));
     }
 
-    private sealed class Listener(Action action) : CancelListener
+    private sealed class Listener(Action action, ExecutionContext? context) : CancelListener
     {
-        internal override void OnCancel(Exception error, Exception cause) => Go.Run(action);
+        internal override void OnCancel(Exception error, Exception cause) => Go.RunIn(context, action);
     }
 }

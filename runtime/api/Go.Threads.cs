@@ -150,6 +150,27 @@ public static unsafe partial class Go
         return task.GetAwaiter().GetResult();
     }
 
+    /// <summary>The same for a ValueTask, which is used up by that, as by an await.</summary>
+    /// <param name="task">What to wait for; nobody else may wait for it, now or later.</param>
+    /// <exception cref="OperationCanceledException">The task was cancelled.</exception>
+    public static void Await(ValueTask task)
+    {
+        if (task.IsCompleted)
+        {
+            task.GetAwaiter().GetResult();
+            return;
+        }
+        Await(task.AsTask());
+    }
+
+    /// <summary>The same for a ValueTask with a result.</summary>
+    /// <typeparam name="TResult">The result.</typeparam>
+    /// <param name="task">What to wait for; nobody else may wait for it, now or later.</param>
+    /// <returns>The task's result.</returns>
+    /// <exception cref="OperationCanceledException">The task was cancelled.</exception>
+    public static TResult Await<TResult>(ValueTask<TResult> task) =>
+        task.IsCompleted ? task.GetAwaiter().GetResult() : Await(task.AsTask());
+
     /// <summary>
     /// Runs a function in a new goroutine, for asynchronous code to await. Continuations of the task run on
     /// the thread pool.

@@ -118,7 +118,12 @@ public static unsafe partial class Go
     /// Runs a function in a new goroutine; returns at once. The first call starts the runtime. An exception
     /// that the function does not catch ends the process, as on a thread. Go: go f().
     /// </summary>
-    /// <param name="function">What to run. Its ExecutionContext (AsyncLocal values) starts empty.</param>
+    /// <remarks>It begins with the caller's ExecutionContext, as <see cref="Task.Run(Action)"/> does: the
+    /// values of AsyncLocal, Activity.Current, CultureInfo.CurrentCulture. What it changes there is its own.
+    /// <see cref="ExecutionContext.SuppressFlow"/> keeps it from that. While none of these is set it costs
+    /// nothing; else the goroutine has a Thread object from its beginning, which takes some microseconds and
+    /// 10 KB.</remarks>
+    /// <param name="function">What to run.</param>
     /// <exception cref="ArgumentNullException">The function is null.</exception>
     /// <exception cref="InsufficientMemoryException">No memory for another goroutine; the message says
     /// what to raise.</exception>
@@ -157,7 +162,7 @@ public static unsafe partial class Go
             && Unsafe.SizeOf<TState>() <= Goroutine.InlineStateSize)
         {
             Scheduler.EnsureStarted();
-            Goroutine* g = Scheduler.Create(GoroutineKind.Movable, 0);
+            Goroutine* g = Scheduler.Create(GoroutineKind.Movable, 0, flows: true);
             Unsafe.WriteUnaligned(g->InlineState, state);
             Goroutine.Delegate(g) = function;
             g->Invoke = &Invoker.CallInline<TState>;
@@ -235,12 +240,35 @@ public static unsafe partial class Go
         throw new GoroutineExit();
     }
 
+    /// <summary>Run, with this ExecutionContext instead of the caller's; null is the default one.</summary>
+    internal static void RunIn(ExecutionContext? context, Action function) =>
+        StartIn(context, function, null, &Invoker.Call);
+
+    /// <inheritdoc cref="RunIn(ExecutionContext, Action)"/>
+    internal static void RunIn<TState>(ExecutionContext? context, Action<TState> function, TState state)
+        where TState : class => StartIn(context, function, state, &Invoker.CallObject<TState>);
+
+    private static void StartIn(
+        ExecutionContext? context,
+        Delegate function,
+        object? state,
+        delegate*<Goroutine*, void> invoke)
+    {
+        Scheduler.EnsureStarted();
+        Goroutine* g = Scheduler.Create(GoroutineKind.Movable, 0);
+        Goroutine.Delegate(g) = function;
+        Goroutine.StateObject(g) = state;
+        Goroutine.FirstContext(g) = context;
+        g->Invoke = invoke;
+        Scheduler.Start(g);
+    }
+
     private static void Start(
         Delegate function, object? state, delegate*<Goroutine*, void> invoke, StackOptions stack)
     {
         Scheduler.EnsureStarted();
         Goroutine* g = Scheduler.Create(
-            stack.IsFixed ? GoroutineKind.Fixed : GoroutineKind.Movable, (nint)stack.Bytes);
+            stack.IsFixed ? GoroutineKind.Fixed : GoroutineKind.Movable, (nint)stack.Bytes, flows: true);
         Goroutine.Delegate(g) = function;
         Goroutine.StateObject(g) = state;
         g->Invoke = invoke;

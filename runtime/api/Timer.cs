@@ -44,7 +44,7 @@ public sealed class Timer
 
     /// <summary>Makes a timer that runs a function in a new goroutine, once. Go: time.AfterFunc.</summary>
     /// <param name="delay">After how long; zero or less is at once.</param>
-    /// <param name="action">What to run.</param>
+    /// <param name="action">What to run, with the caller's ExecutionContext.</param>
     /// <param name="timeProvider">The clock to use instead of the system's.</param>
     /// <returns>The timer, which can be stopped and set again.</returns>
     /// <exception cref="ArgumentNullException">The action is null.</exception>
@@ -52,7 +52,7 @@ public sealed class Timer
     public static Timer AfterFunc(TimeSpan delay, Action action, TimeProvider? timeProvider = null)
     {
         ArgumentNullException.ThrowIfNull(action);
-        FuncAlarm alarm = new(action, timeProvider);
+        FuncAlarm alarm = new(action, timeProvider, ContextFlow.Capture());
         Timer timer = new(alarm);
         _ = alarm.Set(delay);
         return timer;

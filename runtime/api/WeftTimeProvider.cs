@@ -52,7 +52,7 @@ public sealed class WeftTimeProvider : TimeProvider
     private sealed class CallbackAlarm(TimerCallback callback, object? state)
         : Alarm(null, isWatched: true), ITimer
     {
-        private readonly ExecutionContext? _context = ExecutionContext.Capture();
+        private readonly ExecutionContext? _context = ContextFlow.Capture();
         private readonly Lock _gate = new();
         private TaskCompletionSource? _ended;
         private int _running;
@@ -87,21 +87,13 @@ public sealed class WeftTimeProvider : TimeProvider
 
         protected override void Deliver(DateTimeOffset stamp) => Interlocked.Increment(ref _running);
 
-        protected override void Start() => Go.Run(static alarm => alarm.Call(), this);
+        protected override void Start() => Go.RunIn(_context, static alarm => alarm.Call(), this);
 
         private void Call()
         {
             try
             {
-                if (_context == null)
-                {
-                    callback(state);
-                }
-                else
-                {
-                    ExecutionContext.Run(
-                        _context, static o => ((CallbackAlarm)o!).CallInContext(), this);
-                }
+                callback(state);
             }
             finally
             {
@@ -112,8 +104,6 @@ public sealed class WeftTimeProvider : TimeProvider
                 }
             }
         }
-
-        private void CallInContext() => callback(state);
 
         private Task BeginDispose()
         {

@@ -137,7 +137,7 @@ internal unsafe struct Goroutine
     [FieldOffset(0x90)]
     internal nint StateObjectSlot;
 
-    /// <summary>What it waits on, while it waits. A root always.</summary>
+    /// <summary>What it waits on, while it waits; before it has begun, FirstContext. A root always.</summary>
     [FieldOffset(0x98)]
     internal nint ParkObjectSlot;
 
@@ -255,6 +255,10 @@ internal unsafe struct Goroutine
 
     internal static ref object? ParkObject(Goroutine* g) =>
         ref Unsafe.AsRef<object?>(&g->ParkObjectSlot);
+
+    /// <summary>The ExecutionContext that it will begin with; null for the default one. In the slot of
+    /// ParkObject: nobody waits before he has begun.</summary>
+    internal static ref object? FirstContext(Goroutine* g) => ref ParkObject(g);
 
     internal static nint* ObjectSlots(Goroutine* g) => &g->DelegateSlot;
 

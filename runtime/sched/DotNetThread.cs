@@ -17,14 +17,19 @@ internal static class DotNetThread
         Thread? thread = Own(null!);
         if (thread != null)
         {
+            ContextFlow.End(thread);
             OnThreadExiting(WaitInfo(thread));
             StopThread(null!, thread);
             Stopped(thread).Set();
         }
     }
 
+    /// <summary>Null until somebody has asked for it. Makes thread statics where there are none.</summary>
     [UnsafeAccessor(UnsafeAccessorKind.StaticField, Name = "t_currentThread")]
-    private static extern ref Thread? Own(Thread type);
+    internal static extern ref Thread? Own(Thread type);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_executionContext")]
+    internal static extern ref ExecutionContext? Context(Thread thread);
 
     [UnsafeAccessor(UnsafeAccessorKind.StaticMethod, Name = "StopThread")]
     private static extern void StopThread(Thread type, Thread thread);

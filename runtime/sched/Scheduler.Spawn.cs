@@ -19,7 +19,11 @@ internal static unsafe partial class Scheduler
 
     /// <summary>Takes a dead goroutine and makes it runnable, but in no queue yet: the caller stores what
     /// it needs, then calls Start. Throws InsufficientMemoryException when there is none.</summary>
-    internal static Goroutine* Create(GoroutineKind kind, nint fixedSize)
+    /// <param name="kind">What kind of goroutine.</param>
+    /// <param name="fixedSize">Bytes of a fixed stack.</param>
+    /// <param name="flows">Whether it begins with the caller's ExecutionContext; else with the default
+    /// one, unless the caller stores another.</param>
+    internal static Goroutine* Create(GoroutineKind kind, nint fixedSize, bool flows = false)
     {
         nint fixedStack = kind == GoroutineKind.Fixed ? TakeFixedStack(fixedSize) : 0;
         Switch.EnterCritical();
@@ -38,6 +42,7 @@ internal static unsafe partial class Scheduler
         {
             g = TakeFree(m->Processor);
         }
+        bool mayFlow = flows && *Current.StaticsCell() != 0;
         Switch.LeaveCritical();
         if (g == null)
         {
@@ -67,6 +72,10 @@ internal static unsafe partial class Scheduler
         }
         g->NoPreempt = 1; // Until GoroutineMain has completed the stop of its predecessor.
         g->Transition(GoroutineState.Dead, GoroutineState.Runnable);
+        if (mayFlow)
+        {
+            Goroutine.FirstContext(g) = ContextFlow.CaptureFromStatics();
+        }
         return g;
     }
 
@@ -143,6 +152,10 @@ internal static unsafe partial class Scheduler
         {
             try
             {
+                if (Goroutine.FirstContext(g) != null)
+                {
+                    ContextFlow.Begin(g);
+                }
                 g->Invoke(g);
             }
             catch (Exception e) when (CancelCause.IsReplaced(g, e))
