@@ -117,7 +117,7 @@ public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue
             wait?.End();
             Scheduler.LeaveWait(g);
         }
-        Mutex.Lock();
+        Mutex.Lock(CancellationToken.None); // Whoever gave up has it too, as everybody who waited.
         if (abandoned)
         {
             throw new GoroutineExit(); // Not before: what unwinds will unlock the mutex.
