@@ -1,11 +1,11 @@
 // The server that AspNetCoreTests asks: each endpoint is one promise of Weft.AspNetCore.
 
-using System.Globalization;
 using Weft;
 using Weft.AspNetCore;
 
 AsyncLocal<string> local = new();
 Chan<string> ended = new(100);
+int sleeping = 0;
 
 WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(args);
 builder.Logging.ClearProviders();
@@ -28,8 +28,10 @@ app.UseGoroutines();
 
 app.MapGet("/sleep", () =>
 {
-    Thread.Sleep(200);
-    return Threads();
+    int together = Interlocked.Increment(ref sleeping);
+    Thread.Sleep(500);
+    _ = Interlocked.Decrement(ref sleeping);
+    return $"{together} {Directory.GetDirectories("/proc/self/task").Length}";
 });
 app.MapGet("/fail", string () => throw new InvalidOperationException("by the endpoint"));
 app.MapGet("/cancel", string () => throw new OperationCanceledException("by the endpoint"));
@@ -79,6 +81,3 @@ app.MapGet("/ended", () => ended.Receive());
 await app.StartAsync();
 Console.WriteLine(app.Urls.First());
 await app.WaitForShutdownAsync();
-
-static string Threads() =>
-    Directory.GetDirectories("/proc/self/task").Length.ToString(CultureInfo.InvariantCulture);
