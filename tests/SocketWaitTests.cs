@@ -28,7 +28,7 @@ internal sealed partial class SocketWaitTests
     }
 
     /// <summary>A goroutine for each action. Returns when all of them wait.</summary>
-    private static void GoAndParkAll(Crew crew, IReadOnlyList<Action> actions)
+    private static void GoAndParkAll(Crew crew, List<Action> actions)
     {
         nint[] all = new nint[actions.Count];
         for (int i = 0; i < all.Length; i++)

@@ -26,7 +26,7 @@ internal sealed class TokenTests(int procs)
                 each.Add();
                 crew.Go(() => Quietly(() => each.Wait(token)));
                 crew.Go(each.Done);
-                each.Wait();
+                each.Wait(CancellationToken.None);
             });
         });
 
@@ -41,7 +41,7 @@ internal sealed class TokenTests(int procs)
             Cond cond = new(new Mutex());
             void Wait(CancellationToken token)
             {
-                cond.Mutex.Lock();
+                cond.Mutex.Lock(CancellationToken.None);
                 try
                 {
                     cond.Wait(token);
@@ -84,7 +84,7 @@ internal sealed class TokenTests(int procs)
                 crew.Until(() => Volatile.Read(ref waiting) == 6, "six that wait");
                 for (int i = 0; i < 3; i++)
                 {
-                    using (each.Mutex.EnterScope())
+                    using (each.Mutex.EnterScope(CancellationToken.None))
                     {
                         each.Signal();
                     }
@@ -92,7 +92,7 @@ internal sealed class TokenTests(int procs)
                 crew.Until(() => Volatile.Read(ref signalled) >= 3, "three signals to be taken");
                 crew.Until(() => token.IsCancellationRequested, "the token");
                 each.Broadcast();
-                done.Wait();
+                done.Wait(CancellationToken.None);
                 crew.Equal(signalled + Volatile.Read(ref cancelled), 6, "all");
             });
         });
@@ -209,7 +209,7 @@ internal sealed class TokenTests(int procs)
                         done.Done();
                     });
                 }
-                done.Wait();
+                done.Wait(CancellationToken.None);
                 crew.Expect(mutex.TryLock(), "locked in the end");
                 mutex.Unlock();
                 crew.Throws<InvalidOperationException>(mutex.RUnlock, "a reader in the end");

@@ -24,8 +24,8 @@ internal static unsafe class Startup
     /// <summary>Whether this program was compiled ahead of time: nothing of Weft can run otherwise.</summary>
     internal static bool IsAot => JitInfo.GetCompiledMethodCount() == 0;
 
-    /// <summary>Whether the process is a program of Weft's: it gets all the descriptors that it may have, and
-    /// a variable of the environment that has no meaning ends it with one line, as it cannot do anything about
+    /// <summary>Whether the process is a program of Weft's: it gets all the descriptors it may have, and a
+    /// variable of the environment that has no meaning ends it with one line, as it cannot do anything about
     /// that. Else, in a host that has loaded libweft, Start throws ArgumentException instead, and leaves the
     /// limit as it is.</summary>
     internal static bool OwnsProcess { get; set; } = true;

@@ -3,9 +3,11 @@ using System.Text.Json;
 namespace Web;
 
 /// <summary>The other service, asked by HTTP.</summary>
-internal sealed class Prices(Uri service)
+internal sealed class Prices(Uri service) : IDisposable
 {
     private readonly HttpClient _client = new() { BaseAddress = service };
+
+    public void Dispose() => _client.Dispose();
 
     internal int Of(int id, CancellationToken token)
     {

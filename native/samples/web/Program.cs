@@ -40,7 +40,7 @@ if (args[0] == "service")
 
 await using NpgsqlDataSource source = new NpgsqlSlimDataSourceBuilder(
     app.Configuration["database"] ?? "Host=127.0.0.1;Username=weft;Database=weft;Maximum Pool Size=20").Build();
-Prices prices = new(new Uri(app.Configuration["service"] ?? "http://127.0.0.1:5001"));
+using Prices prices = new(new Uri(app.Configuration["service"] ?? "http://127.0.0.1:5001"));
 int connections = new NpgsqlConnectionStringBuilder(source.ConnectionString).MaxPoolSize;
 switch (args[0])
 {
