@@ -211,7 +211,7 @@ internal sealed class HttpServerTests
         using Socket busy = server.Connect();
         WeaveServer.Send(busy, "GET / HTTP/1.1\r\n");
         WeaveServer.Until("the connection", () => server.Metric("weave_connections") == 2);
-        server.Signal("INT");
+        server.Signal("TERM");
         ChildResult result = server.WaitForExit();
 
         await Assert.That(result.ExitCode).IsEqualTo(1);
