@@ -370,63 +370,28 @@ static int is_to_wait(int32_t flags)
     return (flags & (PAL_DONTWAIT | PAL_ERRORQUEUE)) == 0 && weft_may_park() != NULL;
 }
 
-int32_t __real_SystemNative_Receive(intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count);
-HIDDEN int32_t __wrap_SystemNative_Receive(
-    intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
-{
-    if (!is_to_wait(flags))
-        return __real_SystemNative_Receive(fd, buffer, size, flags, count);
-    struct wait w = { .fd = (int)fd, .mode = READ };
-    int32_t result;
-    do
-        result = __real_SystemNative_Receive(fd, buffer, size, flags | PAL_DONTWAIT, count);
-    while (result == PAL_EAGAIN && wait_again(&w));
-    result = finish(&w, result, PAL_EAGAIN);
-    return w.outcome == BLOCK ? __real_SystemNative_Receive(fd, buffer, size, flags, count) : result;
-}
+// Those that have a flag for "without blocking": tried with it until there is an answer.
+#define BY_FLAG(name, its_mode, call, ...)                                              \
+    int32_t __real_SystemNative_##name(__VA_ARGS__);                                    \
+    HIDDEN int32_t __wrap_SystemNative_##name(__VA_ARGS__)                              \
+    {                                                                                   \
+        if (!is_to_wait(flags))                                                         \
+            return call(name, flags);                                                   \
+        struct wait w = { .fd = (int)fd, .mode = its_mode };                            \
+        int32_t result;                                                                 \
+        do                                                                              \
+            result = call(name, flags | PAL_DONTWAIT);                                  \
+        while (result == PAL_EAGAIN && wait_again(&w));                                 \
+        result = finish(&w, result, PAL_EAGAIN);                                        \
+        return w.outcome == BLOCK ? call(name, flags) : result;                         \
+    }
+#define OF_BYTES(name, flags)   __real_SystemNative_##name(fd, buffer, size, flags, count)
+#define OF_MESSAGE(name, flags) __real_SystemNative_##name(fd, message, flags, count)
 
-int32_t __real_SystemNative_ReceiveMessage(intptr_t fd, void *message, int32_t flags, int64_t *count);
-HIDDEN int32_t __wrap_SystemNative_ReceiveMessage(intptr_t fd, void *message, int32_t flags, int64_t *count)
-{
-    if (!is_to_wait(flags))
-        return __real_SystemNative_ReceiveMessage(fd, message, flags, count);
-    struct wait w = { .fd = (int)fd, .mode = READ };
-    int32_t result;
-    do
-        result = __real_SystemNative_ReceiveMessage(fd, message, flags | PAL_DONTWAIT, count);
-    while (result == PAL_EAGAIN && wait_again(&w));
-    result = finish(&w, result, PAL_EAGAIN);
-    return w.outcome == BLOCK ? __real_SystemNative_ReceiveMessage(fd, message, flags, count) : result;
-}
-
-int32_t __real_SystemNative_Send(intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count);
-HIDDEN int32_t __wrap_SystemNative_Send(
-    intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
-{
-    if (!is_to_wait(flags))
-        return __real_SystemNative_Send(fd, buffer, size, flags, count);
-    struct wait w = { .fd = (int)fd, .mode = WRITE };
-    int32_t result;
-    do
-        result = __real_SystemNative_Send(fd, buffer, size, flags | PAL_DONTWAIT, count);
-    while (result == PAL_EAGAIN && wait_again(&w));
-    result = finish(&w, result, PAL_EAGAIN);
-    return w.outcome == BLOCK ? __real_SystemNative_Send(fd, buffer, size, flags, count) : result;
-}
-
-int32_t __real_SystemNative_SendMessage(intptr_t fd, void *message, int32_t flags, int64_t *count);
-HIDDEN int32_t __wrap_SystemNative_SendMessage(intptr_t fd, void *message, int32_t flags, int64_t *count)
-{
-    if (!is_to_wait(flags))
-        return __real_SystemNative_SendMessage(fd, message, flags, count);
-    struct wait w = { .fd = (int)fd, .mode = WRITE };
-    int32_t result;
-    do
-        result = __real_SystemNative_SendMessage(fd, message, flags | PAL_DONTWAIT, count);
-    while (result == PAL_EAGAIN && wait_again(&w));
-    result = finish(&w, result, PAL_EAGAIN);
-    return w.outcome == BLOCK ? __real_SystemNative_SendMessage(fd, message, flags, count) : result;
-}
+BY_FLAG(Receive, READ, OF_BYTES, intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
+BY_FLAG(Send, WRITE, OF_BYTES, intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
+BY_FLAG(ReceiveMessage, READ, OF_MESSAGE, intptr_t fd, void *message, int32_t flags, int64_t *count)
+BY_FLAG(SendMessage, WRITE, OF_MESSAGE, intptr_t fd, void *message, int32_t flags, int64_t *count)
 
 // For those that have no form without blocking: with the side held, waits until it can be done at once.
 static void wait_until_ready(struct wait *w)
@@ -501,16 +466,21 @@ static int32_t finish_io(struct wait *w, int32_t result)
     return -1;
 }
 
+// The rest of a call of read or write that is done once it can be done at once.
+#define RETURN_WHEN_READY(its_fd, its_mode, call)                                       \
+    do {                                                                                \
+        struct wait w = { .fd = (int)(its_fd), .mode = its_mode, .exact = 1 };          \
+        wait_until_ready(&w);                                                           \
+        int32_t result = finish_io(&w, w.outcome == NONE ? call : 0);                   \
+        return w.outcome == BLOCK ? call : result;                                      \
+    } while (0)
+
 int32_t __real_SystemNative_Read(intptr_t fd, void *buffer, int32_t size);
 HIDDEN int32_t __wrap_SystemNative_Read(intptr_t fd, void *buffer, int32_t size)
 {
     if (weft_may_park() == NULL || size <= 0 || is_non_blocking((int)fd))
         return __real_SystemNative_Read(fd, buffer, size);
-    struct wait w = { .fd = (int)fd, .mode = READ, .exact = 1 };
-    wait_until_ready(&w);
-    int32_t result = w.outcome == NONE ? __real_SystemNative_Read(fd, buffer, size) : 0;
-    result = finish_io(&w, result);
-    return w.outcome == BLOCK ? __real_SystemNative_Read(fd, buffer, size) : result;
+    RETURN_WHEN_READY(fd, READ, __real_SystemNative_Read(fd, buffer, size));
 }
 
 // Console's, of a terminal.
@@ -519,11 +489,7 @@ HIDDEN int32_t __wrap_SystemNative_ReadStdin(void *buffer, int32_t size)
 {
     if (weft_may_park() == NULL || size <= 0 || is_non_blocking(STDIN_FILENO))
         return __real_SystemNative_ReadStdin(buffer, size);
-    struct wait w = { .fd = STDIN_FILENO, .mode = READ, .exact = 1 };
-    wait_until_ready(&w);
-    int32_t result = w.outcome == NONE ? __real_SystemNative_ReadStdin(buffer, size) : 0;
-    result = finish_io(&w, result);
-    return w.outcome == BLOCK ? __real_SystemNative_ReadStdin(buffer, size) : result;
+    RETURN_WHEN_READY(STDIN_FILENO, READ, __real_SystemNative_ReadStdin(buffer, size));
 }
 
 // How much can be written at once where poll(2) says that something can. More need not be one piece.
@@ -602,11 +568,7 @@ HIDDEN int32_t __wrap_SystemNative_ReadFromNonblocking(intptr_t fd, void *buffer
 {
     if (weft_may_park() == NULL || size <= 0)
         return __real_SystemNative_ReadFromNonblocking(fd, buffer, size);
-    struct wait w = { .fd = (int)fd, .mode = READ, .exact = 1 };
-    wait_until_ready(&w);
-    int32_t result = w.outcome == NONE ? __real_SystemNative_ReadFromNonblocking(fd, buffer, size) : 0;
-    result = finish_io(&w, result);
-    return w.outcome == BLOCK ? __real_SystemNative_ReadFromNonblocking(fd, buffer, size) : result;
+    RETURN_WHEN_READY(fd, READ, __real_SystemNative_ReadFromNonblocking(fd, buffer, size));
 }
 
 int32_t __real_SystemNative_WriteToNonblocking(intptr_t fd, const void *buffer, int32_t size);
@@ -614,11 +576,7 @@ HIDDEN int32_t __wrap_SystemNative_WriteToNonblocking(intptr_t fd, const void *b
 {
     if (weft_may_park() == NULL || size <= 0)
         return __real_SystemNative_WriteToNonblocking(fd, buffer, size);
-    struct wait w = { .fd = (int)fd, .mode = WRITE, .exact = 1 };
-    wait_until_ready(&w);
-    int32_t result = w.outcome == NONE ? __real_SystemNative_WriteToNonblocking(fd, buffer, size) : 0;
-    result = finish_io(&w, result);
-    return w.outcome == BLOCK ? __real_SystemNative_WriteToNonblocking(fd, buffer, size) : result;
+    RETURN_WHEN_READY(fd, WRITE, __real_SystemNative_WriteToNonblocking(fd, buffer, size));
 }
 
 #endif

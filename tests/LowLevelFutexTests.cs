@@ -48,14 +48,7 @@ internal sealed partial class LowLevelFutexTests
                     {
                         Acquire(word, round);
                         int seen = count;
-                        if (isThread)
-                        {
-                            _ = Thread.Yield();
-                        }
-                        else
-                        {
-                            Go.Yield();
-                        }
+                        Go.Yield(); // On a thread: the thread.
                         count = seen + 1;
                         if (Interlocked.Exchange(ref At(word), Unheld) == Wanted)
                         {

@@ -53,14 +53,7 @@ internal sealed partial class LowLevelMonitorTests
                     {
                         Acquire(monitor);
                         int seen = count;
-                        if (isThread)
-                        {
-                            _ = Thread.Yield();
-                        }
-                        else
-                        {
-                            Go.Yield();
-                        }
+                        Go.Yield(); // On a thread: the thread.
                         count = seen + 1;
                         if (Environment.Version.Major >= 11 && round % 4 == 0)
                         {

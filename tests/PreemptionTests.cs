@@ -382,10 +382,12 @@ internal sealed partial class PreemptionTests
     [Test]
     [Arguments(2)]
     [Arguments(4)]
-    public async Task FirstUseOfThreadStaticsMayBeInterruptedAnywhere(int procs)
+    public Task FirstUseOfThreadStaticsMayBeInterruptedAnywhere(int procs) =>
+        StormIsRight("statics-storm", procs, "1.5");
+
+    private static async Task StormIsRight(string storm, int procs, string seconds)
     {
-        ChildResult child = ChildProcess.Run(
-            "statics-storm", [procs.ToString(CultureInfo.InvariantCulture), "1.5"]);
+        ChildResult child = ChildProcess.Run(storm, [procs.ToString(CultureInfo.InvariantCulture), seconds]);
 
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
     }
@@ -427,13 +429,8 @@ internal sealed partial class PreemptionTests
     [Test]
     [Arguments(2)]
     [Arguments(4)]
-    public async Task StacksGrowWhereverTheyAreInterrupted(int procs)
-    {
-        ChildResult child = ChildProcess.Run(
-            "growth-storm", [procs.ToString(CultureInfo.InvariantCulture), "2"]);
-
-        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
-    }
+    public Task StacksGrowWhereverTheyAreInterrupted(int procs) =>
+        StormIsRight("growth-storm", procs, "2");
 
     // There a signal takes many times as long as the distance between two alarms.
     [Test]

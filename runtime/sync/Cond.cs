@@ -78,20 +78,8 @@ public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue
         return waits;
     }
 
-    void ITokenQueue.CancelWait(TokenWait wait)
-    {
-        _lock.Enter();
-        bool parked = wait.Cancel(); // One that is Entering looks for itself.
-        if (parked)
-        {
-            _waiters.Remove(wait.Waiter);
-        }
-        _lock.Exit();
-        if (parked)
-        {
-            Scheduler.Ready(wait.Waiter->Goroutine);
-        }
-    }
+    // One that is Entering looks for itself.
+    void ITokenQueue.CancelWait(TokenWait wait) => wait.CancelIn(ref _lock, ref _waiters);
 
     /// <summary>False when the token was cancelled first. The mutex is locked.</summary>
     private bool WaitUnlocked(CancellationToken token)

@@ -67,6 +67,22 @@ internal sealed unsafe class TokenWait
         return true;
     }
 
+    /// <summary>CancelWait for a queue whose others are not concerned when one leaves.</summary>
+    internal void CancelIn(ref ShortLock queueLock, ref WaitQueue waiters)
+    {
+        queueLock.Enter();
+        bool queued = Cancel();
+        if (queued)
+        {
+            waiters.Remove(Waiter);
+        }
+        queueLock.Exit();
+        if (queued)
+        {
+            Scheduler.Ready(Waiter->Goroutine);
+        }
+    }
+
     /// <summary>Not under the lock. After it the callback neither runs nor will.</summary>
     internal void End() => _registration.Dispose();
 }

@@ -95,20 +95,7 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
         return waits;
     }
 
-    void ITokenQueue.CancelWait(TokenWait wait)
-    {
-        _lock.Enter();
-        bool queued = wait.Cancel();
-        if (queued)
-        {
-            _waiters.Remove(wait.Waiter);
-        }
-        _lock.Exit();
-        if (queued)
-        {
-            Scheduler.Ready(wait.Waiter->Goroutine);
-        }
-    }
+    void ITokenQueue.CancelWait(TokenWait wait) => wait.CancelIn(ref _lock, ref _waiters);
 
     /// <summary>False when the token was cancelled first.</summary>
     private bool WaitSlow(CancellationToken token)
