@@ -210,7 +210,7 @@ internal sealed class DotNetWaitTests
     [Test]
     public async Task MoreMayWantALockThanThereMayBeThreads()
     {
-        ChildResult child = ChildProcess.Run("dotnet-waits", ["lock"]);
+        ChildResult child = ChildProcess.Run("dotnet-waits", ["lock", "1000"]);
 
         await Assert.That(child.ToString()).StartsWith("exit code 0\n");
     }
@@ -219,7 +219,7 @@ internal sealed class DotNetWaitTests
     public async Task TheyBlockTheirThreadsWhereTheSettingSaysSo()
     {
         Dictionary<string, string> off = new() { ["WEFTDEBUG"] = "dotnetwaits=0" };
-        ChildResult child = ChildProcess.Run("dotnet-waits", ["lock"], off);
+        ChildResult child = ChildProcess.Run("dotnet-waits", ["lock", "110"], off);
 
         await Assert.That(child.ToString()).StartsWith("exit code 0\n");
         await Assert.That(child.Error).Contains("raise Go.MaxThreads");
@@ -248,7 +248,7 @@ internal sealed class DotNetWaitTests
         {
             case "lock":
                 Go.MaxThreads = 100;
-                LockMany(1000);
+                LockMany(int.Parse(args[1]));
                 return 0;
 
             case "sleepers":

@@ -65,18 +65,22 @@ internal sealed class PackageTests
             .Contains("error WEFT003").And.Contains("supported: .NET 12");
     }
 
+    // The check alone: to publish takes ten seconds.
     [Test]
     public async Task APatchThatWasNeverTriedIsAWarningThatCanBeSilenced()
     {
         using FreshProject project = new("fresh", ChannelProgram);
+        string[] check =
+        [
+            "-restore", "-t:ResolveFrameworkReferences;WeftCheckTarget", "-p:RuntimeIdentifier=linux-x64",
+            "-p:WeftTriedDotNet=10.0.1",
+        ];
 
-        ChildResult publish = project.Dotnet("publish", "-p:WeftTriedDotNet=10.0.1");
-        await Assert.That(publish.ExitCode).IsEqualTo(0).Because(publish.ToString());
-        await Assert.That(publish.Output)
-            .Contains("warning WEFT004").And.Contains(FreshProject.Pin());
+        ChildResult warned = project.Dotnet("msbuild", check);
+        await Assert.That(warned.ExitCode).IsEqualTo(0).Because(warned.ToString());
+        await Assert.That(warned.Output).Contains("warning WEFT004").And.Contains(FreshProject.Pin());
 
-        ChildResult quiet = project.Dotnet(
-            "publish", "-p:WeftTriedDotNet=10.0.1", "-p:NoWarn=WEFT004", "-p:PublishDir=quiet/");
+        ChildResult quiet = project.Dotnet("msbuild", [.. check, "-p:NoWarn=WEFT004"]);
         await Assert.That(quiet.ExitCode).IsEqualTo(0).Because(quiet.ToString());
         await Assert.That(quiet.Output).DoesNotContain("WEFT004");
     }

@@ -283,8 +283,9 @@ internal sealed class SelectMemoryTests(int procs)
             });
             SendCase<string>[] sends = [.. chans.Select(c => c.SendCase("element"))];
             SelectCase[] all = [.. sends];
-            long allocated = 0;
-            for (int round = 0; round < 2; round++)
+            // The least of several: other threads of the process may allocate meanwhile.
+            long allocated = long.MaxValue;
+            for (int round = 0; round < 10 && allocated >= Rounds; round++)
             {
                 long before = GC.GetTotalAllocatedBytes(precise: true);
                 for (int i = 0; i < Rounds; i++)
@@ -293,7 +294,7 @@ internal sealed class SelectMemoryTests(int procs)
                     _ = Select.TryWait(all);
                     _ = Select.Wait(sends[0], null);
                 }
-                allocated = GC.GetTotalAllocatedBytes(precise: true) - before;
+                allocated = Math.Min(allocated, GC.GetTotalAllocatedBytes(precise: true) - before);
             }
             chans[0].Close();
             crew.Expect(allocated < Rounds, $"{allocated} bytes in {Rounds} rounds");

@@ -127,13 +127,14 @@ internal sealed class SelectTests(int procs)
     [Test]
     public async Task AmongReadyCasesEachIsChosenAsOften()
     {
+        const int Room = 2000; // For 600 elements, more or less.
         string? failure = Crew.Run(procs, crew =>
         {
             foreach (int count in s_counts)
             {
                 SelectCase[] cases = [.. Enumerable.Range(0, count).Select<int, SelectCase>(i => i % 2 == 0
                     ? Closed(new Chan<int>()).ReceiveCase()
-                    : new Chan<string>(1_000_000).SendCase("element"))];
+                    : new Chan<string>(Room).SendCase("element"))];
                 CheckEven(crew, count, () => Select.Wait(cases), 300 * count);
                 CheckEven(crew, count, () => Select.TryWait(cases), 300 * count);
             }

@@ -2,7 +2,7 @@
 # Runs tests of Weft on other builds of .NET than the one that this repository is built with, as far as their
 # packages can be had, and compares what asm/runtime_x64.h says with a build's debug information.
 #
-#   tests/runtimes.sh                         the smoke test on each build below whose packages can be had
+#   tests/runtimes.sh                         the smoke test on each other build below whose packages can be had
 #   tests/runtimes.sh run VERSION [TEST...]   publish the tests for one build and run them: all, or those named
 #   tests/runtimes.sh compare VERSION         what differs between the table and the build; needs gdb
 #
@@ -135,7 +135,9 @@ case $verb in
     smoke)
         status=0
         for version in $known; do
-            if restore "$version"; then
+            if [ "$version" = "$own" ]; then
+                echo "== .NET $version: what this repository is built with, all tests run on it"
+            elif restore "$version"; then
                 echo "== .NET $version"
                 if publish "$version" tests/smoke/Weft.Smoke.csproj && "$at/bin/weft-smoke"; then
                     echo ".NET $version: works"
