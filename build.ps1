@@ -1,8 +1,8 @@
 #!/usr/bin/env pwsh
 #requires -Version 7.2
 
-# Builds, tests and measures Weft, with the verbs of build.sh, where PowerShell is the shell.
-# It installs nothing: each check says in one line what is missing.
+# Builds, tests and measures Weft, with the verbs of build.sh, where PowerShell is the shell. Each verb first
+# sets up what it needs: by build.sh where there is one to run, else the SDK by Microsoft's script.
 param([string] $Verb = 'help', [Parameter(ValueFromRemainingArguments)] [string[]] $Rest = @())
 
 $ErrorActionPreference = 'Stop'
@@ -20,7 +20,9 @@ usage: ./build.ps1 VERB [ARGUMENT...]
   run     publish the sample program weave and count this repository with it
   test    publish the tests in the normal and in the small-queue build, and run both
   bench   publish and run the benchmarks
-  pack    make the NuGet package in out/packages/
+  lib     make the C library in out/lib/ and its header in out/include/
+  install install the C library: ./build.ps1 install PREFIX
+  pack    make the NuGet packages in out/packages/
   stress  run the tests until one fails, or N times: ./build.ps1 stress N
   clean   remove out/
   help    this text
@@ -48,7 +50,8 @@ function Run {
 function Test {
     Initialize-Machine
     Publish-Tests
-    $results = 'weft-tests', 'weft-tests-small' | ForEach-Object { Invoke-Suite $_ $Rest }
+    $results = @('weft-tests', 'weft-tests-small' | ForEach-Object { Invoke-Suite $_ $Rest })
+    if (-not $Rest -and -not $IsWindows) { $results += Invoke-Runtimes }
     $passed = ($results.Passed | Measure-Object -Sum).Sum
     $failed = ($results.Failed | Measure-Object -Sum).Sum
     "$passed passed, $failed failed"
@@ -63,21 +66,34 @@ function Bench {
     exit $LASTEXITCODE
 }
 
+function Lib {
+    Initialize-Machine
+    Publish native/Weft.Native.csproj
+}
+
+function Install {
+    if ($IsWindows) { Stop-Build 'install is for systems that have a prefix; the library is in out/lib/' }
+    & ./build.sh install @Rest
+    exit $LASTEXITCODE
+}
+
 function Pack {
     Initialize-Machine
-    Remove-Directory out/packages
-    Invoke-Dotnet pack runtime/Weft.csproj
+    New-Packages
 }
 
 function Stress {
     Initialize-Machine
     Publish-Tests
     $rounds = if ($Rest) { [int]$Rest[0] } else { [int]::MaxValue }
+    $filter = @($Rest | Select-Object -Skip 1)
     for ($round = 1; $round -le $rounds; $round++) {
         "round $round"
         foreach ($program in 'weft-tests', 'weft-tests-small') {
-            & "out/bin/$program$Exe"
-            if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+            & "out/bin/$program$Exe" @filter
+            if ($LASTEXITCODE -notin 0, 8) {
+                Stop-Build "round ${round}: $program ended with status $LASTEXITCODE"
+            }
         }
     }
 }
@@ -98,9 +114,16 @@ function Publish {
     Invoke-Dotnet publish @args
 }
 
+function New-Packages {
+    Remove-Directory out/packages
+    Invoke-Dotnet pack runtime/Weft.csproj
+    Invoke-Dotnet pack runtime/aspnetcore/Weft.AspNetCore.csproj
+}
+
+# The analyzers look at one of the two.
 function Publish-Tests {
-    Pack
-    Publish tests/Weft.Tests.csproj
+    New-Packages
+    Publish tests/Weft.Tests.csproj '-p:RunAnalyzers=false'
     Publish tests/Weft.Tests.csproj '-p:WeftSmall=true'
 }
 
@@ -120,6 +143,15 @@ function Invoke-Suite([string] $Program, [string[]] $Arguments) {
     [pscustomobject]@{ Passed = $passed; Failed = $failed }
 }
 
+# The smoke test on each build of .NET that can be had counts as one test.
+function Invoke-Runtimes {
+    & sh tests/runtimes.sh 2>&1 | Tee-Object -Variable log | Out-Host
+    [pscustomobject]@{
+        Passed = @($log -match ': works$').Count
+        Failed = @($log -match ': does not work$').Count
+    }
+}
+
 # The last number that the summary gives for a word, or 0.
 function Get-Summary([object[]] $Log, [string] $Word) {
     $line = $Log | Select-String "^\s*${Word}: (\d+)\s*$" | Select-Object -Last 1
@@ -136,20 +168,45 @@ $env:DOTNET_NOLOGO = '1'
 $env:DOTNET_CLI_TELEMETRY_OPTOUT = '1'
 
 function Initialize-Machine {
-    if (-not $IsWindows -and -not (Test-Command clang) -and -not (Test-Command gcc)) {
-        Stop-Build 'a C compiler is missing; to install it, run:  ./build.sh build'
+    if (-not $IsWindows) {
+        & ./build.sh setup
+        if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
     }
-    if (-not (Test-Command dotnet) -or -not (Test-Sdk)) {
-        Stop-Build 'the .NET 10 SDK is missing; see https://dot.net/download'
+    Find-Sdk
+    if (-not (Test-Sdk) -and $IsWindows) {
+        Install-Sdk
+        Find-Sdk
+    }
+    if (-not (Test-Sdk)) {
+        Stop-Build 'the .NET 10 SDK could not be installed; get it from https://dot.net/download'
     }
 }
 
-function Test-Command([string] $Name) {
-    [bool](Get-Command $Name -CommandType Application -ErrorAction Ignore)
+# Where Microsoft's script puts an SDK, if the one on the PATH will not do.
+function Find-Sdk {
+    $directory = Join-Path $HOME .dotnet
+    if (-not (Test-Sdk) -and (Test-Path $directory)) {
+        $env:PATH = $directory + [IO.Path]::PathSeparator + $env:PATH
+    }
+}
+
+# Needs no administrator. WEFT_DOTNET_INSTALL names another copy of the script.
+function Install-Sdk {
+    $address = $env:WEFT_DOTNET_INSTALL ? $env:WEFT_DOTNET_INSTALL : 'https://dot.net/v1/dotnet-install.ps1'
+    $script = Join-Path ([IO.Path]::GetTempPath()) weft-dotnet-install.ps1
+    $directory = Join-Path $HOME .dotnet
+    Write-Host "installing the .NET 10 SDK in $directory"
+    try {
+        Invoke-WebRequest $address -OutFile $script
+        & $script -Channel 10.0 -InstallDir $directory -NoPath
+    } catch {
+        Write-Host $_
+    }
 }
 
 # Whether an SDK satisfies global.json.
 function Test-Sdk {
+    if (-not (Get-Command dotnet -CommandType Application -ErrorAction Ignore)) { return $false }
     $null = & dotnet --version 2>&1
     $LASTEXITCODE -eq 0
 }
@@ -166,6 +223,8 @@ switch ($Verb) {
     'run' { Run }
     'test' { Test }
     'bench' { Bench }
+    'lib' { Lib }
+    'install' { Install }
     'pack' { Pack }
     'stress' { Stress }
     'clean' { Clean }

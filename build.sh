@@ -18,6 +18,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   install install the C library: ./build.sh install PREFIX
   pack    make the NuGet packages in out/packages/
   stress  run the tests until one fails, or N times: ./build.sh stress N
+  setup   install what the other verbs need
   clean   remove out/
   help    this text
 
@@ -357,7 +358,7 @@ fail() {
 verb=${1:-help}
 [ $# -eq 0 ] || shift
 case $verb in
-    build | run | bench | lib | pack | stress | clean | help) "$verb" "$@" ;;
+    build | run | bench | lib | pack | stress | setup | clean | help) "$verb" "$@" ;;
     install) install_lib "$@" ;;
     test) run_tests "$@" ;;
     *) help >&2; exit 2 ;;
