@@ -1,27 +1,15 @@
 // What it costs to call a C function that does nothing: in a program without Weft (bare/), on a thread,
 // and on a goroutine whose stack has grown already.
 
-using System.Diagnostics;
-using System.Globalization;
-
 namespace Weft.Bench;
 
 internal static class NativeBench
 {
     internal static Question[] Questions =>
     [
-        Question.One("pinvoke_bare", "ns", "P/Invoke of an empty function, in a program without Weft", Bare),
+        Question.One("pinvoke_bare", "ns", "P/Invoke of an empty function, in a program without Weft", () => Bare.Number()),
         Question.One("pinvoke_thread", "ns", "the same with Weft, on a thread", NativeCalls.Time),
         Question.One(
             "pinvoke_goroutine", "ns", "the same on a goroutine", () => Drive.On(1, NativeCalls.Time)),
     ];
-
-    private static double Bare()
-    {
-        string program = Path.Combine(AppContext.BaseDirectory, "weft-bench-bare");
-        using Process process = Process.Start(new ProcessStartInfo(program) { RedirectStandardOutput = true })!;
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return double.Parse(output, CultureInfo.InvariantCulture);
-    }
 }

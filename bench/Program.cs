@@ -27,6 +27,8 @@ internal static class Program
         .. TimerBench.Questions,
         .. NetBench.Questions,
         .. SleeperBench.Questions,
+        .. WaitBench.Questions,
+        .. HttpBench.Questions,
     ];
 
     private static int Main(string[] args)
