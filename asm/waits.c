@@ -6,8 +6,8 @@
 // the same for threads and goroutines: it may be made before the first goroutine, and both may wait on it.
 // From .NET 11 on some wait on an address instead, as with a futex: that goes by the same queue and words.
 //
-//   monitor    held or not; who waits to acquire it; who waits to be signalled. Each queue is in order of
-//              arrival, goroutines and threads alike. Who releases hands the monitor to the first
+//   monitor    held or not (lookups.c: by how many); who waits to acquire it; who waits to be signalled. Each
+//              queue is in order of arrival, goroutines and threads alike. Who releases hands it to the first
 //   guard      guards all of that, for a few instructions; nobody parks with it
 //   waiter     of a goroutine: in its control block, which does not move. Of a thread: on its stack
 //   word       its wait: sequence << 2 | state. A thread sleeps on it with a futex
@@ -238,12 +238,13 @@ static struct wake signal_first(struct queue *q, const int32_t *address)
 static struct wake pass_on(struct monitor *m)
 {
     struct wake wake = { NULL, NULL };
-    m->held = 0;
-    while (m->acquirers.first != NULL && !m->held) {
+    int passed = 0;
+    while (m->acquirers.first != NULL && !passed) {
         struct waiter *w = m->acquirers.first;
         dequeue(&m->acquirers, w);
-        m->held = signal_waiter(w, &wake); // Else it is about to look for itself.
+        passed = signal_waiter(w, &wake); // Else it is about to look for itself.
     }
+    m->held -= !passed;
     return wake;
 }
 
@@ -251,7 +252,7 @@ static struct wake pass_on(struct monitor *m)
 // guard is held still.
 static int acquire_in_time(struct monitor *m, struct waiter *w, int timeout_ms)
 {
-    if (m->held) {
+    if (m->held > m->more) {
         prepare(w);
         enqueue(&m->acquirers, w);
         pthread_mutex_unlock(&m->guard);
@@ -262,7 +263,7 @@ static int acquire_in_time(struct monitor *m, struct waiter *w, int timeout_ms)
             dequeue(&m->acquirers, w);
         return 0;
     }
-    m->held = 1;
+    m->held++;
     pthread_mutex_unlock(&m->guard);
     return 1;
 }
@@ -292,13 +293,14 @@ static int wait(struct monitor *m, int timeout_ms)
     return state == SIGNALLED;
 }
 
-// A lock for sockets.c: held across whatever stops a goroutine, and handed over in order of arrival.
+// A lock for sockets.c, and places for lookups.c: held across whatever stops a goroutine, and handed over in
+// order of arrival.
 
 HIDDEN int weft_monitor_acquire(struct monitor *m, int timeout_ms)
 {
     pthread_mutex_lock(&m->guard);
-    if (!m->held) {
-        m->held = 1;
+    if (m->held <= m->more) {
+        m->held++;
         pthread_mutex_unlock(&m->guard);
         return 1;
     }
@@ -352,7 +354,7 @@ HIDDEN void __wrap_SystemNative_LowLevelMonitor_Release(struct monitor *m)
     pthread_mutex_lock(&m->guard);
     struct waiter *w = m->acquirers.first;
     if (RELEASE_IS_A_LEAF && w != NULL && w->goroutine != NULL)
-        m->held = 0;
+        m->held--;
     else
         next = pass_on(m);
     pthread_mutex_unlock(&m->guard);

@@ -1,4 +1,4 @@
-// What waits.c has and sockets.c uses: who may park, and the monitor as a lock.
+// What waits.c has and sockets.c and lookups.c use: who may park, and the monitor as a lock.
 
 #ifndef WEFT_WAITS_H
 #define WEFT_WAITS_H
@@ -14,7 +14,8 @@ struct queue { struct waiter *first, *last; };
 
 struct monitor {
     pthread_mutex_t guard;
-    int held;
+    int held;                           // By how many: one, unless
+    int more;                           // so many more may hold it at once.
     struct queue acquirers, waiters;
 };
 

@@ -260,6 +260,56 @@ internal sealed partial class BlockingTests
         Console.WriteLine(most);
     });
 
+    // Opening one blocks until somebody writes to it; reading parks.
+    [Test]
+    public async Task PipesThatNobodyWritesToTakeNoMoreThreadsThanThereMayBe()
+    {
+        ChildResult child = ChildProcess.Run("fifos");
+
+        await Assert.That(child.ToString()).StartsWith("exit code 0\n--- stdout\n300 ");
+        await Assert.That(int.Parse(child.Output.Split(' ')[1], CultureInfo.InvariantCulture))
+            .IsBetween(20, 20 + 40); // One more each 0.1 s.
+        await Assert.That(child.Error).Contains("raise Go.MaxThreads");
+    }
+
+    /// <summary>Prints how many read a pipe to its end, and the most machines there were.</summary>
+    internal static int Fifos(string[] args)
+    {
+        const int count = 300;
+        const int limit = 20;
+        string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        int got = 0;
+        int most = 0;
+        Go.MaxThreads = limit;
+        _ = LookUpTests.MakePipe(path, 0x180);
+        WaitGroup done = new();
+        for (int i = 0; i < count; i++)
+        {
+            done.Go(() =>
+            {
+                _ = File.ReadAllBytes(path);
+                Interlocked.Increment(ref got);
+            });
+        }
+        while (Go.Stats().BlockedMachines < limit)
+        {
+            Thread.Sleep(1);
+        }
+        Thread.Sleep(300);
+        using (new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            while (Netpoll.Waiters < count) // All have opened it, and wait for something to read.
+            {
+                most = Math.Max(most, Scheduler.MachineCount);
+                Thread.Sleep(1);
+            }
+        }
+        done.Wait();
+        File.Delete(path);
+        Console.WriteLine($"{got} {most}");
+        return 0;
+    }
+
     // They might wait for the one that could run.
     [Test]
     public async Task WhereAllThreadsAreBlockedForLongThereIsOneMore()

@@ -45,6 +45,8 @@ internal static class Programs
         Register("few-threads", BlockingTests.FewThreads);
         Register("one-more-thread", BlockingTests.OneMoreThread);
         Register("dotnet-waits", DotNetWaitTests.Program);
+        Register("look-ups", LookUpTests.Program);
+        Register("fifos", BlockingTests.Fifos);
         Register("socket-waits", SocketWaitTests.Program);
         Register("socket-outcomes", SocketOutcomes.Program);
         Register("signal-storm", PreemptionTests.SignalStorm);

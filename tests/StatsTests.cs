@@ -60,4 +60,32 @@ internal sealed class StatsTests
         await Assert.That(failure).IsNull();
         await Assert.That(blocked).IsGreaterThanOrEqualTo(count);
     }
+
+    // The one that waits for the next timer sleeps too.
+    [Test]
+    public async Task WhoSleepsUntilATimerIsNotCountedAsBlocked()
+    {
+        bool seen = false;
+        string? failure = Crew.Run(2, crew =>
+        {
+            int ended = 0;
+            crew.Thread(() =>
+            {
+                for (int i = 0; i < 20_000 && !seen; i++)
+                {
+                    Thread.Sleep(1);
+                    RuntimeStats stats = Go.Stats();
+                    seen = stats.BlockedMachines == 0 && stats.IdleProcessors == stats.Processors;
+                }
+                Volatile.Write(ref ended, 1);
+            });
+            while (Volatile.Read(ref ended) == 0)
+            {
+                Go.Sleep(TimeSpan.FromMilliseconds(50));
+            }
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(seen).IsTrue();
+    }
 }

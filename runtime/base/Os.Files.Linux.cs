@@ -47,6 +47,14 @@ internal static unsafe partial class Os
         }
     }
 
+    /// <summary>What ulimit -n says; as if there were none where the kernel does not tell.</summary>
+    internal static long DescriptorLimit()
+    {
+        long* limits = stackalloc long[2];
+        nint error = Syscall(SysPrlimit, 0, ResourceDescriptors, 0, (nint)limits, 0, 0);
+        return error < 0 || limits[0] < 0 ? long.MaxValue : limits[0];
+    }
+
     internal static nint Read(int fd, byte* buffer, nint count) =>
         Syscall(SysRead, fd, (nint)buffer, count, 0, 0, 0);
 

@@ -17,7 +17,7 @@ internal static unsafe partial class Scheduler
             held += s_processors[i]->Machine != null ? 1 : 0;
         }
         int machines = Volatile.Read(ref s_machineCount);
-        int idle = Volatile.Read(ref s_idleMachineCount);
+        int idle = Volatile.Read(ref s_idleMachineCount) + (Volatile.Read(ref s_keeping) ? 1 : 0);
         return new RuntimeStats
         {
             Goroutines = LiveCount,

@@ -116,11 +116,12 @@ internal static unsafe partial class Scheduler
         QuitReport.BeginIfAsked();
         long delay = FirstDeadlockCheckNs;
         long checkAt = CoarseNow + delay;
+        long stallAt = CoarseNow + StallNs;
         while (Volatile.Read(ref *s_sysmonAsleep) != 0)
         {
             long until = Math.Min(DetectsDeadlocks ? checkAt : long.MaxValue, NextTrace());
             until = Math.Min(until, NextReturn(ReturnEveryIdleNs));
-            until = Volatile.Read(ref s_shortOfThreads) ? Math.Min(until, CoarseNow + StallNs) : until;
+            until = Volatile.Read(ref s_shortOfThreads) ? Math.Min(until, stallAt) : until;
             long limit = until == long.MaxValue ? Os.NoLimit : Math.Max(0, until - Os.NowNs());
             if (Os.WaitOnAddress(s_sysmonAsleep, 1, limit))
             {
@@ -129,7 +130,11 @@ internal static unsafe partial class Scheduler
             CoarseNow = Os.NowNs();
             TraceIfDue();
             ReturnPagesIfDue(ReturnEveryIdleNs);
-            LetOneMoreRunIfShort();
+            if (CoarseNow >= stallAt)
+            {
+                LetOneMoreRunIfShort();
+                stallAt = CoarseNow + StallNs;
+            }
             if (DetectsDeadlocks && CoarseNow >= checkAt)
             {
                 ReportDeadlock();

@@ -73,6 +73,7 @@ internal static unsafe class Startup
             Kqueue.Choose();
             FaultHandler.Install();
             SocketWait.Initialize();
+            LookUps.Initialize();
             DotNetWait.Initialize();
             Scheduler.InitializePreemption(settings.Preempts);
             Scheduler.Initialize(settings.Processors);
