@@ -1,10 +1,10 @@
 // The base library's look-ups of names, on goroutines: so many at once, and the others stand in line.
 //
-// A look-up blocks its thread, in the C library, for as long as the name servers take: five seconds and more
-// where none answers. A server that looks up a name for each request would have a thread for each of them then,
-// and a socket, until Go.MaxThreads is reached, and no thread is left for anybody else. So there is a limit, as
-// in Go: 500, or what the limit of descriptors leaves. Who comes later parks, and the first to come goes on
-// first. Weft's own Net looks names up by the base library too.
+// A look-up blocks its thread, in the C library, for as long as the name servers take: five seconds and
+// more where none answers. A server that looks up a name for each request would have a thread for each of
+// them then, and a socket, until Go.MaxThreads is reached, and no thread is left for anybody else. So there
+// is a limit, as in Go: 500, or what the limit of descriptors leaves. Who comes later parks, and the first
+// to come goes on first. Weft's own Net looks names up by the base library too.
 //
 // Threads that run no goroutine are not held back: they have their thread already, and who waits for one (a
 // task on the thread pool) may be in line itself. Neither are goroutines that may not park.

@@ -154,11 +154,12 @@ internal sealed class NetStreamTests
         }
     }
 
-    private static bool IsOurs(
+    /// <summary>Whether it is one of ours.</summary>
+    internal static bool IsOurs(
         object sender, X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors) =>
         certificate?.Subject == "CN=localhost";
 
-    private static X509Certificate2 SelfSigned()
+    internal static X509Certificate2 SelfSigned()
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         CertificateRequest request = new("CN=localhost", key, HashAlgorithmName.SHA256);

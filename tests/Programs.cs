@@ -47,6 +47,9 @@ internal static class Programs
         Register("dotnet-waits", DotNetWaitTests.Program);
         Register("look-ups", LookUpTests.Program);
         Register("fifos", BlockingTests.Fifos);
+        Register("console-input", ConsoleWaitTests.Program);
+        Register("wakers", WakerTests.Program);
+        Register("waits-storm", WaitHistoryTests.Storm);
         Register("socket-waits", SocketWaitTests.Program);
         Register("socket-outcomes", SocketOutcomes.Program);
         Register("signal-storm", PreemptionTests.SignalStorm);

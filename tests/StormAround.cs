@@ -21,7 +21,9 @@ internal sealed class StormAround : IDisposable
     internal static bool IsWanted => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Variable));
 
     /// <summary>The storm, if it is wanted, until disposed.</summary>
-    internal static StormAround? StartIfWanted() => IsWanted ? new StormAround() : null;
+    internal static StormAround? StartIfWanted() => IsWanted ? Start() : null;
+
+    internal static StormAround Start() => new();
 
     public void Dispose()
     {
