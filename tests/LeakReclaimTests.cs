@@ -166,6 +166,49 @@ internal sealed class LeakReclaimTests
         await Assert.That(site.Started).IsEqualTo(0);
     }
 
+    // The goroutine that would run what the finally block posts is reclaimed as well.
+    [Test]
+    public async Task AFinallyBlockOfAnAsyncFunctionMayAwait()
+    {
+        s_count = 0;
+        LeakSite site = LeakSite.Make(static site =>
+        {
+            s_task = Go.RunAsync(async () =>
+            {
+                WaitGroup started = new();
+                started.Add();
+                Task waits = WaitForEver(started);
+                started.Wait();
+                await waits;
+            });
+        });
+        LeakSite.Until(
+            () =>
+            {
+                _ = Go.FindLeaks(reclaim: true);
+                return Volatile.Read(ref s_count) == 1 && s_task!.IsCompleted;
+            },
+            "the finally block and the task to end");
+
+        await Assert.That(s_task!.IsCanceled).IsTrue();
+        await Assert.That(site.Started).IsEqualTo(0);
+
+        static async Task WaitForEver(WaitGroup started)
+        {
+            await Task.Yield();
+            started.Done();
+            try
+            {
+                new Chan<int>().Receive();
+            }
+            finally
+            {
+                await Task.Delay(10); // The other one has ended by then.
+                Interlocked.Increment(ref s_count);
+            }
+        }
+    }
+
     // No exception may pass native frames.
     [Test]
     public async Task OneThatNativeCodeCalledBackIsFoundAndStays()

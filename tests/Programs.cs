@@ -72,6 +72,7 @@ internal static class Programs
         Register("net-no-descriptors", NetCloseTests.NoDescriptors);
         Register("net-clients", NetStreamTests.Clients);
         Register("late-signals", LateSignalTests.Program);
+        Register("async-void", AsyncTests.AsyncVoid);
     }
 
     /// <summary>Runs the program of that name and returns its exit code.</summary>

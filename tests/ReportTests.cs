@@ -21,6 +21,7 @@ internal sealed partial class ReportTests
     [Arguments("task", ".NET wait", "ReportTests.WaitForTask")]
     [Arguments("idle-timers", "chan receive", "ReportTests.WaitForEver")]
     [Arguments("signals-before", "chan receive", "ReportTests.WaitForEver")]
+    [Arguments("await", "chan receive", "Weft.AsyncHome.Run")]
     public async Task ADeadlockIsReported(string kind, string state, string method)
     {
         ChildResult child = ChildProcess.Run("deadlock", [kind]);
@@ -42,7 +43,7 @@ internal sealed partial class ReportTests
     [
         "off", "thread", "sleeper", "pool", "timer", "timeout", "event", "finalizer", "process", "signal",
         "signal-and-task", "terminal-signal", "cancel-key", "child", "two-threads",
-        "pipe",
+        "pipe", "await-delay",
     ];
 
     [Test]
@@ -243,6 +244,15 @@ internal sealed partial class ReportTests
                     Go.Await(child.WaitForExitAsync());
                 }
                 return Alive;
+            case "await":
+                Go.Await(Go.RunAsync(async () => await new TaskCompletionSource().Task));
+                break;
+            case "await-delay":
+                return Go.Await(Go.RunAsync(async () =>
+                {
+                    await Task.Delay(1500);
+                    return Alive;
+                }));
             case "two-threads":
                 return TwoThreads();
             default:

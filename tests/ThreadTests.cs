@@ -338,6 +338,6 @@ internal sealed partial class ThreadTests
         await Assert.That(async () => await Go.RunAsync(token.ThrowIfCancellationRequested))
             .Throws<TaskCanceledException>();
         await Assert.That(async () => await Go.RunAsync(Go.Exit)).Throws<TaskCanceledException>();
-        await Assert.That(() => Go.RunAsync(null!)).Throws<ArgumentNullException>();
+        await Assert.That(() => Go.RunAsync((Action)null!)).Throws<ArgumentNullException>();
     }
 }

@@ -173,7 +173,7 @@ public static unsafe partial class Go
 
     /// <summary>
     /// Runs a function in a new goroutine, for asynchronous code to await. Continuations of the task run on
-    /// the thread pool.
+    /// the thread pool, unless those who await say otherwise.
     /// </summary>
     /// <param name="function">What to run.</param>
     /// <returns>A task that ends as the function does: with its exception if it throws, cancelled if that
@@ -182,7 +182,7 @@ public static unsafe partial class Go
     public static Task RunAsync(Action function)
     {
         ArgumentNullException.ThrowIfNull(function);
-        return RunAsync(() =>
+        return StartAsync(() =>
         {
             function();
             return true;
@@ -197,6 +197,45 @@ public static unsafe partial class Go
     public static Task<TResult> RunAsync<TResult>(Func<TResult> function)
     {
         ArgumentNullException.ThrowIfNull(function);
+        return StartAsync(function);
+    }
+
+    /// <summary>
+    /// Runs an async function in a new goroutine. What follows an <c>await</c> in it runs on a goroutine too,
+    /// and may block: on this one, which waits for that, or on another while this one blocks or runs what
+    /// follows another await. A <see cref="WeftSynchronizationContext"/> sees to that, in the async functions
+    /// that it calls too; ConfigureAwait(false) leaves it, for the thread pool. The goroutine ends when the
+    /// function's task does; what it has left behind, an async void for example, goes on on others.
+    /// </summary>
+    /// <param name="function">What to run.</param>
+    /// <returns>A task that ends as that of the function: with its exception (the first, if it has several),
+    /// or cancelled, also if the function calls <see cref="Exit"/>.</returns>
+    /// <exception cref="ArgumentNullException">The function is null.</exception>
+    /// <exception cref="InsufficientMemoryException">No memory for another goroutine.</exception>
+    public static Task RunAsync(Func<Task> function)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        return StartAsync(() =>
+        {
+            AsyncHome.Run(function).GetAwaiter().GetResult();
+            return true;
+        });
+    }
+
+    /// <summary>The same for an async function with a result.</summary>
+    /// <typeparam name="TResult">The result.</typeparam>
+    /// <param name="function">What to run.</param>
+    /// <returns>A task that ends as that of the function, with its result.</returns>
+    /// <exception cref="ArgumentNullException">The function is null.</exception>
+    /// <exception cref="InsufficientMemoryException">No memory for another goroutine.</exception>
+    public static Task<TResult> RunAsync<TResult>(Func<Task<TResult>> function)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        return StartAsync(() => AsyncHome.Run(function).GetAwaiter().GetResult());
+    }
+
+    private static Task<TResult> StartAsync<TResult>(Func<TResult> function)
+    {
         RunAsyncEnd end = new();
         TaskCompletionSource<TResult> completion =
             new(end, TaskCreationOptions.RunContinuationsAsynchronously);

@@ -19,6 +19,9 @@ namespace Weft.Runtime;
 
 internal static unsafe class ContextFlow
 {
+    /// <summary>The one without values, which Capture tells by null.</summary>
+    internal static ExecutionContext DefaultContext => Default(null!);
+
     /// <summary>The caller's, for a goroutine to begin with; null where that is the default one, or its flow
     /// is suppressed. Allocates nothing.</summary>
     internal static ExecutionContext? Capture()
@@ -55,7 +58,7 @@ internal static unsafe class ContextFlow
     {
         if (DotNetThread.Context(thread) != null)
         {
-            ExecutionContext.Restore(Default(null!));
+            ExecutionContext.Restore(DefaultContext);
         }
     }
 
