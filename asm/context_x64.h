@@ -21,6 +21,10 @@
 #define G_LOCKED            0x64    // how often it has been locked to its machine
 #define G_LOCKED_MACHINE    0x300   // that machine
 #define M_CXX               0x90    // this thread's words of __cxa_get_globals; 0: not asked for yet
+#define M_ALLOCATES         0x98    // not 0 while its goroutine is in the slow path of an allocation
+#define ALLOCATES           1
+#define ALLOCATES_WAITS     2       // and waits there
+#define ALLOCATES_WAITED    3       // and has
 #define G_REASON            0xb8    // why it stops
 #define G_NATIVE_FLOAT      0x718   // mxcsr and x87 control word of native code that waits; 0: in force
 #define G_DOTNET_WAIT       0x6d0   // its wait in the base library: waits.c

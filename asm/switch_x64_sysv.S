@@ -390,7 +390,8 @@ END weft_syscall
 
 // Runs \real on this machine's system stack when called on a goroutine, else in place. For parts of
 // the runtime that need more stack than a goroutine may have and are told their caller's frame.
-.macro ON_SYSTEM_STACK name, real, stops=0
+// allocates=1: it may wait there for a collection, and be without a processor when it comes back.
+.macro ON_SYSTEM_STACK name, real, stops=0, allocates=0
 FUNCTION \name
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_GOROUTINE(%rax), %r10
@@ -405,6 +406,9 @@ FUNCTION \name
         mov     CTX_SP(%r11), %rsp      // Below the parked system stack: nobody else runs there.
         movq    $0, %fs:TLS_GOROUTINE(%rax)
         push    %r10                    // The saved sp is 8 mod 16: aligned for the call now.
+.if \allocates
+        movb    $ALLOCATES, M_ALLOCATES(%r11)
+.endif
         call    \real
         pop     %r10
         mov     weft_tls@gottpoff(%rip), %rcx
@@ -415,6 +419,11 @@ FUNCTION \name
         .cfi_restore %rbp
 .if \stops
         mov     %fs:TLS_MACHINE(%rcx), %rdx
+.if \allocates
+        cmpb    $ALLOCATES_WAITED, M_ALLOCATES(%rdx)
+        movb    $0, M_ALLOCATES(%rdx)
+        je      allocation_waited
+.endif
         cmpb    $0, M_STOP_ASKED(%rdx)
         jne     stop_here
 .endif
@@ -423,10 +432,60 @@ END \name
 .endm
 
 // After RhpWaitForGC2 nobody stops: its caller reads the Thread's deferred frame once more.
-ON_SYSTEM_STACK __wrap_RhpGcAlloc, __real_RhpGcAlloc, stops=1
+ON_SYSTEM_STACK __wrap_RhpGcAlloc, __real_RhpGcAlloc, stops=1, allocates=1
 ON_SYSTEM_STACK __wrap_RhpWaitForGC2, __real_RhpWaitForGC2
 ON_SYSTEM_STACK __wrap_RhpGcPoll2, __real_RhpGcPoll2, stops=1
 ON_SYSTEM_STACK weft_reverse_pinvoke, __real_RhpReversePInvoke
+
+// Where the collector lets a thread wait, for the background collection for example, it calls the first of these
+// before and the second after. For a goroutine that allocates it is a native call: sysmon may take the
+// processor away. Only if it may stop at the end of the allocation, as stop_here asks; none of that changes in
+// between. On the system stack, where the goroutine lies below the saved sp.
+FUNCTION __wrap__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_MACHINE(%rax), %rdx
+        test    %rdx, %rdx
+        jz      __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        cmpb    $0, M_ALLOCATES(%rdx)
+        je      __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        mov     CTX_SP(%rdx), %rcx
+        mov     -8(%rcx), %rcx
+        cmpl    $0, G_NO_PREEMPT(%rcx)
+        jne     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        cmpl    $0, %fs:TLS_CRITICAL(%rax)
+        jne     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        testl   $1, M_NATIVE_COUNT(%rdx)
+        jnz     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        mov     tls_CurrentThread@gottpoff(%rip), %rcx
+        cmpq    $0, %fs:THREAD_EXINFO(%rcx)
+        jne     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        testl   $THREAD_NO_GC, %fs:THREAD_FLAGS(%rcx)
+        jnz     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        call    __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        test    %al, %al
+        jz      1f
+        mov     weft_tls@gottpoff(%rip), %rcx
+        mov     %fs:TLS_MACHINE(%rcx), %rcx
+        movb    $ALLOCATES_WAITS, M_ALLOCATES(%rcx)
+        incl    M_NATIVE_COUNT(%rcx)
+1:      ret
+END __wrap__ZN15GCToEEInterface18EnablePreemptiveGCEv
+
+FUNCTION __wrap__ZN15GCToEEInterface19DisablePreemptiveGCEv
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_MACHINE(%rax), %rdx
+        test    %rdx, %rdx
+        jz      __real__ZN15GCToEEInterface19DisablePreemptiveGCEv
+        cmpb    $ALLOCATES_WAITS, M_ALLOCATES(%rdx)
+        jne     __real__ZN15GCToEEInterface19DisablePreemptiveGCEv
+        movb    $ALLOCATES_WAITED, M_ALLOCATES(%rdx)
+        incl    M_NATIVE_COUNT(%rdx)    // Pairs with the fence in TakeFromNative, as that of a P/Invoke.
+        jmp     __real__ZN15GCToEEInterface19DisablePreemptiveGCEv
+END __wrap__ZN15GCToEEInterface19DisablePreemptiveGCEv
 
 // Makes sure that \reserve bytes lie free below sp before \real runs, by moving the goroutine to a
 // larger stack while all its frames are still managed.
@@ -647,6 +706,34 @@ FUNCTION stop_here
         .cfi_restore %rbx
 1:      ret
 END stop_here
+
+// An allocation that had to wait is done: as stop_here, if the processor is gone or may be. rdx: the machine.
+allocation_waited:
+        .cfi_startproc
+        cmpb    $0, M_RETAKE(%rdx)
+        jne     1f
+        cmpb    $0, M_STOP_ASKED(%rdx)
+        jne     stop_here
+        ret
+1:      push    %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbx, 0
+        push    %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r12, 0
+        push    %rax
+        .cfi_adjust_cfa_offset 8
+        STOP    $REASON_NATIVE
+        pop     %rax
+        .cfi_adjust_cfa_offset -8
+        pop     %r12
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r12
+        pop     %rbx
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbx
+        ret
+        .cfi_endproc
 
 // The signal handler makes an interrupted goroutine continue here (sched/Scheduler.Preempt.cs), with the
 // address where it was pushed below its red zone. What it saves is all that managed code can see; AMX tiles
@@ -1132,8 +1219,9 @@ gdb_table:                              // The same; an exported name is not to 
 weft_layout_table:
         .quad   CTX_SP, CTX_RESERVE_LOW, CTX_EXINFO, CTX_STATICS, CTX_INLINED, CTX_GCFRAMES
         .quad   CTX_NATIVE_DEPTH, CTX_BOUNDS_LOW, CTX_BOUNDS_HIGH
-        .quad   M_NATIVE_COUNT, M_RETAKE, M_STOP_ASKED, M_CXX, G_NO_PREEMPT, G_REASON, G_NATIVE_FLOAT
-        .quad   G_DOTNET_WAIT, G_CXX_CAUGHT, G_CXX_UNCAUGHT
+        .quad   M_NATIVE_COUNT, M_RETAKE, M_STOP_ASKED, M_CXX, M_ALLOCATES
+        .quad   G_NO_PREEMPT, G_REASON, G_NATIVE_FLOAT, G_DOTNET_WAIT
+        .quad   G_CXX_CAUGHT, G_CXX_UNCAUGHT
         .quad   REASON_NATIVE, REASON_PREEMPTED
         .quad   M_LOCKED, G_LOCKED, G_LOCKED_MACHINE
         .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_DEFERRED, THREAD_CACHED

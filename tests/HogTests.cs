@@ -1,5 +1,6 @@
 // No goroutine keeps another from running, whatever it does again and again.
 
+using System.Diagnostics;
 using Weft.Runtime;
 
 namespace Weft.Tests;
@@ -29,6 +30,52 @@ internal sealed class HogTests
         await Assert.That(failure).IsNull();
         // A slice is 10 ms; generous, because the machine may be busy. Most of these took 80 ms to 20 s.
         await Assert.That(late[late.Count / 2]).IsLessThan(50);
+    }
+
+    // The allocator lets them wait for the background collection: it runs for milliseconds, and often.
+    [Test]
+    public async Task WhoWaitsForACollectionToAllocateKeepsNoProcessor()
+    {
+        bool seen = false;
+        bool stop = false;
+        string? failure = Crew.Run(2, crew =>
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                crew.Go(() =>
+                {
+                    while (!Volatile.Read(ref stop))
+                    {
+                        Hogs.Steps["alloc100k"]();
+                    }
+                });
+            }
+            crew.Thread(() =>
+            {
+                long start = Stopwatch.GetTimestamp();
+                while (!seen && Stopwatch.GetElapsedTime(start).TotalSeconds < 20)
+                {
+                    seen = AnyWaitsToAllocateWithoutAProcessor();
+                }
+                Volatile.Write(ref stop, true);
+            });
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(seen).IsTrue();
+    }
+
+    private static unsafe bool AnyWaitsToAllocateWithoutAProcessor()
+    {
+        const int Waits = 2; // ALLOCATES_WAITS of asm/context_x64.h.
+        for (Machine* m = GcRoots.Machines; m != null; m = m->AllLink)
+        {
+            if (Volatile.Read(ref m->Allocates) == Waits && m->Processor == null)
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     // The sleeper comes before the loop that has just used its slice, also where the global queue is due.

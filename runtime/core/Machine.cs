@@ -65,6 +65,10 @@ internal unsafe struct Machine
     /// the assembly; at 0x90.</summary>
     internal nint CxxWords;
 
+    /// <summary>Not 0 while its goroutine is in the slow path of an allocation, and whether it waits or has
+    /// waited for a collection there. Written and read by the assembly; at 0x98.</summary>
+    internal byte Allocates;
+
     /// <summary>To end when what it runs has stopped. Owner.</summary>
     internal bool Ends;
 
