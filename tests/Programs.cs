@@ -42,6 +42,7 @@ internal static class Programs
         Register("idle", BlockingTests.Idle);
         Register("idle-timer", SleepTests.IdleTimer);
         Register("sleepers", SleepTests.Sleepers);
+        Register("many-threads", ThreadTests.ManyThreads);
         Register("few-threads", BlockingTests.FewThreads);
         Register("one-more-thread", BlockingTests.OneMoreThread);
         Register("dotnet-waits", DotNetWaitTests.Program);

@@ -206,6 +206,34 @@ internal sealed partial class ThreadTests
         await Assert.That(right).IsEqualTo(400);
     }
 
+#if !WEFT_SMALL
+    // All sleep for the same two seconds, and then want the list of those who sleep. A child: the system may
+    // refuse so many.
+    [Test]
+    public async Task ThousandsThatAreTooManyEndAtTheSameTime()
+    {
+        ChildResult child = ChildProcess.Run("many-threads", ["6000"]);
+
+        Skip.When(child.Error.Contains("refuses another thread"), "6,000 threads are more than may be here");
+        await Assert.That(child.ToString()).StartsWith("exit code 0\n");
+    }
+#endif
+
+    internal static int ManyThreads(string[] args) => WeftHost.Run(() =>
+    {
+        WaitGroup done = new();
+        for (int i = int.Parse(args[0]); i > 0; i--)
+        {
+            done.Go(() => BlockingTests.Block(1000));
+        }
+        done.Wait();
+        while (Scheduler.MachineCount > Go.MaxProcs + 50)
+        {
+            Go.Sleep(TimeSpan.FromMilliseconds(100));
+        }
+        return 0;
+    });
+
     [Test]
     public async Task ThreadsThatAreTooManyEnd()
     {

@@ -13,7 +13,7 @@ namespace Weft.Runtime;
 internal unsafe struct Machine
 {
     /// <summary>From one to the next in memory: a multiple of the cache line, at least the size.</summary>
-    internal const int Spacing = 256;
+    internal const int Spacing = 320;
 
     internal const byte RetakeNone = 0;
 
@@ -119,6 +119,9 @@ internal unsafe struct Machine
 
     /// <summary>The next idle, or free, one. Guarded by the scheduler's lock.</summary>
     internal Machine* Link;
+
+    /// <summary>The one before it in the list of idle ones. Guarded by the scheduler's lock.</summary>
+    internal Machine* Back;
 
     /// <summary>In the list of idle ones. Guarded by the scheduler's lock.</summary>
     internal bool IsIdle;

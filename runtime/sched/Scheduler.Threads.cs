@@ -2,7 +2,7 @@
 //
 // As many sleep as there are processors, and a handful; one more than that ends when it has slept for two
 // seconds. Its struct is kept for a later thread whose Thread lies at the same address: then what it left
-// on the stacks of goroutines is right for that thread too. Others get a new one, of 256 bytes.
+// on the stacks of goroutines is right for that thread too. Others get a new one, of 320 bytes.
 //
 // There may be Go.MaxThreads of them. A processor that gets none then is idle although it has work: whoever
 // comes back from native code takes it, or whoever would sleep (s_shortOfThreads). Its goroutines wait, or
@@ -18,8 +18,9 @@ internal static unsafe partial class Scheduler
 {
     private const int SpareMachines = 4;
     private const long SpareLifeNs = 2_000_000_000;
+    private const int FreeBucketBits = 10;
 
-    private static Machine* s_freeMachines; // Of threads that ended; guarded by s_lock, as all of these.
+    private static Machine** s_freeMachines; // Of threads that ended, by Bucket; s_lock guards all of these.
     private static Machine* s_newMachines;  // Linked by Link too; never run.
     private static int s_idleMachineCount;
     private static bool s_shortOfThreads;   // An idle processor has work, and there was no machine for it.
@@ -91,9 +92,7 @@ internal static unsafe partial class Scheduler
         Machine* m = s_idleMachines;
         if (m != null)
         {
-            s_idleMachines = m->Link;
-            m->IsIdle = false;
-            s_idleMachineCount--;
+            Unlink(m);
         }
         return m;
     }
@@ -187,6 +186,11 @@ internal static unsafe partial class Scheduler
             return true;
         }
         m->Link = s_idleMachines;
+        m->Back = null;
+        if (m->Link != null)
+        {
+            m->Link->Back = m;
+        }
         s_idleMachines = m;
         m->IsIdle = true;
         s_idleMachineCount++;
@@ -204,27 +208,37 @@ internal static unsafe partial class Scheduler
         return true;
     }
 
-    /// <summary>Takes m off the list of idle machines; false if somebody has, to wake it.</summary>
+    /// <summary>Takes m off the list of idle machines; false if somebody has, to wake it. Thousands may want
+    /// to at the same time.</summary>
     private static bool RemoveIdle(Machine* m)
     {
         s_lock.Enter();
         bool found = m->IsIdle;
         if (found)
         {
-            fixed (Machine** first = &s_idleMachines)
-            {
-                Machine** link = first;
-                while (*link != m)
-                {
-                    link = &(*link)->Link;
-                }
-                *link = m->Link;
-            }
-            m->IsIdle = false;
-            s_idleMachineCount--;
+            Unlink(m);
         }
         s_lock.Exit();
         return found;
+    }
+
+    /// <summary>Under s_lock.</summary>
+    private static void Unlink(Machine* m)
+    {
+        if (m->Link != null)
+        {
+            m->Link->Back = m->Back;
+        }
+        if (m->Back != null)
+        {
+            m->Back->Link = m->Link;
+        }
+        else
+        {
+            s_idleMachines = m->Link;
+        }
+        m->IsIdle = false;
+        s_idleMachineCount--;
     }
 
     /// <summary>A struct for a thread to be made. A later thread may find a better one: ReuseMachine. Raw
@@ -237,7 +251,7 @@ internal static unsafe partial class Scheduler
         {
             nint memory = Os.Reserve(Os.PageSize);
             Check.Always(memory > 0, "machine: no memory"u8);
-            for (nint at = memory; at < memory + Os.PageSize; at += Machine.Spacing)
+            for (nint at = memory; at + Machine.Spacing <= memory + Os.PageSize; at += Machine.Spacing)
             {
                 m = (Machine*)at;
                 m->Link = s_newMachines;
@@ -254,17 +268,13 @@ internal static unsafe partial class Scheduler
     private static Machine* ReuseMachine(Machine* m, nint thread)
     {
         s_lock.Enter();
-        Machine* old;
-        fixed (Machine** first = &s_freeMachines)
+        Machine** link = &s_freeMachines[Bucket(thread)];
+        while (*link != null && (*link)->Thread != thread)
         {
-            Machine** link = first;
-            while (*link != null && (*link)->Thread != thread)
-            {
-                link = &(*link)->Link;
-            }
-            old = *link;
-            *link = old == null ? null : old->Link;
+            link = &(*link)->Link;
         }
+        Machine* old = *link;
+        *link = old == null ? null : old->Link;
         if (old != null)
         {
             old->Id = m->Id;
@@ -295,10 +305,15 @@ internal static unsafe partial class Scheduler
             Os.DeleteAlarm(m->SliceTimer - 1);
             m->SliceTimer = 0;
         }
-        m->Link = s_freeMachines;
-        s_freeMachines = m; // From here on it may be another thread's.
+        Machine** first = &s_freeMachines[Bucket(m->Thread)];
+        m->Link = *first;
+        *first = m; // From here on it may be another thread's.
         s_lock.Exit();
     }
+
+    /// <summary>Threads lie a stack's size apart: by the upper bits of a product.</summary>
+    private static int Bucket(nint thread) =>
+        (int)(((ulong)thread * 0x9e3779b97f4a7c15) >> (64 - FreeBucketBits));
 
     private static void AcquireNext(Machine* m)
     {

@@ -91,6 +91,7 @@ internal static unsafe partial class Scheduler
         if (s_processors == null) // Else an earlier start has failed later on.
         {
             s_processors = (Processor**)AddressSpace.Need(Layout.MaxProcessors * sizeof(nint));
+            s_freeMachines = (Machine**)AddressSpace.Need((1 << FreeBucketBits) * sizeof(nint));
         }
         s_maxProcessors = processors;
         InitializeTimers();
