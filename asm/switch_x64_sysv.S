@@ -437,10 +437,10 @@ ON_SYSTEM_STACK __wrap_RhpWaitForGC2, __real_RhpWaitForGC2
 ON_SYSTEM_STACK __wrap_RhpGcPoll2, __real_RhpGcPoll2, stops=1
 ON_SYSTEM_STACK weft_reverse_pinvoke, __real_RhpReversePInvoke
 
-// Where the collector lets a thread wait, for the background collection for example, it calls the first of these
-// before and the second after. For a goroutine that allocates it is a native call: sysmon may take the
-// processor away. Only if it may stop at the end of the allocation, as stop_here asks; none of that changes in
-// between. On the system stack, where the goroutine lies below the saved sp.
+// Where the collector lets a thread wait, for the background collection for example, it calls the first of
+// these before and the second after. For a goroutine that allocates it is a native call: sysmon may take the
+// processor away. Only if it may stop at the end of the allocation, as stop_here asks; none of that changes
+// in between. On the system stack, where the goroutine lies below the saved sp.
 FUNCTION __wrap__ZN15GCToEEInterface18EnablePreemptiveGCEv
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_MACHINE(%rax), %rdx
