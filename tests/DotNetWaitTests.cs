@@ -273,6 +273,7 @@ internal sealed class DotNetWaitTests
     private static void LockMany(int count)
     {
         object gate = new();
+        bool isFirst = true;
         WaitGroup done = new();
         for (int i = 0; i < count; i++)
         {
@@ -280,7 +281,8 @@ internal sealed class DotNetWaitTests
             {
                 lock (gate)
                 {
-                    Go.Sleep(TimeSpan.FromMilliseconds(0.1));
+                    Go.Sleep(TimeSpan.FromMilliseconds(isFirst ? 50 : 0.1)); // All others come meanwhile.
+                    isFirst = false;
                 }
             });
         }
