@@ -31,7 +31,7 @@ internal static unsafe partial class Scheduler
     private const long AlarmAfterNs = 1_000_000; // Most goroutines run for less.
     private const long RetryNs = 20_000;
     private const int RetryPerCost = 2;
-    private const int TriesToDouble = 32;
+    private const int TriesToDouble = 128;
 
     /// <summary>Asks for preemption when the same goroutine has run on p for a time slice and others wait, or
     /// a timer does; once a millisecond from then on. On sysmon's thread.</summary>
