@@ -422,12 +422,22 @@ static __attribute__((noinline)) int socket_option(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
 }
 
-// How a connect ended that was ready with these events: as the kernel's own blocking connect does it.
 int32_t __real_SystemNative_Connect(intptr_t fd, void *address, int32_t size);
+
+// The same call once more, which blocks. Where its time runs out the kernel says EALREADY, not EINPROGRESS as
+// after the first, and .NET makes another error of that.
+static int32_t connect_again(intptr_t fd, void *address, int32_t size)
+{
+    int32_t result = __real_SystemNative_Connect(fd, address, size);
+    return result == SystemNative_ConvertErrorPlatformToPal(EALREADY)
+        ? SystemNative_ConvertErrorPlatformToPal(EINPROGRESS) : result;
+}
+
+// How a connect ended that was ready with these events: as the kernel's own blocking connect does it.
 static int32_t connected(intptr_t fd, void *address, int32_t size, int events)
 {
     if ((events & (POLLERR | POLLHUP)) == 0)
-        return __real_SystemNative_Connect(fd, address, size);
+        return connect_again(fd, address, size);
     int error = socket_option((int)fd, SO_ERROR);
     struct sockaddr none = { .sa_family = AF_UNSPEC };
     connect((int)fd, &none, sizeof none); // Or the next connect ends in ECONNABORTED.
@@ -453,7 +463,7 @@ HIDDEN int32_t __wrap_SystemNative_Connect(intptr_t fd, void *address, int32_t s
     if (w.outcome == NONE)
         result = connected(fd, address, size, ready_now(&w));
     result = finish(&w, result, in_progress);
-    return w.outcome == BLOCK ? __real_SystemNative_Connect(fd, address, size) : result;
+    return w.outcome == BLOCK ? connect_again(fd, address, size) : result;
 }
 
 // The count that a call of read or write returns; -1 and errno.

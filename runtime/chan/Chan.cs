@@ -243,6 +243,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         return outcome == Outcome.Done;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool ReceiveInto(ref T element)
     {
         _lock.Enter();
@@ -359,7 +360,8 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     }
 
     /// <summary>Called with the lock held, which it releases. True when a peer took or gave the element;
-    /// false when the channel was closed first.</summary>
+    /// false when the channel was closed first. In line: a call costs a fifth of a ping-pong.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool Wait(ref WaitQueue queue, ref T element, ParkReason reason)
     {
         T local = element; // On this stack: what its address is taken of must be.
