@@ -274,15 +274,22 @@ internal sealed class DotNetWaitTests
     {
         object gate = new();
         bool isFirst = true;
+        int come = 0;
         WaitGroup done = new();
         for (int i = 0; i < count; i++)
         {
             done.Go(() =>
             {
+                Interlocked.Increment(ref come);
                 lock (gate)
                 {
-                    Go.Sleep(TimeSpan.FromMilliseconds(isFirst ? 50 : 0.1)); // All others come meanwhile.
+                    // The first has it until all are there, or all threads are.
+                    for (int i = 0; isFirst && i < 2000 && Volatile.Read(ref come) < count; i++)
+                    {
+                        Go.Sleep(TimeSpan.FromMilliseconds(1));
+                    }
                     isFirst = false;
+                    Go.Sleep(TimeSpan.FromMilliseconds(0.1));
                 }
             });
         }

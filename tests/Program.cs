@@ -20,7 +20,7 @@ internal static class Program
         "--ansi", Console.IsOutputRedirected ? "off" : "auto",
         "--output", "Detailed", "--progress", "off",
         // A suite that hangs fails: the log's last "start" line names the test.
-        "--timeout", "10m",
+        "--timeout", "30m", // Beside neighbours that take most of the machine.
         "--results-directory", Path.Combine(AppContext.BaseDirectory, "..", "test-results"),
     ];
 
