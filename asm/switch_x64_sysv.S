@@ -437,6 +437,25 @@ ON_SYSTEM_STACK __wrap_RhpWaitForGC2, __real_RhpWaitForGC2
 ON_SYSTEM_STACK __wrap_RhpGcPoll2, __real_RhpGcPoll2, stops=1
 ON_SYSTEM_STACK weft_reverse_pinvoke, __real_RhpReversePInvoke
 
+// Goes to \no if the goroutine \g, in managed code before this, may not stop: it or its thread is in a
+// critical section of Weft's, an exception dispatch, native code, or has a collection shut out. \tls: the
+// thread-local words; rdx: the machine. rcx is lost.
+.macro UNLESS_MAY_STOP g, tls, no
+        cmpl    $0, G_NO_PREEMPT(\g)
+        jne     \no
+        cmpl    $0, %fs:TLS_CRITICAL(\tls)
+        jne     \no
+        testl   $1, M_NATIVE_COUNT(%rdx)
+        jnz     \no
+        mov     tls_CurrentThread@gottpoff(%rip), %rcx
+        cmpq    $0, %fs:THREAD_FRAME(%rcx)
+        jne     \no
+        cmpq    $0, %fs:THREAD_EXINFO(%rcx)
+        jne     \no
+        testl   $THREAD_NO_GC, %fs:THREAD_FLAGS(%rcx)
+        jnz     \no
+.endm
+
 // Where the collector lets a thread wait, for the background collection for example, it calls the first of
 // these before and the second after. For a goroutine that allocates it is a native call: sysmon may take the
 // processor away. Only if it may stop at the end of the allocation, as stop_here asks; none of that changes
@@ -450,17 +469,7 @@ FUNCTION __wrap__ZN15GCToEEInterface18EnablePreemptiveGCEv
         je      __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
         mov     CTX_SP(%rdx), %rcx
         mov     -8(%rcx), %rcx
-        cmpl    $0, G_NO_PREEMPT(%rcx)
-        jne     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
-        cmpl    $0, %fs:TLS_CRITICAL(%rax)
-        jne     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
-        testl   $1, M_NATIVE_COUNT(%rdx)
-        jnz     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
-        mov     tls_CurrentThread@gottpoff(%rip), %rcx
-        cmpq    $0, %fs:THREAD_EXINFO(%rcx)
-        jne     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
-        testl   $THREAD_NO_GC, %fs:THREAD_FLAGS(%rcx)
-        jnz     __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
+        UNLESS_MAY_STOP %rcx, %rax, __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
         sub     $8, %rsp
         .cfi_adjust_cfa_offset 8
         call    __real__ZN15GCToEEInterface18EnablePreemptiveGCEv
@@ -668,25 +677,8 @@ FUNCTION wait_for_processor
         ret
 END wait_for_processor
 
-// The goroutine is to stop, and has just come to a place where it may, if it is managed code that called: in
-// no critical section of Weft's, in no exception dispatch, not in native code or a collection. rcx: the
-// thread-local words; rdx: the machine. rax is kept, and may be a reference: it lies on the stack while the
-// goroutine is parked, where what it leads to is pinned. The loop of this machine or another resumes it.
-FUNCTION stop_here
-        mov     %fs:TLS_GOROUTINE(%rcx), %rdi
-        cmpl    $0, G_NO_PREEMPT(%rdi)
-        jne     1f
-        cmpl    $0, %fs:TLS_CRITICAL(%rcx)
-        jne     1f
-        testl   $1, M_NATIVE_COUNT(%rdx)
-        jnz     1f
-        mov     tls_CurrentThread@gottpoff(%rip), %rcx
-        cmpq    $0, %fs:THREAD_FRAME(%rcx)
-        jne     1f
-        cmpq    $0, %fs:THREAD_EXINFO(%rcx)
-        jne     1f
-        testl   $THREAD_NO_GC, %fs:THREAD_FLAGS(%rcx)
-        jnz     1f
+// STOP, where rax is a result of the runtime's, perhaps a reference.
+.macro STOP_WITH_RESULT reason
         push    %rbx
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %rbx, 0
@@ -695,7 +687,7 @@ FUNCTION stop_here
         .cfi_rel_offset %r12, 0
         push    %rax
         .cfi_adjust_cfa_offset 8
-        STOP    $REASON_PREEMPTED
+        STOP    \reason
         pop     %rax
         .cfi_adjust_cfa_offset -8
         pop     %r12
@@ -704,6 +696,16 @@ FUNCTION stop_here
         pop     %rbx
         .cfi_adjust_cfa_offset -8
         .cfi_restore %rbx
+.endm
+
+// The goroutine is to stop, and has just come to a place where it may, if it is managed code that called: in
+// no critical section of Weft's, in no exception dispatch, not in native code or a collection. rcx: the
+// thread-local words; rdx: the machine. rax is kept, and may be a reference: it lies on the stack while the
+// goroutine is parked, where what it leads to is pinned. The loop of this machine or another resumes it.
+FUNCTION stop_here
+        mov     %fs:TLS_GOROUTINE(%rcx), %rdi
+        UNLESS_MAY_STOP %rdi, %rcx, 1f
+        STOP_WITH_RESULT $REASON_PREEMPTED
 1:      ret
 END stop_here
 
@@ -715,23 +717,7 @@ allocation_waited:
         cmpb    $0, M_STOP_ASKED(%rdx)
         jne     stop_here
         ret
-1:      push    %rbx
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbx, 0
-        push    %r12
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r12, 0
-        push    %rax
-        .cfi_adjust_cfa_offset 8
-        STOP    $REASON_NATIVE
-        pop     %rax
-        .cfi_adjust_cfa_offset -8
-        pop     %r12
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r12
-        pop     %rbx
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbx
+1:      STOP_WITH_RESULT $REASON_NATIVE
         ret
         .cfi_endproc
 

@@ -265,11 +265,11 @@ internal sealed class WaitHistoryTests
 
         internal static Subject Choose(Random random) => random.Next(9) switch
         {
-            0 => new OneSemaphore(random.Next(3)),
-            1 => new OneSlimSemaphore(random.Next(3)),
-            2 => new OneEvent(new AutoResetEvent(false), resetsItself: true),
-            3 => new OneEvent(new ManualResetEvent(false), resetsItself: false),
-            4 => new OneSlimEvent(),
+            0 => OneSemaphore.Of(random.Next(3)),
+            1 => OneSemaphore.Slim(random.Next(3)),
+            2 => OneEvent.Of(new AutoResetEvent(false), resetsItself: true),
+            3 => OneEvent.Of(new ManualResetEvent(false), resetsItself: false),
+            4 => OneEvent.Slim(),
             5 => new OneReaderWriterLock(),
             6 => new OneLock(),
             _ => new OneMonitor(),
@@ -285,17 +285,30 @@ internal sealed class WaitHistoryTests
         public abstract void Dispose();
     }
 
-    private sealed class OneSemaphore(int count) : Subject
+    private sealed class OneSemaphore(
+        int count, IDisposable semaphore, Func<int, bool> wait, Func<int> release) : Subject
     {
-        private readonly System.Threading.Semaphore _semaphore = new(count, 3);
+        internal const int Most = 3;
 
-        internal override WaitModel Model => new SemaphoreModel(count, 3);
+        internal override WaitModel Model => new SemaphoreModel(count, Most);
+
+        internal static OneSemaphore Of(int count)
+        {
+            System.Threading.Semaphore semaphore = new(count, Most);
+            return new(count, semaphore, semaphore.WaitOne, semaphore.Release);
+        }
+
+        internal static OneSemaphore Slim(int count)
+        {
+            SemaphoreSlim semaphore = new(count, Most);
+            return new(count, semaphore, semaphore.Wait, semaphore.Release);
+        }
 
         internal override void Act(Actor actor)
         {
             if (actor.Random.Next(2) == 0)
             {
-                actor.Take(_semaphore.WaitOne);
+                actor.Take(wait);
             }
             else
             {
@@ -307,7 +320,7 @@ internal sealed class WaitHistoryTests
         {
             try
             {
-                return _semaphore.Release();
+                return release();
             }
             catch (SemaphoreFullException)
             {
@@ -315,92 +328,42 @@ internal sealed class WaitHistoryTests
             }
         });
 
-        public override void Dispose() => _semaphore.Dispose();
+        public override void Dispose() => semaphore.Dispose();
     }
 
-    private sealed class OneSlimSemaphore(int count) : Subject
-    {
-        private readonly SemaphoreSlim _semaphore = new(count, 3);
-
-        internal override WaitModel Model => new SemaphoreModel(count, 3);
-
-        internal override void Act(Actor actor)
-        {
-            if (actor.Random.Next(2) == 0)
-            {
-                actor.Take(_semaphore.Wait);
-            }
-            else
-            {
-                Help(actor);
-            }
-        }
-
-        internal override void Help(Actor actor) => actor.Give(() =>
-        {
-            try
-            {
-                return _semaphore.Release();
-            }
-            catch (SemaphoreFullException)
-            {
-                return -1;
-            }
-        });
-
-        public override void Dispose() => _semaphore.Dispose();
-    }
-
-    private sealed class OneEvent(EventWaitHandle handle, bool resetsItself) : Subject
+    private sealed class OneEvent(
+        IDisposable handle, bool resetsItself, Func<int, bool> wait, Action set, Action reset) : Subject
     {
         internal override WaitModel Model => new EventModel(false, resetsItself);
 
+        internal static OneEvent Of(EventWaitHandle handle, bool resetsItself) =>
+            new(handle, resetsItself, handle.WaitOne, () => _ = handle.Set(), () => _ = handle.Reset());
+
+        internal static OneEvent Slim()
+        {
+            ManualResetEventSlim handle = new(false);
+            return new(handle, resetsItself: false, handle.Wait, handle.Set, handle.Reset);
+        }
+
         internal override void Act(Actor actor)
         {
             switch (actor.Random.Next(5))
             {
                 case 0:
-                    actor.Do(WaitKind.Reset, () => _ = handle.Reset());
+                    actor.Do(WaitKind.Reset, reset);
                     break;
                 case 1 or 2:
                     Help(actor);
                     break;
                 default:
-                    actor.Take(handle.WaitOne);
+                    actor.Take(wait);
                     break;
             }
         }
 
-        internal override void Help(Actor actor) => actor.Do(WaitKind.Set, () => _ = handle.Set());
+        internal override void Help(Actor actor) => actor.Do(WaitKind.Set, set);
 
         public override void Dispose() => handle.Dispose();
-    }
-
-    private sealed class OneSlimEvent : Subject
-    {
-        private readonly ManualResetEventSlim _event = new(false);
-
-        internal override WaitModel Model => new EventModel(false, ResetsItself: false);
-
-        internal override void Act(Actor actor)
-        {
-            switch (actor.Random.Next(5))
-            {
-                case 0:
-                    actor.Do(WaitKind.Reset, _event.Reset);
-                    break;
-                case 1 or 2:
-                    Help(actor);
-                    break;
-                default:
-                    actor.Take(_event.Wait);
-                    break;
-            }
-        }
-
-        internal override void Help(Actor actor) => actor.Do(WaitKind.Set, _event.Set);
-
-        public override void Dispose() => _event.Dispose();
     }
 
     private sealed class OneReaderWriterLock : Subject

@@ -40,7 +40,7 @@ internal static unsafe partial class Os
     internal static void AllowAllDescriptors()
     {
         long* limits = stackalloc long[2]; // The soft limit and the hard one.
-        if (Syscall(SysPrlimit, 0, ResourceDescriptors, 0, (nint)limits, 0, 0) >= 0 && limits[0] != limits[1])
+        if (ReadDescriptorLimits(limits) && limits[0] != limits[1])
         {
             limits[0] = limits[1];
             _ = Syscall(SysPrlimit, 0, ResourceDescriptors, (nint)limits, 0, 0, 0);
@@ -51,9 +51,11 @@ internal static unsafe partial class Os
     internal static long DescriptorLimit()
     {
         long* limits = stackalloc long[2];
-        nint error = Syscall(SysPrlimit, 0, ResourceDescriptors, 0, (nint)limits, 0, 0);
-        return error < 0 || limits[0] < 0 ? long.MaxValue : limits[0];
+        return !ReadDescriptorLimits(limits) || limits[0] < 0 ? long.MaxValue : limits[0];
     }
+
+    private static bool ReadDescriptorLimits(long* limits) =>
+        Syscall(SysPrlimit, 0, ResourceDescriptors, 0, (nint)limits, 0, 0) >= 0;
 
     internal static nint Read(int fd, byte* buffer, nint count) =>
         Syscall(SysRead, fd, (nint)buffer, count, 0, 0, 0);

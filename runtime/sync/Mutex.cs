@@ -230,9 +230,6 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
             return WaitResult.Cancelled;
         }
         Waiter* waiter = Goroutine.WaiterAt(g, 0);
-        waiter->Goroutine = g;
-        waiter->Result = WaitResult.Waiting;
-        Goroutine.ParkObject(g) = this;
         if (again)
         {
             _waiters.EnqueueFirst(waiter);
@@ -241,10 +238,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
         {
             _waiters.Enqueue(waiter);
         }
-        Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Mutex);
-        Goroutine.ParkObject(g) = null;
-        Scheduler.ExitIfAbandoned(g);
-        return waiter->Result;
+        return TokenWait.Park(g, waiter, this, ParkReason.Mutex);
     }
 
     /// <summary>The caller was handed the mutex.</summary>

@@ -244,16 +244,8 @@ public sealed unsafe partial class RWMutex
     }
 
     /// <summary>With the lock held, which it releases. False when the token was cancelled first.</summary>
-    private bool Park(Goroutine* g, Waiter* waiter)
-    {
-        waiter->Goroutine = g;
-        waiter->Result = WaitResult.Waiting;
-        Goroutine.ParkObject(g) = this;
-        Scheduler.Park(g, &ParkLock.Release, null, ParkReason.RWMutex);
-        Goroutine.ParkObject(g) = null;
-        Scheduler.ExitIfAbandoned(g);
-        return waiter->Result != WaitResult.Cancelled;
-    }
+    private bool Park(Goroutine* g, Waiter* waiter) =>
+        TokenWait.Park(g, waiter, this, ParkReason.RWMutex) != WaitResult.Cancelled;
 
     /// <summary>Null for a thread when there is no stand-in to be had.</summary>
     private static Goroutine* EnterWait()

@@ -130,15 +130,9 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
                 _lock.Exit();
                 return !cancelled;
             }
-            waiter->Goroutine = g;
             waiter->Amount = count;
-            waiter->Result = WaitResult.Waiting;
-            Goroutine.ParkObject(g) = this;
             _waiters.Enqueue(waiter);
-            Scheduler.Park(g, &ParkLock.Release, null, ParkReason.Semaphore);
-            Goroutine.ParkObject(g) = null;
-            Scheduler.ExitIfAbandoned(g);
-            return waiter->Result == WaitResult.Given;
+            return TokenWait.Park(g, waiter, this, ParkReason.Semaphore) == WaitResult.Given;
         }
         finally
         {

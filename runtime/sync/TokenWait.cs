@@ -13,6 +13,7 @@
 // running. Rejected: a callback that only sets a flag, and readies: the waiter would have to look for
 // itself in the queue, and a wake-up meant for the next one could go to one that leaves.
 
+using System.Runtime.CompilerServices;
 using Weft.Runtime;
 
 namespace Weft;
@@ -81,6 +82,20 @@ internal sealed unsafe class TokenWait
         {
             Scheduler.Ready(Waiter->Goroutine);
         }
+    }
+
+    /// <summary>The wait itself, with a token or without: under the lock of the place, an IParkLock, which it
+    /// releases, with the waiter in its queue. Returns how it ended.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static WaitResult Park(Goroutine* g, Waiter* waiter, object place, ParkReason reason)
+    {
+        waiter->Goroutine = g;
+        waiter->Result = WaitResult.Waiting;
+        Goroutine.ParkObject(g) = place;
+        Scheduler.Park(g, &ParkLock.Release, null, reason);
+        Goroutine.ParkObject(g) = null;
+        Scheduler.ExitIfAbandoned(g);
+        return waiter->Result;
     }
 
     /// <summary>Not under the lock. After it the callback neither runs nor will.</summary>

@@ -113,14 +113,8 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
                 _lock.Exit();
                 return isOver;
             }
-            waiter->Goroutine = g;
-            waiter->Result = WaitResult.Waiting;
-            Goroutine.ParkObject(g) = this;
             _waiters.Enqueue(waiter);
-            Scheduler.Park(g, &ParkLock.Release, null, ParkReason.WaitGroup);
-            Goroutine.ParkObject(g) = null;
-            Scheduler.ExitIfAbandoned(g);
-            return waiter->Result != WaitResult.Cancelled;
+            return TokenWait.Park(g, waiter, this, ParkReason.WaitGroup) != WaitResult.Cancelled;
         }
         finally
         {
