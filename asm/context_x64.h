@@ -22,6 +22,7 @@
 #define G_LOCKED_MACHINE    0x300   // that machine
 #define M_CXX               0x90    // this thread's words of __cxa_get_globals; 0: not asked for yet
 #define M_ALLOCATES         0x98    // not 0 while its goroutine is in the slow path of an allocation
+#define M_SHORT_COUNT       0xa0    // its count in a native call that has said that it does not block
 #define ALLOCATES           1
 #define ALLOCATES_WAITS     2       // and waits there
 #define ALLOCATES_WAITED    3       // and has

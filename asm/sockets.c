@@ -370,20 +370,34 @@ static int is_to_wait(int32_t flags)
     return (flags & (PAL_DONTWAIT | PAL_ERRORQUEUE)) == 0 && weft_may_park() != NULL;
 }
 
+// What the result of a call on a socket means to the base library's own thread.
+static int32_t tell(enum mode mode, int fd, int32_t result)
+{
+    if (mode == WRITE && result == PAL_EAGAIN)
+        weft_write_would_block(fd);
+    else if (mode == WRITE && result == PAL_SUCCESS)
+        weft_has_sent(fd);
+    return result;
+}
+
 // Those that have a flag for "without blocking": tried with it until there is an answer.
 #define BY_FLAG(name, its_mode, call, ...)                                              \
     int32_t __real_SystemNative_##name(__VA_ARGS__);                                    \
     HIDDEN int32_t __wrap_SystemNative_##name(__VA_ARGS__)                              \
     {                                                                                   \
         if (!is_to_wait(flags))                                                         \
-            return call(name, flags);                                                   \
+            return tell(its_mode, (int)fd, call(name, flags));                          \
         struct wait w = { .fd = (int)fd, .mode = its_mode };                            \
         int32_t result;                                                                 \
-        do                                                                              \
+        do {                                                                            \
+            weft_call_is_short();                                                       \
             result = call(name, flags | PAL_DONTWAIT);                                  \
-        while (result == PAL_EAGAIN && wait_again(&w));                                 \
+        } while (result == PAL_EAGAIN && wait_again(&w));                                 \
         result = finish(&w, result, PAL_EAGAIN);                                        \
-        return w.outcome == BLOCK ? call(name, flags) : result;                         \
+        if (w.outcome != BLOCK)                                                         \
+            return tell(its_mode, (int)fd, result);                                     \
+        weft_call_may_block();                                                          \
+        return call(name, flags);                                                       \
     }
 #define OF_BYTES(name, flags)   __real_SystemNative_##name(fd, buffer, size, flags, count)
 #define OF_MESSAGE(name, flags) __real_SystemNative_##name(fd, message, flags, count)
@@ -447,14 +461,18 @@ static int32_t connected(intptr_t fd, void *address, int32_t size, int events)
 HIDDEN int32_t __wrap_SystemNative_Connect(intptr_t fd, void *address, int32_t size)
 {
     int flags;
+    int32_t result, in_progress = SystemNative_ConvertErrorPlatformToPal(EINPROGRESS);
     if (weft_may_park() == NULL || address == NULL || socket_option((int)fd, SO_TYPE) != SOCK_STREAM
-        || (flags = fcntl((int)fd, F_GETFL)) < 0 || (flags & O_NONBLOCK) != 0)
-        return __real_SystemNative_Connect(fd, address, size);
+        || (flags = fcntl((int)fd, F_GETFL)) < 0 || (flags & O_NONBLOCK) != 0) {
+        result = __real_SystemNative_Connect(fd, address, size);
+        if (result == in_progress)
+            weft_connect_in_progress((int)fd);
+        return result;
+    }
     struct wait w = { .fd = (int)fd, .mode = WRITE, .exact = 1 };
     fcntl((int)fd, F_SETFL, flags | O_NONBLOCK);
-    int32_t result = __real_SystemNative_Connect(fd, address, size);
+    result = __real_SystemNative_Connect(fd, address, size);
     fcntl((int)fd, F_SETFL, flags);
-    int32_t in_progress = SystemNative_ConvertErrorPlatformToPal(EINPROGRESS);
     if (result == PAL_EAGAIN)
         return __real_SystemNative_Connect(fd, address, size); // The queue of a Unix socket: none can tell.
     if (result != in_progress)
@@ -560,6 +578,7 @@ HIDDEN int32_t __wrap_SystemNative_Close(intptr_t fd)
 {
     if (__atomic_load_n(&file_count, __ATOMIC_SEQ_CST) != 0)
         drop((int)fd, CLOSED);
+    weft_forget_registration((int)fd);
     return __real_SystemNative_Close(fd);
 }
 

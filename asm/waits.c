@@ -120,6 +120,24 @@ static void dequeue(struct queue *q, struct waiter *w)
     w->queued = 0;
 }
 
+// The machine is this thread's until the next call of a hook.
+static __attribute__((noinline)) void set_short_count(int is_short)
+{
+    char *m = weft_tls.goroutine == NULL ? NULL : weft_tls.machine;
+    if (m != NULL)
+        *(uint32_t *)(m + M_SHORT_COUNT) = is_short ? *(uint32_t *)(m + M_NATIVE_COUNT) : 0;
+}
+
+HIDDEN void weft_call_is_short(void)
+{
+    set_short_count(1);
+}
+
+HIDDEN void weft_call_may_block(void)
+{
+    set_short_count(0);
+}
+
 // The calling goroutine, if it may park. Not inlined, as it reads weft_tls.
 HIDDEN __attribute__((noinline)) char *weft_may_park(void)
 {

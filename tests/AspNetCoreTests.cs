@@ -14,9 +14,11 @@ internal sealed class AspNetCoreTests
     private static readonly Lazy<string> s_program = new(Publish);
 
     [Test]
-    public async Task EndpointsMayBlock()
+    [Arguments("kestrel")]
+    [Arguments("goroutines")]
+    public async Task EndpointsMayBlock(string sockets)
     {
-        using Server server = new();
+        using Server server = new(sockets);
 
         string[] answers = await Task.WhenAll(Enumerable.Range(0, 300).Select(_ => server.Get("/sleep")));
 
@@ -28,9 +30,11 @@ internal sealed class AspNetCoreTests
     }
 
     [Test]
-    public async Task WhatAnEndpointThrowsGoesToTheMiddlewareBefore()
+    [Arguments("kestrel")]
+    [Arguments("goroutines")]
+    public async Task WhatAnEndpointThrowsGoesToTheMiddlewareBefore(string sockets)
     {
-        using Server server = new();
+        using Server server = new(sockets);
 
         using HttpResponseMessage failed = await server.Client.GetAsync("/fail");
         await Assert.That(failed.StatusCode).IsEqualTo(HttpStatusCode.InternalServerError);
@@ -40,9 +44,11 @@ internal sealed class AspNetCoreTests
     }
 
     [Test]
-    public async Task WhatFlowsToAnEndpointFlowsToItsGoroutine()
+    [Arguments("kestrel")]
+    [Arguments("goroutines")]
+    public async Task WhatFlowsToAnEndpointFlowsToItsGoroutine(string sockets)
     {
-        using Server server = new();
+        using Server server = new(sockets);
 
         await Assert.That(await server.Get("/local?local=a")).IsEqualTo("a True");
         await Assert.That(await server.Get("/local")).IsEqualTo(" True");
@@ -50,9 +56,11 @@ internal sealed class AspNetCoreTests
     }
 
     [Test]
-    public async Task BodiesMayBeReadAndWrittenSynchronously()
+    [Arguments("kestrel")]
+    [Arguments("goroutines")]
+    public async Task BodiesMayBeReadAndWrittenSynchronously(string sockets)
     {
-        using Server server = new();
+        using Server server = new(sockets);
         using StringContent content = new(new string('x', 300_000));
 
         await Assert.That(await server.Get("/delegate")).IsEqualTo("written");
@@ -61,9 +69,11 @@ internal sealed class AspNetCoreTests
     }
 
     [Test]
-    public async Task RequestsThatCameTogetherAreAnsweredInOrder()
+    [Arguments("kestrel")]
+    [Arguments("goroutines")]
+    public async Task RequestsThatCameTogetherAreAnsweredInOrder(string sockets)
     {
-        using Server server = new();
+        using Server server = new(sockets);
         using Socket socket = server.Connect();
 
         socket.Send(Encoding.Latin1.GetBytes(
@@ -78,9 +88,11 @@ internal sealed class AspNetCoreTests
     }
 
     [Test]
-    public async Task TheContextEndsWhenTheClientGoesAway()
+    [Arguments("kestrel")]
+    [Arguments("goroutines")]
+    public async Task TheContextEndsWhenTheClientGoesAway(string sockets)
     {
-        using Server server = new();
+        using Server server = new(sockets);
         using (Socket socket = server.Connect())
         {
             socket.Send(Encoding.Latin1.GetBytes(Request("/watch")));
@@ -91,12 +103,105 @@ internal sealed class AspNetCoreTests
     }
 
     [Test]
-    public async Task TheContextEndsWithTheRequest()
+    [Arguments("kestrel")]
+    [Arguments("goroutines")]
+    public async Task TheContextEndsWithTheRequest(string sockets)
     {
-        using Server server = new();
+        using Server server = new(sockets);
 
         await Assert.That(await server.Get("/outlive")).IsEqualTo("True");
         await Assert.That(await server.Get("/ended")).IsEqualTo("outlive");
+    }
+
+    // With TLS, HTTP/1.1 and HTTP/2; and on a Unix socket.
+    [Test]
+    [Arguments("https://127.0.0.1:0", 1)]
+    [Arguments("https://127.0.0.1:0", 2)]
+    [Arguments("http://unix:", 1)]
+    public async Task GoroutineSocketsCarryWhatKestrelsDo(string address, int version)
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"weft-{Guid.NewGuid():N}.sock");
+        bool isUnix = address.EndsWith(':');
+        using Server server = new("goroutines", isUnix ? address + path : address);
+
+        string[] answers = await Task.WhenAll(
+            Enumerable.Range(0, 20).Select(i => server.Get($"/local?local={i}", version)));
+
+        await Assert.That(string.Join(',', answers))
+            .IsEqualTo(string.Join(',', Enumerable.Range(0, 20).Select(i => $"{i} True")));
+        if (isUnix)
+        {
+            server.Stop();
+            await Assert.That(File.Exists(path)).IsFalse();
+        }
+    }
+
+    // The client takes nothing for a while: the server waits, and loses no byte.
+    [Test]
+    public async Task ALargeAnswerWaitsForItsReader()
+    {
+        using Server server = new("goroutines");
+        using Socket socket = server.Connect();
+
+        socket.Send(Encoding.Latin1.GetBytes(
+            "GET /large HTTP/1.0\r\nHost: a\r\n\r\n"));
+        await Task.Delay(200);
+        byte[] answer = WeaveServer.ReadToEnd(socket);
+
+        int body = answer.AsSpan().IndexOf("\r\n\r\n"u8) + 4;
+        await Assert.That(answer.Length - body).IsEqualTo(5_000_000);
+        await Assert.That(Enumerable.Range(0, 5_000_000).All(i => answer[body + i] == i % 10_000 % 251)).IsTrue();
+    }
+
+    [Test]
+    public async Task WhatTheServerEndsIsReset()
+    {
+        using Server server = new("goroutines");
+        using Socket socket = server.Connect();
+
+        socket.Send(Encoding.Latin1.GetBytes(Request("/reset")));
+        SocketException? failure = null;
+        try
+        {
+            _ = socket.Receive(new byte[1]);
+        }
+        catch (SocketException e)
+        {
+            failure = e;
+        }
+
+        await Assert.That(failure?.SocketErrorCode).IsEqualTo(SocketError.ConnectionReset);
+    }
+
+    // Idle connections do not hold it up, and new ones are refused from then on.
+    [Test]
+    public async Task TheServerStopsWithConnectionsOpen()
+    {
+        using Server server = new("goroutines");
+        using Socket idle = server.Connect();
+        idle.Send(Encoding.Latin1.GetBytes(Request("/local?local=a")));
+        _ = WeaveServer.ReadUntil(idle, "a True");
+
+        await Assert.That(server.Stop()).IsEqualTo(0);
+
+        await Assert.That(WeaveServer.ReadToEnd(idle).Length).IsLessThan(100);
+    }
+
+    [Test]
+    public async Task AnAddressThatIsInUseIsSaidAsByKestrel()
+    {
+        using Socket taken = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        taken.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        taken.Listen(1);
+
+        ChildResult result = ChildProcess.Execute(
+            s_program.Value,
+            ["--sockets", "goroutines", "--urls", $"http://{taken.LocalEndPoint}"],
+            Repository.Root(),
+            timeout: TimeSpan.FromSeconds(30));
+
+        await Assert.That(result.ExitCode).IsNotEqualTo(0);
+        await Assert.That(result.ToString()).Contains("Failed to bind to address");
     }
 
     private static string Request(string target, bool last = false) =>
@@ -136,27 +241,51 @@ internal sealed class AspNetCoreTests
         private readonly Process _process;
         private readonly int _port;
 
-        internal Server()
+        internal Server(string sockets, string address = "http://127.0.0.1:0")
         {
-            _process = Process.Start(new ProcessStartInfo(s_program.Value, ["--urls", "http://127.0.0.1:0"])
+            bool isTls = address.StartsWith("https:", StringComparison.Ordinal);
+            _process = Process.Start(new ProcessStartInfo(
+                s_program.Value, ["--urls", address, "--sockets", sockets, "--tls", isTls ? "yes" : "no"])
             {
                 RedirectStandardOutput = true,
             })!;
             string line = _process.StandardOutput.ReadLine() ?? "";
-            if (!line.StartsWith("http://", StringComparison.Ordinal))
+            if (!line.StartsWith(address[..^1], StringComparison.Ordinal))
             {
                 Dispose();
                 Assert.Fail($"the server said '{line}'");
             }
-            _port = int.Parse(line[(line.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture);
-            Client = new HttpClient { BaseAddress = new Uri(line), Timeout = TimeSpan.FromSeconds(20) };
+            SocketsHttpHandler handler = new();
+            handler.SslOptions.RemoteCertificateValidationCallback = NetStreamTests.IsOurs;
+            const string unix = "http://unix:";
+            if (line.StartsWith(unix, StringComparison.Ordinal))
+            {
+                UnixDomainSocketEndPoint endPoint = new(line[unix.Length..]);
+                handler.ConnectCallback = async (_, token) =>
+                {
+                    Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                    await socket.ConnectAsync(endPoint, token);
+                    return new NetworkStream(socket, ownsSocket: true);
+                };
+                line = "http://unix.test";
+            }
+            else
+            {
+                _port = int.Parse(line[(line.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture);
+            }
+            Client = new HttpClient(handler) { BaseAddress = new Uri(line), Timeout = TimeSpan.FromSeconds(20) };
         }
 
         internal HttpClient Client { get; } = null!;
 
-        internal async Task<string> Get(string target)
+        internal async Task<string> Get(string target, int version = 1)
         {
-            using HttpResponseMessage answer = await Client.GetAsync(target);
+            using HttpRequestMessage request = new(HttpMethod.Get, target)
+            {
+                Version = version == 2 ? HttpVersion.Version20 : HttpVersion.Version11,
+                VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            };
+            using HttpResponseMessage answer = await Client.SendAsync(request);
             _ = answer.EnsureSuccessStatusCode();
             return await answer.Content.ReadAsStringAsync();
         }
@@ -169,6 +298,13 @@ internal sealed class AspNetCoreTests
             };
             socket.Connect(IPAddress.Loopback, _port);
             return socket;
+        }
+
+        /// <summary>Asks it to stop; its exit code.</summary>
+        internal int Stop()
+        {
+            using Process kill = Process.Start("sh", ["-c", $"kill -TERM {_process.Id}"]);
+            return _process.WaitForExit(TimeSpan.FromSeconds(20)) ? _process.ExitCode : -1;
         }
 
         public void Dispose()

@@ -4,7 +4,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Security;
 using System.Security.Authentication;
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Weft.Runtime;
 
@@ -99,7 +98,7 @@ internal sealed class NetStreamTests
     {
         string? failure = Crew.Run(2, crew =>
         {
-            using X509Certificate2 certificate = SelfSigned();
+            using X509Certificate2 certificate = Certificate.Make();
             using Listener listener = Net.Listen("tcp", "127.0.0.1:0");
             crew.Go(() =>
             {
@@ -158,15 +157,6 @@ internal sealed class NetStreamTests
     internal static bool IsOurs(
         object sender, X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors) =>
         certificate?.Subject == "CN=localhost";
-
-    internal static X509Certificate2 SelfSigned()
-    {
-        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        CertificateRequest request = new("CN=localhost", key, HashAlgorithmName.SHA256);
-        using X509Certificate2 made = request.CreateSelfSigned(
-            DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-        return X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pfx), null);
-    }
 
     [Test]
     public async Task HttpClientSendsFromAThousandGoroutinesAtOnce()

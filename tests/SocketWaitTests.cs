@@ -633,7 +633,7 @@ internal sealed partial class SocketWaitTests
         int right = 0;
         string? failure = Crew.Run(2, crew =>
         {
-            using X509Certificate2? certificate = scheme == "https" ? NetStreamTests.SelfSigned() : null;
+            using X509Certificate2? certificate = scheme == "https" ? Certificate.Make() : null;
             using Listener listener = Net.Listen("tcp", "127.0.0.1:0");
             Chan<bool> go = new();
             int asked = 0;

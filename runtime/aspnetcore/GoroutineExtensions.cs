@@ -1,7 +1,10 @@
 // What a web application adds: requests on goroutines, and a request's Context.
 
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Weft.AspNetCore;
 
@@ -35,6 +38,27 @@ public static class GoroutineExtensions
         ArgumentNullException.ThrowIfNull(app);
         _ = Go.MaxProcs; // Starts the runtime: where it cannot, that is said now and not by each request.
         return app.Use(next => context => GoroutineRequest.Run(next, context));
+    }
+
+    /// <summary>
+    /// Kestrel's connections are Weft's: a goroutine waits for the input of each, and Kestrel's own work on a
+    /// request runs on goroutines as well, so that a request comes to its endpoint, and the answer to the
+    /// client, without a change of threads. For HTTP/1.1, HTTP/2 and TLS; TCP and Unix sockets. Together with
+    /// <see cref="UseGoroutines"/>: without it, what an endpoint may do is as ever.
+    /// </summary>
+    /// <remarks>Named pipes and inherited handles go to Kestrel's own transport. There is no
+    /// IConnectionSocketFeature, and SocketTransportOptions have no effect; KestrelServerOptions and its
+    /// limits have.</remarks>
+    /// <param name="builder">The host: <c>builder.WebHost</c> of a WebApplicationBuilder.</param>
+    /// <returns>The host.</returns>
+    /// <exception cref="ArgumentNullException">There is no host.</exception>
+    /// <exception cref="PlatformNotSupportedException">See <see cref="UseGoroutines"/>.</exception>
+    public static IWebHostBuilder UseGoroutineSockets(this IWebHostBuilder builder)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        _ = Go.MaxProcs;
+        return builder.ConfigureServices(
+            services => services.AddSingleton<IConnectionListenerFactory, SocketTransport>());
     }
 
     /// <summary>

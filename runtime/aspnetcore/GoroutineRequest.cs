@@ -4,6 +4,8 @@
 //   goroutine            ... the rest of Run: endpoint ... Kestrel ends the response, asks for the next
 //   thread of the pool   when the next request has come
 //
+// With UseGoroutineSockets all of that is on goroutines, and the await changes nothing.
+//
 // So exceptions, cancellation and ExecutionContext are those of any async method. What awaits Run goes on on
 // the goroutine, without another change of threads; if the next request is there already, it finds itself on
 // one. Nobody else waits for that goroutine: only what belongs to this request, or comes after it on its
@@ -52,7 +54,7 @@ internal static class GoroutineRequest
         {
             try
             {
-                Worker.Run(continuation);
+                Worker.Run(static rest => ((Action)rest!)(), continuation);
             }
             catch (InsufficientMemoryException)
             {

@@ -81,6 +81,10 @@ internal unsafe struct Machine
     /// <summary>The NativeCount of a call that has announced that it blocks. Owner.</summary>
     internal uint BlockingCount;
 
+    /// <summary>The NativeCount of a call that has said that it does not block. Written by asm/waits.c; at
+    /// 0xa0.</summary>
+    internal uint ShortCount;
+
     /// <summary>1 when it has been woken; it makes that 0 itself.</summary>
     internal int Wake;
 

@@ -6,7 +6,9 @@
 //   all processors idle: asleep until one is taken. An idle program uses no CPU.
 //
 // It takes processors from machines that have been in one native call since the last look. Where nobody waits
-// for a processor it leaves them theirs for 10 ms: coming back would cost them more. And it asks goroutines
+// for a processor, or the call has said that it does not block (asm/sockets.c: its thread has lost its core,
+// and another would want the same), it leaves them theirs for 10 ms: coming back would cost them more. And it
+// asks goroutines
 // to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the network if nobody
 // has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended back to the system,
 // a megabyte every 5 ms, every millisecond while all are idle (stack/GoroutinePages.cs). And it looks, twenty
@@ -231,7 +233,8 @@ internal static unsafe partial class Scheduler
             bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0
                 || Volatile.Read(ref s_idleProcessorCount) + Volatile.Read(ref s_spinning) == 0
                 || p->Id >= MaxProcessors || timerDue;
-            long grace = !wanted ? SliceNs : count == m->BlockingCount ? 0 : NativeGraceNs;
+            long grace = !wanted || count == m->ShortCount ? SliceNs
+                : count == m->BlockingCount ? 0 : NativeGraceNs;
             if (now - p->SeenSince >= grace)
             {
                 acted |= TakeFromNative(p, m, count);

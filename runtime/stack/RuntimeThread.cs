@@ -62,7 +62,7 @@ internal static unsafe class RuntimeThread
     /// <summary>At least.</summary>
     internal const int Size = 0x100;
 
-    private const int OwnOffsetCount = 25;
+    private const int OwnOffsetCount = 26;
     private const int CodeSearched = 256;
     private const int ShortCode = 16;
 
@@ -157,7 +157,8 @@ internal static unsafe class RuntimeThread
         [
             0x00, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38, 0x40,
             0x48, 0x4c, 0x4d, (int)((nint)(&m.CxxWords) - (nint)(&m)),
-            (int)((nint)(&m.Allocates) - (nint)(&m)), 0x60, 0xb8, 0x718, 0x6d0, 0x738, 0x740,
+            (int)((nint)(&m.Allocates) - (nint)(&m)),
+            (int)((nint)(&m.ShortCount) - (nint)(&m)), 0x60, 0xb8, 0x718, 0x6d0, 0x738, 0x740,
             (int)ParkReason.NativeReturn, (int)ParkReason.Preempted,
             (int)((nint)(&m.Locked) - (nint)(&m)), 0x64, 0x300,
         ];

@@ -2,6 +2,7 @@
 
 using Weft;
 using Weft.AspNetCore;
+using Weft.Tests;
 
 AsyncLocal<string> local = new();
 Chan<string> ended = new(100);
@@ -9,6 +10,16 @@ int sleeping = 0;
 
 WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(args);
 builder.Logging.ClearProviders();
+if (builder.Configuration["sockets"] == "goroutines")
+{
+    builder.WebHost.UseGoroutineSockets();
+}
+if (builder.Configuration["tls"] == "yes")
+{
+    builder.WebHost.UseKestrelHttpsConfiguration();
+    builder.WebHost.ConfigureKestrel(
+        options => options.ConfigureHttpsDefaults(https => https.ServerCertificate = Certificate.Make()));
+}
 WebApplication app = builder.Build();
 
 // What the middleware before it catches, and what flows to the endpoint.
@@ -53,6 +64,26 @@ app.MapPost("/body", context =>
     using StreamReader reader = new(context.Request.Body);
     using StreamWriter writer = new(context.Response.Body);
     writer.Write(reader.ReadToEnd().Length);
+    return Task.CompletedTask;
+});
+
+// Five million bytes, whose place says what they are.
+app.MapGet("/large", context =>
+{
+    byte[] part = new byte[10_000];
+    for (int i = 0; i < part.Length; i++)
+    {
+        part[i] = (byte)(i % 251);
+    }
+    for (int i = 0; i < 500; i++)
+    {
+        context.Response.Body.Write(part);
+    }
+    return Task.CompletedTask;
+});
+app.MapGet("/reset", context =>
+{
+    context.Abort();
     return Task.CompletedTask;
 });
 

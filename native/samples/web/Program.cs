@@ -25,6 +25,10 @@ WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(args[1..]);
 builder.Logging.SetMinimumLevel(LogLevel.Error);
 builder.Services.ConfigureHttpJsonOptions(
     options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, AnswerJson.Default));
+if (args[0] == "goroutines")
+{
+    builder.WebHost.UseGoroutineSockets();
+}
 WebApplication app = builder.Build();
 
 if (args[0] == "service")
