@@ -20,7 +20,11 @@
 // Receive and Send have a flag for "without blocking". Accept, Read and Write have none: they ask poll(2)
 // first, with the side held, so that no goroutine takes what another has seen. A plain thread may; then the
 // goroutine blocks its own. Write blocks only beyond what a pipe takes at once, so it writes that much at a
-// time. Connect is started in non-blocking mode, and asked again by the same call when it is over.
+// time; SendFile likewise. Connect is started in non-blocking mode, and asked again by the same call when it
+// is over.
+//
+// Poll of several descriptors, or for urgent data, has no one file to wait on: they are put into an epoll
+// instance, for this call, which is one.
 //
 // SO_RCVTIMEO and SO_SNDTIMEO count from the first try, and end in what the kernel says then: EAGAIN, and
 // EINPROGRESS of a connect. In non-blocking mode nobody waits.
@@ -36,7 +40,8 @@
 // Rejected: to register for each wait and forget afterwards (two calls more for each, and some 4 us); edges
 // that are reported until the close, as net/ has it (events for nobody, where a thread goes on with it); a
 // duplicate of the descriptor for each wait (twice as many, and a socket that is closed stays open);
-// non-blocking mode for all (other processes may share the file).
+// non-blocking mode for all (other processes may share the file). For Select: to wait in all the files at
+// once (their sides are held by who receives meanwhile). For SendFile: non-blocking mode while it lasts.
 // Locks: a bucket's, for its files and what the poller knows of them; a side's, which comes before it.
 
 #define _GNU_SOURCE
@@ -46,6 +51,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -485,7 +491,7 @@ HIDDEN int32_t __wrap_SystemNative_Connect(intptr_t fd, void *address, int32_t s
 }
 
 // The count that a call of read or write returns; -1 and errno.
-static int32_t finish_io(struct wait *w, int32_t result)
+static int64_t finish_io(struct wait *w, int64_t result)
 {
     leave(w);
     if (w->outcome != EXPIRED && w->outcome != CLOSED)
@@ -499,7 +505,7 @@ static int32_t finish_io(struct wait *w, int32_t result)
     do {                                                                                \
         struct wait w = { .fd = (int)(its_fd), .mode = its_mode, .exact = 1 };          \
         wait_until_ready(&w);                                                           \
-        int32_t result = finish_io(&w, w.outcome == NONE ? call : 0);                   \
+        int64_t result = finish_io(&w, w.outcome == NONE ? call : 0);                   \
         return w.outcome == BLOCK ? call : result;                                      \
     } while (0)
 
@@ -543,37 +549,96 @@ HIDDEN int32_t __wrap_SystemNative_Write(intptr_t fd, const void *buffer, int32_
             break;
         done += result;
     }
-    result = finish_io(&w, result);
+    result = (int32_t)finish_io(&w, result);
     if (w.outcome == BLOCK)
         result = __real_SystemNative_Write(fd, (const char *)buffer + done, size - done);
     return w.outcome == BLOCK && result > 0 ? done + result : done > 0 ? done : result;
 }
 
-// Socket.Poll; Console's output to what is in non-blocking mode. Of several descriptors, and of errors alone,
-// the thread waits.
+// Socket.Poll and Select; Console's output to what is in non-blocking mode.
 struct poll_event { int32_t fd; int16_t events, triggered; };
+
+// What the poller can report of the descriptor itself.
+static int is_simple(const struct poll_event *e, uint32_t count)
+{
+    int events = e->events & (POLLIN | POLLPRI | POLLOUT);
+    return count == 1 && e->fd >= 0 && (events == POLLIN || events == POLLOUT);
+}
+
+// An epoll instance that can be read when one of them is ready; or -1.
+static __attribute__((noinline)) int gather(const struct poll_event *events, uint32_t count)
+{
+    int all = epoll_create1(EPOLL_CLOEXEC), error = all < 0;
+    for (uint32_t i = 0; i < count && !error; i++) {
+        struct epoll_event wanted = { .events = events[i].events & (POLLIN | POLLPRI | POLLOUT) };
+        if (events[i].fd < 0)
+            continue;                   // poll(2) skips it.
+        error = epoll_ctl(all, EPOLL_CTL_ADD, events[i].fd, &wanted);
+        if (error && errno == EEXIST) {
+            for (uint32_t k = 0; k < i; k++)
+                if (events[k].fd == events[i].fd)
+                    wanted.events |= events[k].events & (POLLIN | POLLPRI | POLLOUT);
+            error = epoll_ctl(all, EPOLL_CTL_MOD, events[i].fd, &wanted);
+        }
+    }
+    if (!error)
+        return all;
+    if (all >= 0)
+        close(all);
+    return -1;
+}
+
+int32_t __real_SystemNative_Close(intptr_t fd);
+HIDDEN int32_t __wrap_SystemNative_Close(intptr_t fd);
+
 int32_t __real_SystemNative_Poll(
     struct poll_event *events, uint32_t count, int32_t timeout_ms, uint32_t *triggered);
 HIDDEN int32_t __wrap_SystemNative_Poll(
     struct poll_event *events, uint32_t count, int32_t timeout_ms, uint32_t *triggered)
 {
-    int mask = POLLIN | POLLPRI | POLLOUT;
-    if (count != 1 || timeout_ms == 0 || timeout_ms < NO_LIMIT || events == NULL || triggered == NULL
-        || events->fd < 0 || ((events->events & mask) != POLLIN && (events->events & mask) != POLLOUT)
+    if (count == 0 || timeout_ms == 0 || timeout_ms < NO_LIMIT || events == NULL || triggered == NULL
         || weft_may_park() == NULL)
         return __real_SystemNative_Poll(events, count, timeout_ms, triggered);
-    struct wait w = { .fd = events->fd, .mode = events->events & POLLIN ? READ : WRITE, .exact = 1 };
+    int simple = is_simple(events, count), gathered = -1;
+    struct wait w = { .mode = simple && events->events & POLLOUT ? WRITE : READ, .exact = 1 };
     w.end = timeout_ms < 0 ? NEVER : now() + timeout_ms * NS_PER_MS;
+    w.fd = events->fd;
     int32_t result;
-    do
-        result = __real_SystemNative_Poll(events, 1, 0, triggered);
-    while (result == PAL_SUCCESS && *triggered == 0 && wait_again(&w));
+    do {
+        result = __real_SystemNative_Poll(events, count, 0, triggered);
+        if (result != PAL_SUCCESS || *triggered != 0)
+            break;
+        if (!simple && gathered < 0) {
+            w.fd = gathered = gather(events, count);
+            w.outcome = gathered < 0 ? BLOCK : NONE;
+        }
+    } while (w.outcome == NONE && wait_again(&w));
     result = finish(&w, result, PAL_SUCCESS);
-    return w.outcome == BLOCK ? __real_SystemNative_Poll(events, 1, time_left_ms(&w), triggered) : result;
+    if (gathered >= 0)
+        __wrap_SystemNative_Close(gathered);
+    return w.outcome == BLOCK ? __real_SystemNative_Poll(events, count, time_left_ms(&w), triggered) : result;
+}
+
+// As much at a time as a socket that can be written to takes: at least a third of its buffer is free then.
+// The caller comes again for the rest.
+int32_t __real_SystemNative_SendFile(intptr_t fd, intptr_t from, int64_t offset, int64_t size, int64_t *sent);
+HIDDEN int32_t __wrap_SystemNative_SendFile(
+    intptr_t fd, intptr_t from, int64_t offset, int64_t size, int64_t *sent)
+{
+    if (weft_may_park() == NULL || size <= 0 || is_non_blocking((int)fd))
+        return tell(WRITE, (int)fd, __real_SystemNative_SendFile(fd, from, offset, size, sent));
+    struct wait w = { .fd = (int)fd, .mode = WRITE, .exact = 1 };
+    int64_t most = socket_option((int)fd, SO_SNDBUF) / 4;
+    most = most < PIPE_BUF ? PIPE_BUF : most;
+    wait_until_ready(&w);
+    *sent = 0;
+    int32_t result = w.outcome == NONE
+        ? __real_SystemNative_SendFile(fd, from, offset, size < most ? size : most, sent) : 0;
+    result = finish(&w, result, PAL_EAGAIN);
+    return w.outcome == BLOCK ? __real_SystemNative_SendFile(fd, from, offset, size, sent) : result;
 }
 
 // Who waits on the number all the same is told, before it can be another file's.
-int32_t __real_SystemNative_Close(intptr_t fd);
 HIDDEN int32_t __wrap_SystemNative_Close(intptr_t fd)
 {
     if (__atomic_load_n(&file_count, __ATOMIC_SEQ_CST) != 0)
@@ -606,6 +671,38 @@ HIDDEN int32_t __wrap_SystemNative_WriteToNonblocking(intptr_t fd, const void *b
     if (weft_may_park() == NULL || size <= 0)
         return __real_SystemNative_WriteToNonblocking(fd, buffer, size);
     RETURN_WHEN_READY(fd, WRITE, __real_SystemNative_WriteToNonblocking(fd, buffer, size));
+}
+
+// Of one handle's several buffers.
+
+struct io_vector { char *base; uintptr_t size; };
+
+int64_t __real_SystemNative_ReadV(intptr_t fd, struct io_vector *vectors, int32_t count);
+HIDDEN int64_t __wrap_SystemNative_ReadV(intptr_t fd, struct io_vector *vectors, int32_t count)
+{
+    if (weft_may_park() == NULL || count <= 0)
+        return __real_SystemNative_ReadV(fd, vectors, count);
+    RETURN_WHEN_READY(fd, READ, __real_SystemNative_ReadV(fd, vectors, count));
+}
+
+// What a pipe need not take at once goes one buffer at a time: the caller comes again for the rest.
+int64_t __real_SystemNative_WriteV(intptr_t fd, struct io_vector *vectors, int32_t count);
+HIDDEN int64_t __wrap_SystemNative_WriteV(intptr_t fd, struct io_vector *vectors, int32_t count)
+{
+    if (weft_may_park() == NULL || count <= 0)
+        return __real_SystemNative_WriteV(fd, vectors, count);
+    uintptr_t size = 0;
+    for (int32_t i = 0; i < count && size <= INT_MAX; i++)
+        size += vectors[i].size < INT_MAX ? vectors[i].size : INT_MAX;
+    int32_t all = size < INT_MAX ? (int32_t)size : INT_MAX;
+    if (most_at_once((int)fd, all) == all)
+        RETURN_WHEN_READY(fd, WRITE, __real_SystemNative_WriteV(fd, vectors, count));
+    while (vectors->size == 0)
+        vectors++;
+    int32_t first = vectors->size < INT_MAX ? (int32_t)vectors->size : INT_MAX;
+    return is_non_blocking((int)fd)
+        ? __wrap_SystemNative_WriteToNonblocking(fd, vectors->base, first)
+        : __wrap_SystemNative_Write(fd, vectors->base, first);
 }
 
 #endif

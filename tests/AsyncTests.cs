@@ -489,13 +489,13 @@ internal sealed class AsyncTests(int procs)
     [Test]
     public async Task ThousandsAtOnceTakeFewThreadsAndNothingIsLeft()
     {
-        const int Functions = 3000;
+        int functions = StormAround.IsWanted ? 300 : 3000; // Each collection looks at all that are parked.
         long before = Go.Count;
         int machines = Scheduler.MachineCount;
         s_local.Value = "flows";
         ConcurrentQueue<string> wrong = new();
         Chan<int> chan = new();
-        Task[] all = [.. Enumerable.Range(0, Functions).Select(i => Go.RunAsync(async () =>
+        Task[] all = [.. Enumerable.Range(0, functions).Select(i => Go.RunAsync(async () =>
         {
             for (int k = 0; k < 3; k++)
             {

@@ -10,6 +10,8 @@ namespace Weft.Tests;
 
 internal sealed partial class ConsoleWaitTests
 {
+    private const int LineLength = 300;
+
     [Test]
     [Arguments("line")]
     [Arguments("stream")]
@@ -30,6 +32,48 @@ internal sealed partial class ConsoleWaitTests
         await Assert.That(rest).IsEqualTo("a line\n");
         await Assert.That(process.ExitCode).IsEqualTo(0);
     }
+
+    [Test]
+    [Arguments(1)]
+    [Arguments(4)]
+    public async Task ManyLinesIntoAPipeThatNobodyReadsYetTakeFewThreads(int procs)
+    {
+        const int count = 400;
+        string command = $"{{ \"$0\" --child console-output {count}; echo $?; }} | (sleep 0.5; cat)";
+        ChildResult child = ChildProcess.Execute(
+            "/bin/sh",
+            ["-c", command, Environment.ProcessPath!],
+            environment: new() { ["WEFT_MAXPROCS"] = $"{procs}" });
+        string[] lines = child.Output.TrimEnd().Split('\n');
+
+        await Assert.That(lines[^1]).IsEqualTo("0");
+        await Assert.That(lines.Length).IsEqualTo(count + 1);
+        await Assert.That(lines.Distinct().Count()).IsEqualTo(count + 1);
+        await Assert.That(lines.SkipLast(1).All(line => line.Length == LineLength)).IsTrue();
+        await Assert.That(int.Parse(child.Error)).IsLessThan(count / 4); // Threads, at the most.
+    }
+
+    /// <summary>Each of so many goroutines prints a line, more than a pipe takes. Says how many threads there
+    /// were.</summary>
+    internal static int PrintLines(string[] args) => WeftHost.Run(() =>
+    {
+        int count = int.Parse(args[0]);
+        int most = 0;
+        WaitGroup done = new();
+        for (int i = 0; i < count; i++)
+        {
+            string line = $"{i} ".PadRight(LineLength, 'x');
+            done.Go(() => Console.WriteLine(line));
+        }
+        for (int i = 0; i < 20; i++)
+        {
+            most = Math.Max(most, Scheduler.MachineCount);
+            Thread.Sleep(10);
+        }
+        done.Wait();
+        Console.Error.Write(most);
+        return 0;
+    });
 
     // One after the other on the same terminal; the last one ends while a goroutine waits there.
     [Test]

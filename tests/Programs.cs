@@ -49,6 +49,7 @@ internal static class Programs
         Register("look-ups", LookUpTests.Program);
         Register("fifos", BlockingTests.Fifos);
         Register("console-input", ConsoleWaitTests.Program);
+        Register("console-output", ConsoleWaitTests.PrintLines);
         Register("wakers", WakerTests.Program);
         Register("waits-storm", WaitHistoryTests.Storm);
         Register("socket-waits", SocketWaitTests.Program);

@@ -156,6 +156,45 @@ internal static partial class SocketOutcomes
             Closed(client, s => Note($"{s.Receive(new byte[1])}"));
             server.Dispose();
         },
+        ["select, closed"] = () => ClosedPair(s => Select([s], [], [s], -1)),
+        ["select, connected"] = () => With(Listening(), l => With(New(), s =>
+        {
+            s.Blocking = false;
+            Note(() => s.Connect(l.LocalEndPoint!));
+            Select([], [s], [s], -1);
+            s.Blocking = true;
+        })),
+        ["select, nothing"] = () => WithPair((s, peer) => Select([s, peer], [], [s, peer], LimitMs)),
+        ["select, refused"] = () => With(New(), s =>
+        {
+            s.Blocking = false;
+            Note(() => s.Connect(Nobody()));
+            Select([], [s], [s], -1);
+            Note(() => s.Connect(Nobody()));
+        }),
+        ["select, something"] = () => WithPair((s, peer) =>
+        {
+            Later(() => peer.Send(new byte[1]));
+            Select([peer, s], [], [s], -1);
+        }),
+        ["select, urgent"] = () => WithPair((s, peer) =>
+        {
+            Later(() => peer.Send(new byte[1], SocketFlags.OutOfBand));
+            Select([s], [], [peer, s], -1);
+        }),
+        ["send a file"] = () => WithPair(SendFile),
+        ["send a file, used before"] = () => WithPair((s, peer) =>
+        {
+            _ = peer.Send(new byte[1]);
+            Note($"{s.ReceiveAsync(new byte[1]).Result}");
+            SendFile(s, peer);
+        }),
+        ["send a file, closed"] = () => ClosedPair(s => WithFile(s.SendFile)),
+        ["send a file, time-out"] = () => WithPair((s, peer) => WithFile(path =>
+        {
+            s.SendTimeout = LimitMs;
+            s.SendFile(path);
+        })),
         ["send, closed"] = () => ClosedPair(s =>
         {
             while (true)
@@ -254,6 +293,44 @@ internal static partial class SocketOutcomes
         {
             Note(e.GetType().Name);
         }
+    }
+
+    private static void Select(List<Socket> read, List<Socket> write, List<Socket> error, int ms)
+    {
+        Socket.Select(read, write, error, ms < 0 ? ms : ms * 1000);
+        Note($"{read.Count} {write.Count} {error.Count}");
+    }
+
+    /// <summary>To one who begins to read later.</summary>
+    private static void SendFile(Socket s, Socket peer) => WithFile(path =>
+    {
+        long got = 0;
+        WaitGroup done = new();
+        done.Go(() =>
+        {
+            Go.Sleep(TimeSpan.FromMilliseconds(LaterMs));
+            byte[] buffer = new byte[100_000];
+            for (int n = peer.Receive(buffer); n > 0; n = peer.Receive(buffer))
+            {
+                got += n;
+            }
+        });
+        s.SendFile(path);
+        s.Shutdown(SocketShutdown.Send);
+        done.Wait();
+        Note($"{got}");
+    });
+
+    /// <summary>One that is longer than what a connection takes.</summary>
+    private static void WithFile(Action<string> use)
+    {
+        string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        using (FileStream file = File.Create(path))
+        {
+            file.SetLength(50_000_000); // Nothing of it is on the disk.
+        }
+        Note(() => use(path));
+        File.Delete(path);
     }
 
     private static void Later(Action action) => Go.Run(() =>

@@ -15,7 +15,8 @@ namespace Weft.Tests;
 internal sealed partial class SocketWaitTests
 {
     private const int Many = 100;
-    private const int FewThreads = Many / 2; // Each native call takes longer beside busy neighbours.
+    private const int FileSize = 1_000_003;
+    private const int FewThreads = Many * 3 / 4; // Each native call takes longer beside busy neighbours.
 
     private static readonly byte[] s_byte = [7];
 
@@ -50,7 +51,10 @@ internal sealed partial class SocketWaitTests
     [Arguments("unix")]
     [Arguments("datagram")]
     [Arguments("poll")]
+    [Arguments("urgent")]
+    [Arguments("select")]
     [Arguments("send")]
+    [Arguments("send-file")]
     [Arguments("pipe")]
     [Arguments("used-before")]
     public async Task ACallThatWaitsCostsNoThread(string kind)
@@ -102,30 +106,77 @@ internal sealed partial class SocketWaitTests
                 ends.Add(() => datagrams.SendTo(s_byte, datagrams.LocalEndPoint!));
                 return;
             default:
-                (Socket a, Socket b) = kind == "unix" ? SocketOutcomes.UnixPair() : SocketOutcomes.Pair();
+                (Socket a, Socket b) = kind is "unix" or "send-file"
+                    ? SocketOutcomes.UnixPair()
+                    : SocketOutcomes.Pair();
                 open.AddRange([a, b]);
                 if (kind == "used-before")
                 {
                     _ = b.Send(s_byte);
                     crew.Equal(Go.Await(a.ReceiveAsync(new byte[1])), 1, "received before");
                 }
-                ends.Add(() => b.Send(s_byte));
-                if (kind == "poll")
+                ends.Add(() => b.Send(s_byte, kind == "urgent" ? SocketFlags.OutOfBand : SocketFlags.None));
+                switch (kind)
                 {
-                    waits.Add(() => crew.Expect(a.Poll(-1, SelectMode.SelectRead), "poll"));
-                }
-                else if (kind == "send")
-                {
-                    const int size = 8 << 20;
-                    waits.Add(() => crew.Equal(a.Send(new byte[size]), size, "sent"));
-                    ends.Add(() => crew.Equal(Drain(b, size), size, "came"));
-                }
-                else
-                {
-                    waits.Add(() => crew.Equal(a.Receive(new byte[9]), 1, "received"));
+                    case "poll":
+                        waits.Add(() => crew.Expect(a.Poll(-1, SelectMode.SelectRead), "poll"));
+                        break;
+                    case "urgent":
+                        waits.Add(() => crew.Expect(a.Poll(-1, SelectMode.SelectError), "poll"));
+                        break;
+                    case "select":
+                        waits.Add(() =>
+                        {
+                            List<Socket> read = [b, a];
+                            List<Socket> error = [a, b];
+                            Socket.Select(read, null, error, -1);
+                            crew.Expect(error.Count == 0 && read.Count == 1 && read[0] == a, "selected");
+                        });
+                        break;
+                    case "send":
+                        const int size = 8 << 20;
+                        waits.Add(() => crew.Equal(a.Send(new byte[size]), size, "sent"));
+                        ends.Add(() => crew.Equal(Drain(b, size), size, "came"));
+                        break;
+                    case "send-file":
+                        string path = NewFile();
+                        waits.Add(() => a.SendFile(path));
+                        ends.Add(() =>
+                        {
+                            byte[] came = new byte[FileSize];
+                            using NetworkStream stream = new(b);
+                            stream.ReadExactly(came);
+                            crew.Expect(came.AsSpan().SequenceEqual(File.ReadAllBytes(path)), "what came");
+                            File.Delete(path);
+                        });
+                        break;
+                    default:
+                        waits.Add(() => crew.Equal(a.Receive(new byte[9]), 1, "received"));
+                        break;
                 }
                 return;
         }
+    }
+
+    private static string NewFile()
+    {
+        string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        byte[] bytes = new byte[FileSize];
+        new Random(FileSize).NextBytes(bytes);
+        File.WriteAllBytes(path, bytes);
+        return path;
+    }
+
+    /// <summary>Sends until it would wait. How much that was.</summary>
+    private static int Fill(Socket socket)
+    {
+        int size = 0;
+        socket.Blocking = false;
+        while (socket.Poll(0, SelectMode.SelectWrite))
+        {
+            size += socket.Send(new byte[10_000]);
+        }
+        return size;
     }
 
     private static int Drain(Socket socket, int size)
@@ -251,6 +302,74 @@ internal sealed partial class SocketWaitTests
         });
 
         await Assert.That(failure).IsNull();
+    }
+
+    // A socket in two of the lists, and many that are not ready; nothing of it is left open.
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    [Arguments(4)]
+    public async Task SelectFindsWhatIsReady(int procs)
+    {
+        const int count = 90; // More than the base library has room for on the stack.
+        const int rounds = 20;
+        int ended = 0;
+        int left = 0;
+        string? failure = Crew.Run(procs, crew =>
+        {
+            (Socket A, Socket B)[] pairs = [.. Enumerable.Range(0, count).Select(_ => SocketOutcomes.Pair())];
+            int records = PollTable.OpenCount;
+            for (int i = 0; i < rounds; i++)
+            {
+                List<Socket> read = [.. pairs[i..].Select(pair => pair.A)];
+                List<Socket> write = [];
+                List<Socket> error = [.. read];
+                (Socket one, Socket peer) = pairs[i];
+                int kind = i % 4;
+                List<Socket> ready = kind == 1 ? error : kind == 3 ? write : read;
+                int filled = 0;
+                if (kind == 3)
+                {
+                    filled = Fill(one);
+                    write.Add(one);
+                }
+                GoAndParkAll(crew,
+                [
+                    () =>
+                    {
+                        Socket.Select(read, write, error, -1);
+                        crew.Equal(read.Count + write.Count + error.Count, 1, "how many are ready");
+                        crew.Expect(ready.Contains(one), $"round {i}: the one that is");
+                        Interlocked.Increment(ref ended);
+                    },
+                ]);
+                switch (kind)
+                {
+                    case 0:
+                        _ = peer.Send(s_byte);
+                        break;
+                    case 1:
+                        _ = peer.Send(s_byte, SocketFlags.OutOfBand);
+                        break;
+                    case 2:
+                        peer.Dispose();
+                        break;
+                    default:
+                        _ = Drain(peer, filled);
+                        break;
+                }
+                crew.Until(() => Volatile.Read(ref ended) > i, "the end");
+            }
+            left = PollTable.OpenCount - records;
+            Array.ForEach(pairs, pair =>
+            {
+                pair.A.Dispose();
+                pair.B.Dispose();
+            });
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(left).IsLessThan(rounds); // Of peers that were received from.
     }
 
     // Each byte comes to one; when the other end is gone all of them are told.
@@ -431,6 +550,44 @@ internal sealed partial class SocketWaitTests
 
         await Assert.That(failure).IsNull();
         await Assert.That(more).IsLessThan(3);
+    }
+
+    // From .NET 11 on: one call for several buffers, of which a pipe takes only a part at once.
+    [Test]
+    [Arguments(1)]
+    [Arguments(2)]
+    public async Task BuffersInARowPark(int procs)
+    {
+        Skip.When(Environment.Version.Major < 11, "It has no such calls for pipes.");
+        const int size = 400_000;
+        string? failure = Crew.Run(procs, crew =>
+        {
+            (int read, int write) = NewPipe();
+            using SafeFileHandle input = new(read, ownsHandle: true);
+            using SafeFileHandle output = new(write, ownsHandle: true);
+            byte[] all = new byte[size];
+            new Random(1).NextBytes(all);
+            byte[] came = new byte[size];
+            int Take(int at) => (int)RandomAccess.Read(
+                input, [came.AsMemory(at, Math.Min(100, size - at)), came.AsMemory(Math.Min(at + 100, size))], 0);
+            void Give(int from, int to)
+            {
+                int middle = from + ((to - from) * 3 / 4);
+                RandomAccess.Write(output, [all.AsMemory(from..middle), default, all.AsMemory(middle..to)], 0);
+            }
+            int got = 0;
+            GoAndParkAll(crew, [() => Volatile.Write(ref got, Take(0))]);
+            Give(0, 1000);
+            crew.Until(() => Volatile.Read(ref got) == 1000, "the first ones");
+            GoAndParkAll(crew, [() => Give(1000, size)]);
+            while (got < size && !crew.Failed)
+            {
+                got += Take(got);
+            }
+            crew.Expect(came.AsSpan().SequenceEqual(all), "what came");
+        });
+
+        await Assert.That(failure).IsNull();
     }
 
     [Test]

@@ -2,6 +2,23 @@
 // checked against every order that it allows (WaitHistory.cs). Many at once, as they sleep a lot: most waits
 // have a time-out of a millisecond or two, and what they wait for comes at about that time. When a program
 // stops by itself, a last actor signals until nobody waits any more, which is part of the history.
+//
+// Safeguards of asm/waits.c and sched/DotNetWait.cs, taken out one at a time, with 1, 2 and 4 processors, and
+// in how many of five runs of the suite's length that is seen here:
+//
+//   who timed out leaves the queue                           5
+//   the commit of a park sees that it was signalled          4
+//   a signal ends the wait of one that is about to park      3
+//   a monitor is handed over or free, not both               1; LowLevelMonitorTests 3 of 3
+//   a signal to one whose time is over is the next one's     0; LowLevelMonitorTests 3 of 3
+//   a time-out that comes late finds its own wait            0; DotNetWaitTests
+//   into the queue before the release                        0
+//   whether it was signalled or timed out is told            0
+//   a thread's time-out exchanges the word                   0
+//
+// The base library looks once more at what it waited for, under a lock of its own, so such faults are mostly
+// made good before anybody sees them; LowLevelMonitorTests look at the monitor by itself. What remains is for
+// the long run (Storm): ten minutes each with 1, 2 and 4 processors were right (2026-11-26).
 
 using System.Diagnostics;
 using System.Globalization;
