@@ -12,7 +12,7 @@
 //   a monitor is handed over or free, not both               1; LowLevelMonitorTests 3 of 3
 //   a signal to one whose time is over is the next one's     0; LowLevelMonitorTests 3 of 3
 //   a time-out that comes late finds its own wait            0; DotNetWaitTests
-//   into the queue before the release                        0
+//   into the queue before the release                        0; LowLevelMonitorTests 2 of 3
 //   whether it was signalled or timed out is told            0
 //   a thread's time-out exchanges the word                   0
 //
