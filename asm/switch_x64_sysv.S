@@ -932,6 +932,61 @@ FUNCTION weft_call_on_system_stack
         ret
 END weft_call_on_system_stack
 
+// void weft_as_parked(function, a): calls raw C# with (sp, a), the caller's stack as it would lie if the
+// caller parked here and sp were its saved sp. Collections are shut out: nothing moves.
+FUNCTION weft_as_parked
+        push    %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+        push    %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbx, 0
+        push    %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r12, 0
+        push    %r13
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r13, 0
+        push    %r14
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r14, 0
+        push    %r15
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r15, 0
+        mov     %rdi, %rax
+        mov     %rsp, %rdi
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        THREAD  %rbx
+        mov     THREAD_FLAGS(%rbx), %r12d
+        lock orl $THREAD_NO_GC, THREAD_FLAGS(%rbx)
+        call    *%rax
+        test    $THREAD_NO_GC, %r12d    // It may have been set already.
+        jnz     1f
+        lock andl $~THREAD_NO_GC, THREAD_FLAGS(%rbx)
+1:      add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        pop     %r15
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r15
+        pop     %r14
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r14
+        pop     %r13
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r13
+        pop     %r12
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r12
+        pop     %rbx
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbx
+        pop     %rbp
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbp
+        ret
+END weft_as_parked
+
 // Native code enters managed code. On a goroutine the native frames below must not move: count them. The
 // rest is what RhpReversePInvoke does where there is nothing to wait for, in line: each call of the C face
 // pays it.
@@ -1215,6 +1270,8 @@ weft_layout_table:
         .quad   THREAD_STATICS, THREAD_INLINED_LIST, THREAD_GCFRAMES
         .quad   THREAD_BOUNDS_LOW, THREAD_BOUNDS_HIGH, THREAD_INTERRUPTED
         .quad   THREAD_NO_GC, THREAD_ATTACHED, TRAP_THREADS, WEFT_DOTNET
+        .quad   ITERATOR_PC, ITERATOR_RBX, ITERATOR_RBP, ITERATOR_R12, ITERATOR_R13, ITERATOR_R14
+        .quad   ITERATOR_R15, ITERATOR_SP, RUNTIME_CONSERVATIVE
         .quad   __real_RhpReversePInvoke
         .quad   _ZN6Thread20EnablePreemptiveModeEv, _ZN6Thread26ResetCachedTransitionFrameEv
         .quad   _ZN6Thread12GetCurExInfoEv, _ZN6Thread9ConstructEv, RhRegisterForGCReporting
@@ -1238,6 +1295,23 @@ weft_layout_table:
         .quad   _ZN3WKS7gc_heap14finalize_queueE
         .quad   _ZN3WKS9CFinalize11GcScanRootsEPFvPP6ObjectP11ScanContextjEiS5_
         .quad   _ZN3WKS9CFinalize10InitializeEv
+        .quad   _ZN18StackFrameIteratorC1EP6ThreadP22PInvokeTransitionFrame
+        .quad   _ZN6Thread17GcScanRootsWorkerEPFvPP6ObjectP11ScanContextjES4_R18StackFrameIterator
+        .quad   _ZN18StackFrameIterator4NextEv
+        .quad   _ZN18StackFrameIterator27CalculateCurrentMethodStateEv
+        .quad   _ZN18StackFrameIterator7IsValidEv
+        .quad   _ZN18StackFrameIterator35HasStackRangeToReportConservativelyEv
+        .quad   _Z18GetRuntimeInstancev
+        // Of the server collector only where that is linked.
+        .weak   _ZN3SVR7gc_heap31map_region_to_generation_skewedE
+        .weak   _ZN3SVR7gc_heap20min_segment_size_shrE
+        .weak   _ZN3SVR7gc_heap29bookkeeping_covered_committedE
+        .quad   _ZN3WKS7gc_heap31map_region_to_generation_skewedE
+        .quad   _ZN3WKS7gc_heap20min_segment_size_shrE
+        .quad   _ZN3WKS7gc_heap29bookkeeping_covered_committedE
+        .quad   _ZN3SVR7gc_heap31map_region_to_generation_skewedE
+        .quad   _ZN3SVR7gc_heap20min_segment_size_shrE
+        .quad   _ZN3SVR7gc_heap29bookkeeping_covered_committedE
 
 FUNCTION weft_layout
         mov     weft_tls@gottpoff(%rip), %rcx

@@ -22,6 +22,7 @@ internal static class Program
         .. SkynetNode.Questions,
         .. MemoryBench.Questions,
         .. GcBench.Questions,
+        .. GcCrowdBench.Questions,
         .. GrowthBench.Questions,
         .. NativeBench.Questions,
         .. TimerBench.Questions,

@@ -239,6 +239,41 @@ internal sealed partial class LeakTests
         await Assert.That(string.Join('\n', found)).IsEqualTo("");
     }
 
+    // The address of what it waits on lies on the stack of one that is not leaked, as a number.
+    [Test]
+    public async Task AStaleWordHidesNoLeak()
+    {
+        Chan<int> gate = new();
+        LeakSite site = LeakSite.Make(static site => site.Go(() => new Chan<int>().Receive()));
+        LeakSite holder = LeakSite.Make(holder => holder.Go(() => HoldStaleWord(site, gate)));
+
+        bool before = FrameWalk.IsOn;
+        FrameWalk.IsOn = true;
+        List<LeakedGoroutine> found = site.Find(reclaim: true);
+        FrameWalk.IsOn = before;
+        gate.Close();
+        holder.UntilEnded();
+        site.Reclaim();
+
+        await Assert.That(found.Count).IsEqualTo(1);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static unsafe void HoldStaleWord(LeakSite site, Chan<int> gate)
+    {
+        nint* words = stackalloc nint[2];
+        words[0] = AddressOfPlace(site);
+        _ = gate.Receive();
+        Volatile.Write(ref words[1], words[0]);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static unsafe nint AddressOfPlace(LeakSite site)
+    {
+        object place = site.WaitsOn(0);
+        return Unsafe.As<object, nint>(ref place);
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static unsafe nint TakeReceiver()
     {

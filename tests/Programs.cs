@@ -61,6 +61,10 @@ internal static class Programs
         Register("sleeper", PreemptionTests.Sleeper);
         Register("hogs", Hogs.Program);
         Register("collection-alarm", CollectionAlarm.Program);
+        Register("gc-torture", GcTorture.Program);
+        Register("gc-claim", GcClaim.Program);
+        Register("gc-passed-by", GcPassedBy.Program);
+        Register("gc-fault", GcFault.Program);
         Register("balance", PreemptionTests.BalanceRuns);
         Register("deadlock", ReportTests.Deadlock);
         Register("dump", ReportTests.Dump);

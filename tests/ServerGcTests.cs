@@ -51,6 +51,7 @@ internal sealed class ServerGcTests
                 ["DOTNET_gcConcurrent"] = concurrent,
                 ["DOTNET_GCHeapCount"] = "4",
                 ["DOTNET_GCNoAffinitize"] = "1",
+                ["WEFTDEBUG"] = "gcverify=1",
             },
             TimeSpan.FromMinutes(2));
 

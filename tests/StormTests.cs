@@ -43,7 +43,7 @@ internal sealed class StormTests
         ChildResult child = ChildProcess.Run(
             "storm",
             [procs.ToString(CultureInfo.InvariantCulture), "1000"],
-            new() { ["DOTNET_gcConcurrent"] = concurrent },
+            new() { ["DOTNET_gcConcurrent"] = concurrent, ["WEFTDEBUG"] = "gcverify=1" },
             s_limit);
 
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());

@@ -296,7 +296,13 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         Waiter* waiter = _receivers.Dequeue();
         if (waiter != null)
         {
+            if (RuntimeHelpers.IsReferenceOrContainsReferences<T>())
+            {
+                GcAges.Forget(waiter->Goroutine); // After its waiter has left the queue: see there.
+            }
+            HandOver(0);
             ElementOfReceiver(waiter) = value;
+            HandOver(1);
             waiter->Success = true;
             receiver = waiter->Goroutine;
             return Outcome.Done;

@@ -5,6 +5,7 @@
 // channels, taken in the order of Id. The id is given on the first select: most channels never need one.
 // Rejected: the order of addresses, as in Go. Here the collector moves a channel.
 
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
@@ -45,6 +46,11 @@ public abstract unsafe class Chan : IParkPlace
 
     private protected Chan(int capacity) => Capacity = capacity;
 
+    /// <summary>Called by who has taken a receiver out of the queue, under the lock: before it writes the
+    /// element to the receiver's frame, 0, and after that, 1. For tests: in builds with checks
+    /// only.</summary>
+    internal static delegate*<int, void> AtHandOver { get; set; }
+
     /// <summary>How many elements the channel can hold without a receiver. Go: cap.</summary>
     public int Capacity { get; }
 
@@ -56,6 +62,15 @@ public abstract unsafe class Chan : IParkPlace
     internal IChanSource? Source { get; init; }
 
     internal bool IsClosed => Volatile.Read(ref _closed);
+
+    [Conditional("WEFT_CHECKS")]
+    private protected static void HandOver(int step)
+    {
+        if (AtHandOver != null)
+        {
+            AtHandOver(step);
+        }
+    }
 
     /// <summary>Never 0, the same for good.</summary>
     internal long Id

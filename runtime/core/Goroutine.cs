@@ -308,6 +308,10 @@ internal unsafe struct Goroutine
             FailTransition(from, to);
         }
         _state = to;
+        if (from is GoroutineState.Waiting or GoroutineState.Dead)
+        {
+            GcAges.Forget((Goroutine*)Unsafe.AsPointer(ref this)); // After the state: see there.
+        }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

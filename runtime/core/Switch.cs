@@ -61,6 +61,12 @@ internal static unsafe class Switch
     [RuntimeImport("*", "weft_call_on_system_stack")]
     internal static extern nint CallOnSystemStack(nint function, nint a, nint b);
 
+    /// <summary>Calls a raw C# function with (sp, a), the caller's stack as it would lie if the caller had
+    /// parked, and sp were its saved sp. Collections are shut out.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_as_parked")]
+    internal static extern void AsParked(nint function, void* a);
+
     /// <summary>The offsets and addresses that the assembly was built with.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_layout")]

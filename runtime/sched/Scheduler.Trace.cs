@@ -18,13 +18,17 @@ internal static unsafe partial class Scheduler
     private static long s_traceStart;
     private static long s_traceNext;
 
-    /// <summary>Reads the value of WEFTDEBUG. Throws ArgumentException if it cannot be understood.</summary>
-    internal static void InitializeTrace(string? settings)
+    /// <summary>Reads the value of WEFTDEBUG; what it says about collections. Throws ArgumentException if it
+    /// cannot be understood.</summary>
+    internal static GcSettings InitializeTrace(string? settings)
     {
         long period = 0;
         bool detail = false;
         bool waits = true;
         bool each = false;
+        int? precise = null;
+        int? ages = null;
+        bool verifies = false;
         foreach (string setting in (settings ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries))
         {
             string[] parts = setting.Split('=', 2);
@@ -36,13 +40,17 @@ internal static unsafe partial class Scheduler
                     ("scheddetail", 0 or 1) => (detail = value == 1) || true,
                     ("dumpeach", 0 or 1) => (each = value == 1) || true,
                     ("dotnetwaits", 0 or 1) => (waits = value == 1) || true,
+                    ("gcprecise", 0 or 1) => (precise = value).HasValue,
+                    ("gcages", 0 or 1) => (ages = value).HasValue,
+                    ("gcverify", 0 or 1) => (verifies = value == 1) || true,
                     _ => false,
                 };
             if (!understood)
             {
                 throw new ArgumentException(
                     $"WEFTDEBUG has '{setting}': it takes schedtrace=MILLISECONDS, scheddetail=1, "
-                    + "dumpeach=1 and dotnetwaits=0, with commas between them.");
+                    + "dumpeach=1, dotnetwaits=0, gcprecise=1, gcages=1 and gcverify=1, "
+                    + "with commas between them.");
             }
         }
         s_tracePeriodNs = period * 1_000_000;
@@ -51,6 +59,7 @@ internal static unsafe partial class Scheduler
         StackDump.IsEachWanted = each;
         s_traceStart = Os.NowNs();
         s_traceNext = s_traceStart + s_tracePeriodNs;
+        return GcSettings.Of(precise, ages, verifies);
     }
 
     /// <summary>When the next line is due.</summary>

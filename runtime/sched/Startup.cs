@@ -66,7 +66,7 @@ internal static unsafe class Startup
                 Os.AllowAllDescriptors();
             }
             FixedStacks.Initialize();
-            GcRoots.Initialize();
+            GcRoots.Initialize(settings.Collections);
             StackProbe.Initialize();
             Switch.SetHooks(&StackGrowth.GrowForReserve, &GcRoots.Report, &LeakScan.Decide);
             Switch.SetEndHooks(&ThreadEnd.Fail, &Scheduler.LoopToEnd);
@@ -77,6 +77,10 @@ internal static unsafe class Startup
             DotNetWait.Initialize();
             Scheduler.InitializePreemption(settings.Preempts);
             Scheduler.Initialize(settings.Processors);
+            if (settings.Collections.IsAsked)
+            {
+                Fatal.Write(GcRoots.Describe() + "\n");
+            }
             s_done = true;
             return true;
         }
@@ -87,8 +91,10 @@ internal static unsafe class Startup
     {
         try
         {
-            Scheduler.InitializeTrace(Environment.GetEnvironmentVariable(DebugVariable));
+            GcSettings collections =
+                Scheduler.InitializeTrace(Environment.GetEnvironmentVariable(DebugVariable));
             return new Settings(
+                collections,
                 InitialProcessors(),
                 OneOf(GuardVariable, "", "mprotect") == "mprotect",
                 OneOf(PreemptVariable, "", "0", "1") != "0");
@@ -112,7 +118,8 @@ internal static unsafe class Startup
     private static string OneLine(string text) =>
         string.Concat(text.Select(each => char.IsControl(each) ? '?' : each));
 
-    private readonly record struct Settings(int Processors, bool GuardByProtection, bool Preempts);
+    private readonly record struct Settings(
+        GcSettings Collections, int Processors, bool GuardByProtection, bool Preempts);
 
     /// <summary>How many mappings the kernel allows a process.</summary>
     private static long MappingLimit()

@@ -6,6 +6,9 @@
 //
 // A null reference on a goroutine becomes an exception in the runtime's handler, which makes the
 // interrupted code continue in its exception dispatch: on the goroutine's stack. So room is made first.
+//
+// A fault in the middle of a collection, while stacks are reported, would become such an exception too: the
+// collecting goroutine would end, and the world stay stopped. It ends the process instead.
 
 using System.Runtime.CompilerServices;
 
@@ -43,6 +46,13 @@ internal static unsafe class FaultHandler
             {
                 return;
             }
+        }
+        if (GcRoots.IsReporting())
+        {
+            Report(address, context->Ip);
+        }
+        if (g != null)
+        {
             if ((nuint)address < (nuint)NullPage)
             {
                 StackGrowth.ReserveBelow(g, context, ThrowReserve);
@@ -53,15 +63,20 @@ internal static unsafe class FaultHandler
             _ = Switch.Call(s_previousSegv, signal, info, (nint)context);
             return;
         }
-        Report(address);
+        Report(address, 0);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)] // The line is no part of the other's frame.
-    private static void Report(nint address)
+    private static void Report(nint address, nint inCollection)
     {
         Fatal.Line line = new();
         line.Add("fault at "u8);
         line.AddHex(address);
+        if (inCollection != 0)
+        {
+            line.Add(" in a collection, while stacks are reported, in the code at "u8);
+            line.AddHex(inCollection);
+        }
         line.Throw();
     }
 }

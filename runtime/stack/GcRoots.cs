@@ -2,15 +2,40 @@
 // precisely; a parked goroutine and the system stack under a running one are on no thread. After the
 // runtime's own scan the assembly calls Report, once for marking and once for relocating:
 //
-//   marking      each word of a parked stack, conservatively: interior and pinned, so it is never rewritten
-//   both         object references that live in native memory: precisely, so they are rewritten
+//   both         each word of a parked goroutine that holds a reference, control block and stack: changed
+//                where the object moves (FrameWalk, and StackShapes, which remembers walks)
+//   marking      where a stack cannot be walked, and of system stacks, each word that could be a reference:
+//                interior and pinned, so it is never rewritten
 //
 // "Parked" is decided by one word, the saved sp (core/Context.cs).
 //
+// Ages. A goroutine all of whose objects are older than the generation that is collected has nothing to say:
+// what it refers to stays, and stays where it is. So each gets an age when it is looked at (core/GcAges.cs),
+// and the next collection passes by those that are too old for it, eight at a time, without a look at their
+// memory.
+//
+//   marking      the generations its objects are of now. If nothing moves they do not become younger: what is
+//                swept stays in its region, which is of the same generation afterwards, or of the next
+//   relocating   the generations its objects will be of, where they have moved to: the collector may have put
+//                a pinned one, and what lies around it, into a younger generation
+//
+// Only of one that waits, for something that ends without anybody writing to its frames or that asks for the
+// age to be forgotten first (IsSettled). Dead ones have an age as well, and cost nothing.
+//
 // While leaks are looked for, the goroutines that may be leaked are left to LeakScan.
 //
-// Report runs inside the collection, on the collector's thread, every managed thread stopped: raw code.
+// WEFTDEBUG: gcprecise=1, gcages=1 turn either on; gcverify=1 both, looks at those that are passed by, and
+// ends the process where one refers to something younger than its age says.
+//
+// Rejected: to remember what each refers to. It would be a table of eight words a goroutine, which has to be
+// updated like the stacks.
+//
+// Report runs inside the collection, on the collector's thread, every managed thread stopped: raw code. A
+// fault in there would leave the world stopped: FaultHandler asks IsReporting, and ends the process.
 // Locks: none; the world stands still.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Weft.Runtime;
 
@@ -21,20 +46,49 @@ internal static unsafe class GcRoots
     private const int ScanPromotion = 0x18;
     private const nint Conservative = 3; // GC_CALL_INTERIOR | GC_CALL_PINNED
     private const nint Precise = 0;
+    private const int SlotsAtOnce = 64; // That a thread of the server collector takes, in turn: a cache line.
+    private const int Eight = sizeof(ulong);
+    private const ulong EachByte = 0x0101_0101_0101_0101;
+    private const int MostReporting = 1024;
 
     private static delegate*<void> s_atNextMarking;
-    private static nint* s_heapLow;
-    private static nint* s_heapHigh;
     private static volatile nint s_machines; // Machine*, pushed by exchange.
+    private static nint* s_reporting;
+    private static int s_reportingEnd;
+    private static bool s_hasAges;
+    private static bool s_verifies;
+    private static string? s_whyNotPrecise;
 
     /// <summary>All machines there ever were, linked by AllLink.</summary>
     internal static Machine* Machines => (Machine*)s_machines;
 
-    internal static void Initialize()
+    /// <summary>How many goroutines were looked at in collections. For tests.</summary>
+    internal static long Visits { get; private set; }
+
+    /// <summary>How many of those word by word. For tests.</summary>
+    internal static long WordByWord { get; private set; }
+
+    internal static void Initialize(GcSettings settings)
     {
-        nint* addresses = Switch.Layout() + RuntimeThread.FirstAddress;
-        s_heapLow = (nint*)addresses[RuntimeThread.HeapLow];
-        s_heapHigh = (nint*)addresses[RuntimeThread.HeapHigh];
+        Regions.Initialize();
+        StackShapes.Initialize();
+        s_reporting = (nint*)AddressSpace.Need(MostReporting * sizeof(nint));
+        FrameWalk.Load();
+        s_whyNotPrecise = settings.IsPrecise ? FrameWalk.FindMismatch(FrameWalk.Table) : null;
+        FrameWalk.IsOn = settings.IsPrecise && s_whyNotPrecise == null;
+        s_hasAges = settings.HasAges && Regions.IsKnown;
+        s_verifies = settings.Verifies;
+        StackShapes.Verifies = settings.Verifies;
+    }
+
+    /// <summary>What this process does, for WEFTDEBUG.</summary>
+    internal static string Describe()
+    {
+        string precise = FrameWalk.IsOn ? "precisely"
+            : s_whyNotPrecise == null ? "word by word" : $"word by word ({s_whyNotPrecise})";
+        string ages = s_hasAges ? "by age" : Regions.IsKnown ? "all of them" : "all of them (no regions)";
+        string verified = s_verifies ? ", verified" : "";
+        return $"weft: collections: parked stacks are read {precise}, {ages}{verified}";
     }
 
     /// <summary>Adds a machine for good: its system stack is scanned from now on.</summary>
@@ -52,8 +106,38 @@ internal static unsafe class GcRoots
     /// <summary>What to call, once, when a collection has stopped the world next: a raw function.</summary>
     internal static void AtNextMarking(delegate*<void> function) => s_atNextMarking = function;
 
+    /// <summary>Whether the calling thread is in the middle of a report. Raw code; in a signal handler.
+    /// </summary>
+    internal static bool IsReporting()
+    {
+        nint thread = Current.ThreadPointer();
+        for (int i = 0; i < s_reportingEnd; i++)
+        {
+            if (s_reporting[i] == thread)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>From here to EndReport a fault of this thread ends the process.</summary>
+    internal static void BeginReport(nint scan)
+    {
+        int at = *(int*)(scan + ScanThreadNumber) & (MostReporting - 1);
+        s_reporting[at] = Current.ThreadPointer();
+        if (at >= s_reportingEnd)
+        {
+            s_reportingEnd = at + 1; // Several may write at once: what is lost is written at the next.
+        }
+    }
+
+    internal static void EndReport(nint scan) =>
+        s_reporting[*(int*)(scan + ScanThreadNumber) & (MostReporting - 1)] = 0;
+
     internal static void Report(nint report, byte* scan, int generation)
     {
+        BeginReport((nint)scan);
         bool promotion = scan[ScanPromotion] != 0;
         int number = *(int*)(scan + ScanThreadNumber);
         int count = Math.Max(1, *(int*)(scan + ScanThreadCount));
@@ -74,69 +158,208 @@ internal static unsafe class GcRoots
             }
             for (Machine* m = (Machine*)s_machines; m != null; m = m->AllLink)
             {
-                ReportContext(&m->Context, m->StackHigh, promotion, report, (nint)scan);
+                if (m->Context.SavedSp != 0)
+                {
+                    ReportPrecise(&m->Context.Statics, report, (nint)scan);
+                    ReportPrecise(&m->Context.InlinedStatics, report, (nint)scan);
+                    if (promotion)
+                    {
+                        _ = ReportWords(m->Context.SavedSp, m->StackHigh, report, (nint)scan);
+                    }
+                }
             }
         }
+        ReportGoroutines(number, count, promotion, report, scan, generation, deciding);
+        EndReport((nint)scan);
+    }
+
+    private static void ReportGoroutines(
+        int number, int count, bool promotion, nint report, byte* scan, int generation, bool deciding)
+    {
+        byte* ages = GoroutinePages.Ages;
         nint carved = GoroutinePages.Carved;
+        int oldest = generation + 1; // Ages above this one are passed by.
+        ulong toSign = (ulong)(0x7f - oldest) * EachByte; // Sets the highest bit of each byte above it.
         long now = promotion ? Os.NowNs() : 0;
         int returns = 0;
-        for (nint slot = number; slot < carved; slot += count) // Server GC: each thread its share.
+        int visits = 0;
+        if (s_verifies && promotion)
         {
-            if (!GoroutinePages.IsPresent(slot))
+            Verify(number, count, oldest, (nint)scan);
+        }
+        for (nint first = (nint)number * SlotsAtOnce; first < carved; first += (nint)count * SlotsAtOnce)
+        {
+            nint end = Math.Min(first + SlotsAtOnce, carved);
+            for (nint slot = first; slot < end; slot++)
             {
-                continue;
+                while ((slot & (Eight - 1)) == 0 && slot + Eight <= end
+                    && ((*(ulong*)(ages + slot) + toSign) & (0x80 * EachByte)) == 0x80 * EachByte)
+                {
+                    slot += Eight;
+                }
+                if (slot >= end)
+                {
+                    break;
+                }
+                if (ages[slot] > oldest)
+                {
+                    continue;
+                }
+                PrefetchAhead(ages, slot, carved);
+                Goroutine* g = GoroutinePages.IsPresent(slot) ? GoroutinePages.At(slot) : null;
+                if (g == null || g->State == GoroutineState.Dead)
+                {
+                    ages[slot] = GcAges.Dead;
+                    continue;
+                }
+                if (promotion && returns < StackReturn.MostAtOnce && StackReturn.IsDue(g, now))
+                {
+                    returns++;
+                    StackReturn.Move(g); // Before its words are reported where they are.
+                }
+                if (deciding && LeakScan.TryDefer(g))
+                {
+                    continue;
+                }
+                visits++;
+                int youngest = ReportGoroutine(g, promotion, report, (nint)scan, promotion ? -1 : generation);
+                ages[slot] = s_hasAges && IsSettled(g) ? (byte)(youngest + 1) : GcAges.Unknown;
             }
-            Goroutine* g = GoroutinePages.At(slot);
-            if (g->State == GoroutineState.Dead)
-            {
-                continue;
-            }
-            if (promotion && returns < StackReturn.MostAtOnce && StackReturn.IsDue(g, now))
-            {
-                returns++;
-                StackReturn.Move(g); // Before its words are reported where they are.
-            }
-            if (deciding && LeakScan.TryDefer(g))
-            {
-                continue;
-            }
-            ReportGoroutine(g, promotion, report, (nint)scan);
+        }
+        if (promotion)
+        {
+            Visits += visits; // Exact with one thread.
         }
     }
 
-    /// <summary>What g refers to. The world stands still.</summary>
-    internal static void ReportGoroutine(Goroutine* g, bool promotion, nint report, nint scan)
+    /// <summary>What is looked at next lies a page from what is looked at now: most of the time is spent
+    /// waiting for memory.</summary>
+    private static void PrefetchAhead(byte* ages, nint slot, nint carved)
     {
+        const int far = 8;
+        const int near = 4;
+        if (!Sse.IsSupported || slot + far >= carved)
+        {
+            return;
+        }
+        if (ages[slot + far] < GcAges.Dead && GoroutinePages.IsPresent(slot + far))
+        {
+            byte* g = (byte*)GoroutinePages.At(slot + far);
+            Sse.Prefetch0(g);
+            Sse.Prefetch0(g + Layout.CacheLine);
+            Sse.Prefetch0(g + (2 * Layout.CacheLine));
+        }
+        if (ages[slot + near] < GcAges.Dead && GoroutinePages.IsPresent(slot + near))
+        {
+            byte* sp = (byte*)GoroutinePages.At(slot + near)->Context.SavedSp;
+            for (int line = 0; line < 5; line++)
+            {
+                Sse.Prefetch0(sp + (line * Layout.CacheLine));
+            }
+        }
+    }
+
+    /// <summary>Reports what g refers to; the youngest generation of it, or -1 where that is not known. The
+    /// generation: see Regions.GenerationOf. The world stands still.</summary>
+    internal static int ReportGoroutine(Goroutine* g, bool promotion, nint report, nint scan, int planned)
+    {
+        int youngest = Collector.OldestGeneration;
         nint* slots = Goroutine.ObjectSlots(g);
         for (int i = 0; i < Goroutine.ObjectSlotCount; i++)
         {
-            ReportPrecise(slots + i, report, scan);
+            youngest = Math.Min(youngest, ReportSlot(slots + i, Precise, report, scan, planned));
         }
-        ReportContext(&g->Context, g->StackHigh, promotion, report, scan);
-    }
-
-    private static void ReportContext(Context* context, nint top, bool promotion, nint report, nint scan)
-    {
-        nint sp = context->SavedSp;
+        nint sp = g->Context.SavedSp;
         if (sp == 0)
         {
-            return;
+            return -1;
         }
-        ReportPrecise(&context->Statics, report, scan);
-        ReportPrecise(&context->InlinedStatics, report, scan);
+        youngest = Math.Min(youngest, ReportSlot(&g->Context.Statics, Precise, report, scan, planned));
+        youngest = Math.Min(youngest, ReportSlot(&g->Context.InlinedStatics, Precise, report, scan, planned));
+        if (g->Kind != GoroutineKind.Thread && FrameWalk.IsOn && FrameWalk.CanWalk(&g->Context))
+        {
+            return Math.Min(youngest, ReportFrames(sp, g->StackHigh, report, scan, planned));
+        }
         if (!promotion)
         {
-            return;
+            return -1; // Nothing of the stack has moved; but the generations may be others by now.
         }
-        nint low = *s_heapLow;
-        nint high = *s_heapHigh;
+        WordByWord++;
+        return Math.Min(youngest, ReportWords(sp, g->StackHigh, report, scan));
+    }
+
+    /// <summary>Reports a word if it holds an object of the heap's; its generation, or the oldest.</summary>
+    private static int ReportSlot(nint* slot, nint flags, nint report, nint scan, int planned)
+    {
+        if (!Regions.IsInHeap(*slot))
+        {
+            return Collector.OldestGeneration;
+        }
+        if (report != 0)
+        {
+            _ = Switch.Call(report, (nint)slot, scan, flags);
+        }
+        return s_hasAges ? Regions.GenerationOf(*slot, planned) : 0; // Where it is now, or has moved to.
+    }
+
+    private static int ReportFrames(nint sp, nint top, nint report, nint scan, int planned)
+    {
+        StackShapes.Cache* cache = StackShapes.Of(*(int*)(scan + ScanThreadNumber));
+        StackShapes.Shape* shape = StackShapes.Find(cache, sp, top, scan);
+        if (shape == null)
+        {
+            return ReportWalk(sp, top, report, scan, planned);
+        }
+        int youngest = Collector.OldestGeneration;
+        int count = shape->SlotCount;
+        for (int i = 0; i < count; i++)
+        {
+            nint* slot = StackShapes.SlotAt(shape, i, sp, out nint flags);
+            youngest = Math.Min(youngest, ReportSlot(slot, flags, report, scan, planned));
+        }
+        return youngest;
+    }
+
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int ReportWalk(nint sp, nint top, nint report, nint scan, int planned)
+    {
+        FrameWalk.Walk walk;
+        FrameWalk.Begin(&walk, sp, top, isBounded: true);
+        walk.Function = report;
+        walk.Planned = planned;
+        walk.Youngest = Collector.OldestGeneration;
+        FrameWalk.Run(&walk, &OnWalk, scan);
+        return walk.Youngest;
+    }
+
+    private static void OnWalk(nint* word, nint scan, uint flags)
+    {
+        FrameWalk.Walk* walk = FrameWalk.Of(scan);
+        if (!FrameWalk.IsOwn(walk, word))
+        {
+            int generation = ReportSlot(word, (nint)flags, walk->Function, scan, walk->Planned);
+            walk->Youngest = Math.Min(walk->Youngest, generation);
+        }
+    }
+
+    /// <summary>Reports each word that could be a reference; the youngest generation of them.</summary>
+    private static int ReportWords(nint sp, nint top, nint report, nint scan)
+    {
+        int youngest = Collector.OldestGeneration;
         for (nint* word = (nint*)sp; word < (nint*)top; word++)
         {
-            if (*word >= low && *word < high)
+            if (Regions.IsInHeap(*word))
             {
-                _ = Switch.Call(report, (nint)word, scan, Conservative);
+                if (report != 0)
+                {
+                    _ = Switch.Call(report, (nint)word, scan, Conservative);
+                }
+                int generation = s_hasAges && Regions.IsCovered(*word) ? Regions.GenerationOf(*word, -1) : 0;
+                youngest = Math.Min(youngest, generation);
             }
         }
+        return youngest;
     }
 
     private static void ReportPrecise(nint* slot, nint report, nint scan)
@@ -145,5 +368,87 @@ internal static unsafe class GcRoots
         {
             _ = Switch.Call(report, (nint)slot, scan, Precise);
         }
+    }
+
+    /// <summary>Whether nobody writes a reference to its frames or its control block before the age is
+    /// forgotten: it waits, and who lets it go on has to make it Runnable first; a peer that gives it an
+    /// element takes its waiter out of the queue first.</summary>
+    private static bool IsSettled(Goroutine* g)
+    {
+        if (g->State != GoroutineState.Waiting || g->Context.SavedSp == 0 || g->Kind == GoroutineKind.Thread)
+        {
+            return false;
+        }
+        switch (g->Reason)
+        {
+            case ParkReason.ChanSend:
+            case ParkReason.ChanReceive:
+                return Goroutine.WaiterAt(g, 0)->IsQueued;
+
+            case ParkReason.Network:
+                return !StackReturn.MayBecomeDue(g); // It has to be looked at for that.
+
+            case ParkReason.WaitGroup:
+            case ParkReason.Select: // Elements lie in its cases, which are objects.
+            case ParkReason.Sleep:
+            case ParkReason.Mutex:
+            case ParkReason.RWMutex:
+            case ParkReason.Cond:
+            case ParkReason.Semaphore:
+            case ParkReason.Never:
+            case ParkReason.DotNetWait:
+                return true;
+
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>Looks at those that are passed by: each of the ages has to be true.</summary>
+    private static void Verify(int number, int count, int oldest, nint scan)
+    {
+        byte* ages = GoroutinePages.Ages;
+        nint carved = GoroutinePages.Carved;
+        for (nint slot = number; slot < carved; slot += count)
+        {
+            byte age = ages[slot];
+            if (age <= oldest)
+            {
+                continue;
+            }
+            Goroutine* g = GoroutinePages.At(slot);
+            GoroutineState state = GoroutinePages.IsPresent(slot) ? g->State : GoroutineState.Dead;
+            if (age == GcAges.Dead)
+            {
+                // Runnable: about to forget it. Nothing is in its slots yet.
+                bool isDead = state is GoroutineState.Dead or GoroutineState.Runnable;
+                Check.Always(isDead, "collection: a goroutine has the age of a dead one"u8);
+                continue;
+            }
+            bool isRunnable = state == GoroutineState.Runnable; // The same: it has not run yet.
+            int youngest = state == GoroutineState.Waiting || isRunnable
+                ? ReportGoroutine(g, promotion: true, report: 0, scan, planned: -1) : -1;
+            if (youngest + 1 < age)
+            {
+                Fail(g, age, youngest);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)] // The line is no part of the other's frame.
+    private static void Fail(Goroutine* g, int age, int youngest)
+    {
+        Fatal.Line line = new();
+        line.Add("collection: goroutine "u8);
+        line.Add(g->Id);
+        line.Add(" refers to generation "u8);
+        line.Add(youngest);
+        line.Add(", its age says "u8);
+        line.Add(age - 1);
+        line.Add("; state "u8);
+        line.Add((int)g->State);
+        line.Add(", reason "u8);
+        line.Add((int)g->Reason);
+        line.Throw();
     }
 }

@@ -42,6 +42,7 @@ internal static unsafe class GoroutinePages
     private static nint s_guarded;
     private static nint s_protectedMost;
     private static byte* s_present;
+    private static byte* s_ages;
     private static int* s_free;
     private static nint s_freeCount;
     private static nint s_freeResident;
@@ -93,6 +94,8 @@ internal static unsafe class GoroutinePages
         FreePerProcessor = (int)Math.Clamp(capacity / 64, 2, Layout.FreeGoroutinesPerProcessor);
         s_protectedMost = (nint)Math.Max(0, (mappingLimit - MappingsLeft) / 2);
         s_present = (byte*)AddressSpace.Need(capacity);
+        s_ages = (byte*)AddressSpace.Need(capacity);
+        GcAges.Initialize((nint)s_ages, At(0));
         s_free = (int*)AddressSpace.Need(capacity * sizeof(int));
         nint chunks = (capacity + Layout.SlotsPerChunk - 1) / Layout.SlotsPerChunk;
         s_freeInChunk = (ushort*)AddressSpace.Need(chunks * sizeof(ushort));
@@ -114,6 +117,9 @@ internal static unsafe class GoroutinePages
 
     /// <summary>Whether the slot's page may hold something: false for those given back.</summary>
     internal static bool IsPresent(nint slot) => s_present[slot] != 0;
+
+    /// <summary>A byte for each slot: core/GcAges.cs.</summary>
+    internal static byte* Ages => s_ages;
 
     internal static Goroutine* At(nint slot) =>
         (Goroutine*)(s_base + (slot * SlotSize) + Os.PageSize + Goroutine.FirstStackSize);

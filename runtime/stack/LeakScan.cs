@@ -96,6 +96,7 @@ internal static unsafe class LeakScan
             return;
         }
         Check.Always(generation == Collector.OldestGeneration, "leaks: another collection has begun"u8);
+        GcRoots.BeginReport(scan);
         ReviveAll();
         if (s_first != null)
         {
@@ -107,9 +108,10 @@ internal static unsafe class LeakScan
         for (Goroutine* g = s_first; g != null; g = g->LeakNext)
         {
             s_leaked(g);
-            GcRoots.ReportGoroutine(g, promotion: true, s_report, scan);
+            _ = GcRoots.ReportGoroutine(g, promotion: true, s_report, scan, planned: -1);
         }
         Collector.Complete(scan);
+        GcRoots.EndReport(scan);
         s_scan = 0;
         s_armed = false;
     }
@@ -130,7 +132,7 @@ internal static unsafe class LeakScan
                 if (IsReachable(g))
                 {
                     Remove(g);
-                    GcRoots.ReportGoroutine(g, promotion: true, s_report, s_scan);
+                    _ = GcRoots.ReportGoroutine(g, promotion: true, s_report, s_scan, planned: -1);
                     Collector.Drain();
                     found = true;
                 }

@@ -67,7 +67,11 @@ internal static unsafe class RuntimeThread
     private const int ShortCode = 16;
 
     /// <summary>The index in the assembly's table where the addresses start.</summary>
-    internal static int FirstAddress => OwnOffsetCount + (sizeof(ThreadTable) / sizeof(nint));
+    internal static int FirstAddress =>
+        OwnOffsetCount + ((sizeof(ThreadTable) + sizeof(IteratorTable)) / sizeof(nint));
+
+    /// <summary>The index where the table of stack/FrameWalk.cs starts.</summary>
+    internal static int FirstOfIterator => OwnOffsetCount + (sizeof(ThreadTable) / sizeof(nint));
 
     /// <summary>Which of the addresses is which.</summary>
     private const int ReversePInvoke = 0;
@@ -93,6 +97,12 @@ internal static unsafe class RuntimeThread
 
     /// <summary>The first of those that stack/Collector.cs uses.</summary>
     internal const int CollectorCode = 20;
+
+    /// <summary>The first of those that stack/FrameWalk.cs uses.</summary>
+    internal const int IteratorCode = 30;
+
+    /// <summary>The first of those that stack/Regions.cs uses.</summary>
+    internal const int RegionWords = 37;
 
     private static ThreadTable s_table; // A plain static: raw code reads it.
 

@@ -39,7 +39,11 @@ internal static unsafe class StackReturn
     internal static long Returns => Volatile.Read(ref s_returns);
 
     /// <summary>Whether g is one of those. The world is stopped; now is a time of Os.NowNs.</summary>
-    internal static bool IsDue(Goroutine* g, long now)
+    internal static bool IsDue(Goroutine* g, long now) =>
+        MayBecomeDue(g) && now - g->WaitSince >= Layout.IdleBeforeShrinkNs;
+
+    /// <summary>The same, as soon as it has waited for long enough.</summary>
+    internal static bool MayBecomeDue(Goroutine* g)
     {
         nint sp = g->Context.SavedSp;
         return g->StackHigh != (nint)g
@@ -50,8 +54,7 @@ internal static unsafe class StackReturn
             && g->StackHigh - sp <= Most
             && g->Context.NativeDepth == 0
             && g->Context.ExInfo == 0
-            && g->Context.GcFrames == 0
-            && now - g->WaitSince >= Layout.IdleBeforeShrinkNs;
+            && g->Context.GcFrames == 0;
     }
 
     /// <summary>Moves it.</summary>

@@ -1,0 +1,349 @@
+// A parked stack, walked by the runtime's own iterator: which words of it hold references, and no others. As
+// the runtime walks the stack that a thread is on, but this one is on no thread, so it is made believe:
+//
+//   a Thread       zeros, but for the stack's bounds: byrefs into the stack itself are left out by them
+//   a frame        what a thread leaves behind that went to native code: return address, rbp, sp
+//   an iterator    made from that frame; then told that the six callee-saved registers lie where the switch
+//                  has pushed them. So a reference in one of them is reported, and changed, where it is
+//
+// From there the runtime's GcScanRootsWorker goes from frame to frame, and ends at GoroutineMain, whose frame
+// has the mark for the top of a stack. It calls back with each word that holds a reference; what is its own
+// of the Thread is reported as well, and dropped here.
+//
+// Some stacks it cannot walk (CanWalk): those with native frames, with exceptions in flight, and those that
+// stopped in assembly, as a new goroutine and one that was interrupted. These are read word by word.
+//
+// The functions are found by their names at the link; the offsets are in asm/runtime_x64.h. At the start
+// FindMismatch compares them with the runtime's code, and walks a stack whose references are known. If
+// something does not fit, all stacks are read word by word, and nothing else changes.
+//
+// Rejected: to copy the registers into the frame, which has a place for each: the collector would change the
+// copies. To decode the GC info here: a format that changes more often than these offsets.
+//
+// Raw code but for FindMismatch. Locks: none; what is used lies on the caller's stack.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Weft.Runtime;
+
+/// <summary>Where the iterator keeps what, in the order of the assembly's table.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct IteratorTable
+{
+    /// <summary>The return address into the frame; 0 behind the last one.</summary>
+    internal nint Pc;
+
+    // Addresses of the words that hold the registers.
+    internal nint Rbx;
+    internal nint Rbp;
+    internal nint R12;
+    internal nint R13;
+    internal nint R14;
+    internal nint R15;
+
+    /// <summary>The stack pointer behind that return address.</summary>
+    internal nint Sp;
+
+    /// <summary>In the RuntimeInstance, a byte: not 0 where the runtime itself reads stacks word by word.
+    /// </summary>
+    internal nint Conservative;
+}
+
+internal static unsafe class FrameWalk
+{
+    /// <summary>The parked stack, from the saved sp up: r15 r14 r13 r12 rbx rbp, and this.</summary>
+    internal const int ReturnAddress = 48;
+
+    /// <summary>Where the caller's frame starts.</summary>
+    internal const int CallerSp = ReturnAddress + 8;
+
+    private const int ThreadSize = RuntimeThread.Size;
+    private const int IteratorSize = 0x1c0; // At least; what lies behind is compared at the start.
+    private const int ScanSize = 0x80;
+    private const long Guard = 0x5765_6674_2067_6f21;
+
+    // The frame's flags: which registers lie behind it, in this order.
+    private const nint SavesRbx = 0x01;
+    private const nint SavesR12To15 = 0xf0;
+    private const nint SavesSp = 0x8000;
+
+    // Of the addresses, from IteratorCode on.
+    private const int Construct = 0;
+    private const int ScanRoots = 1;
+    private const int NextFrame = 2;
+    private const int MethodState = 3;
+    private const int IsValid = 4;
+    private const int HasRange = 5;
+    private const int Instance = 6;
+
+    private static IteratorTable s_table; // Plain statics: raw code reads them.
+    private static nint* s_code;
+    private static nint s_codeStart;
+    private static nint s_codeEnd;
+
+    /// <summary>What one walk needs, on the stack of who walks. The stand-in for a Thread is its start: the
+    /// callback finds it by the scan context.</summary>
+    internal struct Walk
+    {
+        internal fixed byte Thread[ThreadSize];
+        internal fixed byte Iterator[IteratorSize];
+        internal long Guard;
+        internal nint PcOfFrame;
+        internal nint RbpOfFrame;
+        internal nint ThreadOfFrame;
+        internal nint FlagsOfFrame;
+        internal fixed long SavedByFrame[6]; // rbx, r12 to r15, sp
+
+        /// <summary>The stack.</summary>
+        internal nint Sp;
+        internal nint Top;
+
+        /// <summary>Of who walks, for the callback.</summary>
+        internal nint Function;
+        internal void* Data;
+        internal int Count;
+        internal int Youngest;
+        internal int Planned;
+    }
+
+    /// <summary>The table of the runtime that this program was linked with, from Load on.</summary>
+    internal static ref readonly IteratorTable Table => ref s_table;
+
+    /// <summary>Whether parked stacks are walked. Before that is known, and where something does not fit:
+    /// false.</summary>
+    internal static bool IsOn { get; set; }
+
+    internal static void Load()
+    {
+        nint* layout = Switch.Layout();
+        s_table = *(IteratorTable*)(layout + RuntimeThread.FirstOfIterator);
+        nint* addresses = layout + RuntimeThread.FirstAddress;
+        s_code = addresses + RuntimeThread.IteratorCode;
+        s_codeStart = addresses[RuntimeThread.ManagedCodeStart];
+        s_codeEnd = addresses[RuntimeThread.ManagedCodeEnd];
+    }
+
+    /// <summary>Whether the stack, which is parked, is one of managed frames only, that the iterator can
+    /// start at. The same answer in all of a collection.</summary>
+    internal static bool CanWalk(Context* context)
+    {
+        if (context->NativeDepth != 0 || context->ExInfo != 0 || context->GcFrames != 0)
+        {
+            return false;
+        }
+        nint pc = *(nint*)(context->SavedSp + ReturnAddress);
+        return pc >= s_codeStart && pc < s_codeEnd;
+    }
+
+    /// <summary>Before the first Start of a walk. Byrefs into [sp, top) are not reported; all are where
+    /// isBounded is false, whatever they hold.</summary>
+    internal static void Begin(Walk* walk, nint sp, nint top, bool isBounded)
+    {
+        for (int i = 0; i < ThreadSize / sizeof(nint); i++)
+        {
+            ((nint*)walk->Thread)[i] = 0;
+        }
+        if (isBounded)
+        {
+            RuntimeThread.SetField((nint)walk, RuntimeThread.Table.BoundsLow, sp);
+            RuntimeThread.SetField((nint)walk, RuntimeThread.Table.BoundsHigh, top);
+        }
+        walk->Sp = sp;
+        walk->Top = top;
+        walk->PcOfFrame = *(nint*)(sp + ReturnAddress);
+        walk->RbpOfFrame = *(nint*)(sp + ReturnAddress - 8);
+        walk->ThreadOfFrame = (nint)walk;
+        walk->FlagsOfFrame = SavesSp;
+        walk->SavedByFrame[0] = sp + CallerSp;
+    }
+
+    /// <summary>Puts the iterator at the first frame.</summary>
+    internal static void Start(Walk* walk)
+    {
+        _ = Switch.Call(s_code[Construct], (nint)walk->Iterator, (nint)walk, (nint)(&walk->PcOfFrame));
+        byte* iterator = walk->Iterator;
+        nint sp = walk->Sp;
+        *(nint*)(iterator + s_table.R15) = sp;
+        *(nint*)(iterator + s_table.R14) = sp + 8;
+        *(nint*)(iterator + s_table.R13) = sp + 16;
+        *(nint*)(iterator + s_table.R12) = sp + 24;
+        *(nint*)(iterator + s_table.Rbx) = sp + 32;
+        *(nint*)(iterator + s_table.Rbp) = sp + 40;
+    }
+
+    /// <summary>The return address into the frame where the iterator is; 0 behind the last one.</summary>
+    internal static nint Pc(Walk* walk) => *(nint*)(walk->Iterator + s_table.Pc);
+
+    internal static nint Sp(Walk* walk) => *(nint*)(walk->Iterator + s_table.Sp);
+
+    /// <summary>Where the frame's rbp lies.</summary>
+    internal static nint PlaceOfRbp(Walk* walk) => *(nint*)(walk->Iterator + s_table.Rbp);
+
+    /// <summary>Goes on to the caller's frame.</summary>
+    internal static void Next(Walk* walk)
+    {
+        _ = Switch.Call(s_code[MethodState], (nint)walk->Iterator, 0, 0);
+        _ = Switch.Call(s_code[NextFrame], (nint)walk->Iterator, 0, 0);
+    }
+
+    /// <summary>Whether a part of the stack below the frame would be reported word by word.</summary>
+    internal static bool HasWordsBelow(Walk* walk) =>
+        (byte)Switch.Call(s_code[HasRange], (nint)walk->Iterator, 0, 0) != 0;
+
+    /// <summary>Calls back with each word of the stack that holds a reference, and the collector's flags for
+    /// it. A callback finds its walk by Of.</summary>
+    internal static void Run(Walk* walk, delegate*<nint*, nint, uint, void> each, nint scan)
+    {
+        nint crawled = *(nint*)scan; // The first word of a scan context: whose stack is walked.
+        *(nint*)scan = (nint)walk;
+        Start(walk);
+        _ = Switch.Call(s_code[ScanRoots], (nint)walk, (nint)each, scan, (nint)walk->Iterator);
+        *(nint*)scan = crawled;
+    }
+
+    internal static Walk* Of(nint scan) => *(Walk**)scan;
+
+    /// <summary>Whether a word that was called back with is one of the stand-in's, not of the
+    /// stack.</summary>
+    internal static bool IsOwn(Walk* walk, nint* word) =>
+        (nint)word >= (nint)walk && (nint)word < (nint)walk + sizeof(Walk);
+
+    // -------------------------------------------------------------------------------------------------
+    // The check at the start.
+
+    /// <summary>What the check knows of a stack, and what the walk has found of it.</summary>
+    internal struct Look
+    {
+        internal nint* Exposed;
+        internal nint* Copy;
+        internal int ExposedFound;
+        internal int CopyFound;
+
+        /// <summary>The object of Copy somewhere else: in a register, or where the compiler has put it.
+        /// </summary>
+        internal int InRegister;
+        internal int Elsewhere;
+        internal int Outside;
+        internal int Wrong;
+        internal IteratorTable Table;
+    }
+
+    /// <summary>What does not fit, or null when parked stacks can be walked. Called on an ordinary thread in
+    /// managed code.</summary>
+    internal static string? FindMismatch(in IteratorTable t)
+    {
+        Load();
+        // cmp qword [rdi+pc], 0
+        if (!RuntimeThread.CodeHas(s_code[IsValid], [0x48, 0x83, 0x7f, (byte)t.Pc, 0]))
+        {
+            return $"a frame's return address is not at 0x{t.Pc:x}";
+        }
+        // cmp byte [rax+conservative], 0
+        if (!RuntimeThread.CodeHas(s_code[ScanRoots], [0x80, 0x78, (byte)t.Conservative, 0]))
+        {
+            return $"the mark for stacks read word by word is not at 0x{t.Conservative:x}";
+        }
+        if (*(byte*)(Switch.Call(s_code[Instance], 0, 0, 0) + t.Conservative) != 0)
+        {
+            return "the runtime reads all stacks word by word";
+        }
+        Look look = Try(t);
+        return look.Wrong != 0 ? $"the iterator's field {look.Wrong} is another"
+            : look.Outside != 0 ? "a reference was found outside of the stack"
+            : look.ExposedFound != 1 || look.CopyFound != 1 ? "a reference in a local was not found once"
+            : look.InRegister + look.Elsewhere == 0 ? "a reference in a register was not found"
+            : null;
+    }
+
+    /// <summary>Walks the caller's own stack, as it would lie if the caller had parked. Two references are in
+    /// locals whose addresses are known, the second one also in a register.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static Look Try(in IteratorTable t)
+    {
+        object exposed = new();
+        object held = new();
+        object copy = held;
+        Look look = new()
+        {
+            Exposed = (nint*)Unsafe.AsPointer(ref exposed),
+            Copy = (nint*)Unsafe.AsPointer(ref copy),
+            Table = t,
+        };
+        Switch.AsParked((nint)(delegate*<nint, Look*, void>)&LookAround, &look);
+        GC.KeepAlive(exposed);
+        GC.KeepAlive(copy);
+        GC.KeepAlive(held);
+        return look;
+    }
+
+    [SkipLocalsInit]
+    private static void LookAround(nint sp, Look* look)
+    {
+        Walk walk;
+        nint top = RuntimeThread.Field(Current.Thread(), RuntimeThread.Table.BoundsHigh);
+        Begin(&walk, sp, top, isBounded: true);
+        walk.Guard = Guard;
+        look->Wrong = WrongField(&walk, look->Table);
+        if (look->Wrong != 0)
+        {
+            return; // The walk would write there.
+        }
+        nint* scan = stackalloc nint[ScanSize / sizeof(nint)];
+        for (int i = 0; i < ScanSize / sizeof(nint); i++)
+        {
+            scan[i] = 0;
+        }
+        walk.Data = look;
+        Begin(&walk, sp, top, isBounded: true);
+        Run(&walk, &OnLook, (nint)scan);
+        look->Wrong = walk.Guard != Guard ? sizeof(IteratorTable) / sizeof(nint) : 0;
+    }
+
+    /// <summary>The number, from 1, of the first field of the table that is not what the iterator says of a
+    /// frame that has all of these registers; or 0.</summary>
+    private static int WrongField(Walk* walk, in IteratorTable t)
+    {
+        walk->FlagsOfFrame = SavesRbx | SavesR12To15 | SavesSp;
+        long* saved = walk->SavedByFrame;
+        saved[5] = saved[0];
+        _ = Switch.Call(s_code[Construct], (nint)walk->Iterator, (nint)walk, (nint)(&walk->PcOfFrame));
+        byte* iterator = walk->Iterator;
+        return *(nint*)(iterator + t.Pc) != walk->PcOfFrame ? 1
+            : *(nint*)(iterator + t.Rbx) != (nint)saved ? 2
+            : *(nint*)(iterator + t.Rbp) != (nint)(&walk->RbpOfFrame) ? 3
+            : *(nint*)(iterator + t.R12) != (nint)(saved + 1) ? 4
+            : *(nint*)(iterator + t.R13) != (nint)(saved + 2) ? 5
+            : *(nint*)(iterator + t.R14) != (nint)(saved + 3) ? 6
+            : *(nint*)(iterator + t.R15) != (nint)(saved + 4) ? 7
+            : *(nint*)(iterator + t.Sp) != walk->Sp + CallerSp ? 8
+            : 0;
+    }
+
+    private static void OnLook(nint* word, nint scan, uint flags)
+    {
+        Walk* walk = Of(scan);
+        Look* look = (Look*)walk->Data;
+        if (IsOwn(walk, word))
+        {
+            return;
+        }
+        if ((nint)word < walk->Sp || (nint)word >= walk->Top)
+        {
+            look->Outside++;
+        }
+        else if (word == look->Exposed)
+        {
+            look->ExposedFound += flags == 0 ? 1 : 2;
+        }
+        else if (word == look->Copy)
+        {
+            look->CopyFound += flags == 0 ? 1 : 2;
+        }
+        else if (*word == *look->Copy)
+        {
+            look->InRegister += (nint)word < walk->Sp + ReturnAddress ? 1 : 0;
+            look->Elsewhere += (nint)word < walk->Sp + ReturnAddress ? 0 : 1;
+        }
+    }
+}

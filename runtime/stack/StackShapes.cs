@@ -1,0 +1,292 @@
+// The walk of a parked stack, remembered. A walk takes 2 to 3 us; thousands of goroutines park at the same
+// place in the code, called in the same way, and the references of all of them lie at the same places.
+//
+// Where they lie depends on the return addresses, and on rbp where a frame is found by it, and on nothing
+// else:
+//
+//   sp + 48           return address    -> which method, and where in it: its frame's size, its references
+//   ... its frame                       -> where the next return address lies, or where rbp lies that tells
+//   sp + ReturnAt[1]  return address    -> the next method ...
+//
+// A shape is such a chain, and the places of the references, by their distance from sp. Of a stack that
+// begins at the same return address and is as deep, each word of the chain is compared; if all are equal, the
+// walk would be the same. By induction: as long as the words are, the next frame is found at the same
+// distance.
+//
+// While a shape is learned all places count, whatever they hold: a byref into the stack itself, a null. When
+// it is used, what is not in the heap is left out.
+//
+// Each thread of the collector has its own, so there is nothing to lock; the server collector's threads learn
+// the same ones side by side. A set of four ways each, the oldest goes. Where hardly anything is found again
+// (deep recursion of every depth) most walks are not remembered.
+//
+// WEFTDEBUG=gcverify=1: each shape that is used is compared with a walk; a difference ends the process.
+//
+// Raw code. Locks: none.
+
+using System.Runtime.CompilerServices;
+
+namespace Weft.Runtime;
+
+internal static unsafe class StackShapes
+{
+    private const int MostFrames = 32;
+    private const int MostSlots = 64;
+    private const int Sets = 1024;
+    private const int SetBits = 10;
+    private const int Ways = 4;
+    private const int MostThreads = 1024;
+    private const int MissesInARow = 64;  // Then most are not learned:
+    private const int LearnedThen = 16;   // one of so many is.
+    private const int FlagBits = 2;
+    private const int MostVerified = 4 * MostSlots;
+
+    /// <summary>The chain, and the references. Distances from sp.</summary>
+    internal struct Shape
+    {
+        internal nint Pc; // 0: none.
+        internal nint Depth;
+        internal int FrameCount;
+        internal int SlotCount;
+        internal fixed int ReturnAt[MostFrames];
+        internal fixed int RbpAt[MostFrames];
+        internal fixed int Rbp[MostFrames]; // -1: not an address of this stack.
+        internal fixed long Return[MostFrames];
+        internal fixed int Slots[MostSlots]; // The distance, and the collector's flags below it.
+    }
+
+    /// <summary>What one thread of the collector has learned.</summary>
+    internal struct Cache
+    {
+        internal long Hits;
+        internal long Misses;
+        internal long Walks;
+        internal int MissesInARow;
+        internal int Next;
+        internal Shape First;
+    }
+
+    private static nint* s_caches; // Of each thread of the collector, made when it first needs it.
+
+    internal static bool Verifies { get; set; }
+
+    internal static void Initialize() => s_caches = (nint*)Os.Reserve(MostThreads * sizeof(nint));
+
+    /// <summary>Stacks whose shape was known, those whose was not, and walks; of all threads. For tests.
+    /// </summary>
+    internal static (long Hits, long Misses, long Walks) Counts()
+    {
+        (long Hits, long Misses, long Walks) sum = default;
+        for (int i = 0; s_caches != null && i < MostThreads; i++)
+        {
+            Cache* cache = (Cache*)s_caches[i];
+            if (cache != null)
+            {
+                sum = (sum.Hits + cache->Hits, sum.Misses + cache->Misses, sum.Walks + cache->Walks);
+            }
+        }
+        return sum;
+    }
+
+    /// <summary>Of the collector's thread of that number, which calls; null where there is no memory for it.
+    /// </summary>
+    internal static Cache* Of(int thread)
+    {
+        if ((uint)thread >= MostThreads || (nint)s_caches <= 0)
+        {
+            return null;
+        }
+        if (s_caches[thread] == 0)
+        {
+            nint memory = Os.Reserve(sizeof(Cache) + (Sets * Ways * sizeof(Shape)));
+            s_caches[thread] = memory > 0 ? memory : 0;
+        }
+        return (Cache*)s_caches[thread];
+    }
+
+    /// <summary>The shape of a parked stack that FrameWalk.CanWalk; null where it has none, or none is to be
+    /// kept: then it has to be walked.</summary>
+    internal static Shape* Find(Cache* cache, nint sp, nint top, nint scan)
+    {
+        if (cache == null)
+        {
+            return null;
+        }
+        nint pc = *(nint*)(sp + FrameWalk.ReturnAddress);
+        nint depth = top - sp;
+        Shape* set = SetOf(cache, pc, depth);
+        for (Shape* shape = set; shape < set + Ways; shape++)
+        {
+            if (shape->Pc == pc && shape->Depth == depth && Matches(shape, sp))
+            {
+                cache->Hits++;
+                cache->MissesInARow = 0;
+                if (Verifies)
+                {
+                    Compare(shape, sp, top, scan);
+                }
+                return shape;
+            }
+        }
+        cache->Misses++;
+        if (++cache->MissesInARow > MissesInARow && cache->MissesInARow % LearnedThen != 0)
+        {
+            return null;
+        }
+        Shape* learned = set + (cache->Next++ & (Ways - 1));
+        learned->Pc = 0;
+        if (!Learn(learned, sp, top, scan))
+        {
+            return null;
+        }
+        learned->Pc = pc;
+        learned->Depth = depth;
+        return learned;
+    }
+
+    /// <summary>Where a reference lies, and its flags.</summary>
+    internal static nint* SlotAt(Shape* shape, int index, nint sp, out nint flags)
+    {
+        int slot = shape->Slots[index];
+        flags = slot & ((1 << FlagBits) - 1);
+        return (nint*)(sp + (slot >> FlagBits));
+    }
+
+    private static Shape* SetOf(Cache* cache, nint pc, nint depth)
+    {
+        ulong hash = ((ulong)pc + ((ulong)depth << 20)) * 0x9E3779B97F4A7C15UL;
+        return &cache->First + ((nint)(hash >> (64 - SetBits)) * Ways);
+    }
+
+    private static bool Matches(Shape* shape, nint sp)
+    {
+        nint depth = shape->Depth;
+        int count = shape->FrameCount;
+        for (int i = 0; i < count; i++)
+        {
+            if (*(long*)(sp + shape->ReturnAt[i]) != shape->Return[i]
+                || Distance(sp, depth, *(nint*)(sp + shape->RbpAt[i])) != shape->Rbp[i])
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// <summary>How far an address of this stack is from sp; -1 of what is none.</summary>
+    private static int Distance(nint sp, nint depth, nint value) =>
+        (nuint)(value - sp) < (nuint)depth ? (int)(value - sp) : -1;
+
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool Learn(Shape* shape, nint sp, nint top, nint scan)
+    {
+        nint depth = top - sp;
+        if (depth >= 1 << (31 - FlagBits))
+        {
+            return false;
+        }
+        FrameWalk.Walk walk;
+        FrameWalk.Begin(&walk, sp, top, isBounded: false);
+        FrameWalk.Start(&walk);
+        int count = 0;
+        while (FrameWalk.Pc(&walk) != 0)
+        {
+            nint at = FrameWalk.Sp(&walk) - sizeof(nint) - sp;
+            nint rbp = FrameWalk.PlaceOfRbp(&walk) - sp;
+            if (count == MostFrames || FrameWalk.HasWordsBelow(&walk)
+                || (nuint)at >= (nuint)depth || (nuint)rbp >= (nuint)depth
+                || *(nint*)(sp + at) != FrameWalk.Pc(&walk))
+            {
+                return false;
+            }
+            shape->ReturnAt[count] = (int)at;
+            shape->Return[count] = FrameWalk.Pc(&walk);
+            shape->RbpAt[count] = (int)rbp;
+            shape->Rbp[count] = Distance(sp, depth, *(nint*)(sp + rbp));
+            count++;
+            FrameWalk.Next(&walk);
+        }
+        shape->FrameCount = count;
+        shape->SlotCount = 0;
+        walk.Data = shape;
+        walk.Count = 0;
+        FrameWalk.Run(&walk, &OnLearn, scan);
+        return walk.Count >= 0;
+    }
+
+    private static void OnLearn(nint* word, nint scan, uint flags)
+    {
+        FrameWalk.Walk* walk = FrameWalk.Of(scan);
+        if (FrameWalk.IsOwn(walk, word) || walk->Count < 0)
+        {
+            return;
+        }
+        Shape* shape = (Shape*)walk->Data;
+        if (walk->Count == MostSlots || flags >= 1 << FlagBits
+            || (nint)word < walk->Sp || (nint)word >= walk->Top)
+        {
+            walk->Count = -1; // It has no shape.
+            return;
+        }
+        shape->Slots[walk->Count++] = (int)(((nint)word - walk->Sp) << FlagBits) | (int)flags;
+        shape->SlotCount = walk->Count;
+    }
+
+    /// <summary>The references that a walk finds now have to be the shape's, in its order.</summary>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Compare(Shape* shape, nint sp, nint top, nint scan)
+    {
+        nint* found = stackalloc nint[MostVerified];
+        FrameWalk.Walk walk;
+        FrameWalk.Begin(&walk, sp, top, isBounded: true);
+        walk.Data = found;
+        walk.Count = 0;
+        FrameWalk.Run(&walk, &OnCompare, scan);
+        int count = 0;
+        bool same = true;
+        for (int i = 0; i < shape->SlotCount; i++)
+        {
+            nint* slot = SlotAt(shape, i, sp, out nint flags);
+            if (Regions.IsInHeap(*slot))
+            {
+                same &= count < walk.Count && count < MostVerified && found[count] == ((nint)slot | flags);
+                count++;
+            }
+        }
+        if (!same || count != walk.Count)
+        {
+            Fail(sp, top, count, walk.Count);
+        }
+    }
+
+    private static void OnCompare(nint* word, nint scan, uint flags)
+    {
+        FrameWalk.Walk* walk = FrameWalk.Of(scan);
+        if (FrameWalk.IsOwn(walk, word) || !Regions.IsInHeap(*word))
+        {
+            return;
+        }
+        if (walk->Count < MostVerified)
+        {
+            ((nint*)walk->Data)[walk->Count] = (nint)word | (nint)flags; // Words are aligned.
+        }
+        walk->Count++;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)] // The line is no part of the other's frame.
+    private static void Fail(nint sp, nint top, int count, int walked)
+    {
+        Fatal.Line line = new();
+        line.Add("collection: the remembered shape of the stack "u8);
+        line.AddHex(sp);
+        line.Add(" to "u8);
+        line.AddHex(top);
+        line.Add(" is not what a walk finds, "u8);
+        line.Add(count);
+        line.Add(" references and "u8);
+        line.Add(walked);
+        line.Throw();
+    }
+}
