@@ -7,7 +7,6 @@
 //
 // gc-torture peers|frames GOROUTINES SECONDS PROCS [signals]. The first wrong value ends the process.
 
-using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;

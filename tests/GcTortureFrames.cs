@@ -74,8 +74,7 @@ internal sealed unsafe class GcTortureFrames(int goroutines) : GcTorture(gorouti
         ref long byref = ref array[1];
         Span<long> rest = array.AsSpan(2);
         Span<long> none = array.AsSpan(4); // Begins behind the last element.
-        array = null!;
-        Park(id);
+        Park(id); // Nothing but these refers to the array.
         Expect(byref == number && rest[1] == ~number && rest.Length == 2 && none.IsEmpty, "interior");
         byref++;
     }

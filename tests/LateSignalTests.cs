@@ -95,6 +95,7 @@ internal sealed class LateSignalTests
             _ = SystemCall(13, OwnOfRuntime, 0, known, 8); // rt_sigaction
             ((nint*)action)[1] = RestorerFlag | RestartFlag;
             ((nint*)action)[2] = known[2];
+            _ = SystemCall(13, Profile, (nint)action, null, 8); // Before the first one comes.
         }
         long* times = stackalloc long[4];
         times[1] = times[3] = 1000; // Each millisecond of processor time.

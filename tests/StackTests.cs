@@ -318,6 +318,35 @@ internal sealed class StackTests
         return before == (nint)(&local);
     }
 
+    // The upper half of one word and the lower half of the next make up an address of the stack too, where
+    // it lies so that they are the same number. The next one is a pointer all the same.
+    [Test]
+    public async Task HalvesOfTwoPointersAreNotTakenForOne()
+    {
+        await Assert.That(CopyPointers()).IsEqualTo("0x234600002348 0x234600002345 0x234600002350");
+    }
+
+    private static unsafe string CopyPointers()
+    {
+        nint low = unchecked((nint)0x2345_0000_0000);
+        const nint size = 0x10000;
+        nint distance = unchecked((nint)0x1_0000_0000);
+        nint old = Os.ReserveAt(low, size);
+        nint copy = Os.ReserveAt(low + distance, size);
+        Skip.When(old <= 0 || copy <= 0, "the addresses are in use");
+        nint* words = (nint*)(low + size) - 4;
+        words[0] = low + 0x2348;
+        words[1] = (nint)0x2344 << 32; // Of another plane.
+        words[2] = low + 0x2345;
+        words[3] = low + 0x2350;
+        StackGrowth.Copy((nint)words, low + size, low, distance);
+        nint* moved = (nint*)((nint)words + distance);
+        string text = $"0x{moved[0]:x} 0x{moved[2]:x} 0x{moved[3]:x}";
+        _ = Os.Release(old, size);
+        _ = Os.Release(copy, size);
+        return text;
+    }
+
     [Test]
     public async Task ABufferThatEndsInAStalePointerKeepsWhatWasWritten()
     {

@@ -39,21 +39,19 @@ internal static unsafe partial class Os
 
     /// <summary>Adds "run on the alternate stack" to every handler that is installed without it, those of
     /// glibc's own signals too, which its sigaction does not know. Bit n of what it returns: signal n + 1 was
-    /// one of them.</summary>
-    internal static long MoveHandlersToSignalStack()
+    /// one of them. <paramref name="noted"/> gets that bit before the handler is changed.</summary>
+    internal static long MoveHandlersToSignalStack(ref long noted)
     {
         long moved = 0;
         for (int signal = 1; signal <= LastSignal; signal++)
         {
-            if (MoveHandlerToSignalStack(signal))
-            {
-                moved |= 1L << (signal - 1);
-            }
+            long bit = 1L << (signal - 1);
+            moved |= MoveHandlerToSignalStack(signal, bit, ref noted) ? bit : 0;
         }
         return moved;
     }
 
-    private static bool MoveHandlerToSignalStack(int signal)
+    private static bool MoveHandlerToSignalStack(int signal, long bit, ref long noted)
     {
         KernelAction expected;
         if (Syscall(SysRtSigaction, signal, 0, (nint)(&expected), sizeof(long), 0, 0) != 0
@@ -61,6 +59,7 @@ internal static unsafe partial class Os
         {
             return false;
         }
+        _ = Interlocked.Or(ref noted, bit);
         KernelAction next = expected;
         while (true)
         {

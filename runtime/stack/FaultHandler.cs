@@ -42,10 +42,10 @@ internal static unsafe class FaultHandler
                 StackGrowth.OnFault(g, context, address);
                 return;
             }
-            if (LateHandlers.OnSegv(g, info, address, context))
-            {
-                return;
-            }
+        }
+        if (LateHandlers.OnSegv(g, info, address, context))
+        {
+            return;
         }
         if (GcRoots.IsReporting())
         {

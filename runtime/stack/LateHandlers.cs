@@ -28,31 +28,23 @@ internal static unsafe class LateHandlers
         + "TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS "u8;
 
     /// <summary>Adds the flag where it is missing. Any thread.</summary>
-    internal static long Move()
-    {
-        long moved = Os.MoveHandlersToSignalStack();
-        if (moved != 0)
-        {
-            _ = Interlocked.Or(ref s_moved, moved);
-        }
-        return moved;
-    }
+    internal static long Move() => Os.MoveHandlersToSignalStack(ref s_moved);
 
-    /// <summary>Whether this SIGSEGV says that there was no room for a signal on g's stack; if so, it has
-    /// been dealt with.</summary>
+    /// <summary>Whether this SIGSEGV says that there was no room for a signal on a goroutine's stack; if so,
+    /// it has been dealt with. It may be another's than g, which may be null: the switch changes sp
+    /// first.</summary>
     internal static bool OnSegv(Goroutine* g, nint info, nint address, SignalContext* context)
     {
-        nint sp = context->Sp;
         if (address != 0 || *(int*)(info + SignalCode) != SentByKernel
-            || sp < g->StackLow - Os.PageSize || sp >= g->StackHigh
-            || sp - SignalContext.RedZone - Os.MinimumSignalStack() >= g->StackLow)
+            || !(IsFull(g, context->Sp)
+                || (context->Trap != GeneralProtection && Current.Machine() != null)))
         {
             return false;
         }
         long signals = Move();
         if (signals == 0 && context->Trap != GeneralProtection)
         {
-            signals = Volatile.Read(ref s_moved); // Sysmon was faster.
+            signals = Volatile.Read(ref s_moved); // Sysmon was faster; it notes it first.
         }
         if (signals == 0)
         {
@@ -72,13 +64,17 @@ internal static unsafe class LateHandlers
         return true;
     }
 
+    private static bool IsFull(Goroutine* g, nint sp) =>
+        g != null && sp >= g->StackLow - Os.PageSize && sp < g->StackHigh
+            && sp - SignalContext.RedZone - Os.MinimumSignalStack() < g->StackLow;
+
     private static bool IsOfInstruction(int signal) => signal is 4 or 5 or 7 or 8;
 
     private static void Report(Goroutine* g, long signals)
     {
         Fatal.Line line = new();
         line.Add("no room for a signal on the stack of goroutine "u8);
-        line.Add(g->Id);
+        line.Add(g == null ? 0 : g->Id);
         line.Add(": installed without SA_ONSTACK: the handler of"u8);
         for (int signal = 1; signal <= Os.LastSignal; signal++)
         {

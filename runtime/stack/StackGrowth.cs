@@ -191,20 +191,33 @@ internal static unsafe class StackGrowth
 
     /// <summary>Copies [from, high) by distance, moving every word that points into [low, high). Words
     /// are looked for at every fourth byte: the compiler aligns slots for references to eight bytes, but
-    /// may spill a native pointer to any slot of four.</summary>
+    /// may spill a native pointer to any slot of four. What two halves make up is not taken for one where
+    /// the second is part of an aligned one.</summary>
     internal static void Copy(nint from, nint high, nint low, nint distance)
     {
         for (nint at = from; at < high; at += sizeof(nint))
         {
             *(nint*)(at + distance) = *(nint*)at;
         }
-        for (nint at = from; at <= high - sizeof(nint); at += sizeof(int))
+        nint last = high - sizeof(nint);
+        for (nint at = from; at <= last; at += sizeof(nint))
         {
             nint value = *(nint*)at;
             if (value >= low && value < high)
             {
                 *(nint*)(at + distance) = value + distance;
-                at += sizeof(int);
+                continue;
+            }
+            nint half = at + sizeof(int);
+            if (half > last)
+            {
+                continue;
+            }
+            value = *(nint*)half;
+            nint next = *(nint*)(at + sizeof(nint));
+            if (value >= low && value < high && (next < low || next >= high))
+            {
+                *(nint*)(half + distance) = value + distance;
             }
         }
     }
