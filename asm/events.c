@@ -23,7 +23,6 @@
 
 #define MOST_DESCRIPTORS 65536          // Those above are registered for both.
 
-#define PAL_SUCCESS 0
 #define FOR_READING 1                   // The base library's numbers.
 #define FOR_WRITING 2
 
@@ -33,9 +32,14 @@ static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 static uint8_t states[MOST_DESCRIPTORS]; // Written under the lock.
 static struct registration { intptr_t port; uintptr_t data; } registrations[MOST_DESCRIPTORS]; // Of NARROW.
 
+static int has_state(intptr_t fd)
+{
+    return fd >= 0 && fd < MOST_DESCRIPTORS;
+}
+
 static int state_of(int fd)
 {
-    return fd < 0 || fd >= MOST_DESCRIPTORS ? 0 : __atomic_load_n(&states[fd], __ATOMIC_SEQ_CST);
+    return has_state(fd) ? __atomic_load_n(&states[fd], __ATOMIC_SEQ_CST) : 0;
 }
 
 static void set_state(int fd, int state)
@@ -48,17 +52,16 @@ int32_t __real_SystemNative_TryChangeSocketEventRegistration(
 
 static void must_report_writable(int fd, int otherwise)
 {
-    if (fd < 0 || fd >= MOST_DESCRIPTORS)
+    if (!has_state(fd))
         return;
     pthread_mutex_lock(&guard);
     if (states[fd] == NARROW) {
         struct registration *r = &registrations[fd];
         __real_SystemNative_TryChangeSocketEventRegistration(
             r->port, fd, FOR_READING, FOR_READING | FOR_WRITING, r->data);
-        set_state(fd, 0);
-    } else {
-        set_state(fd, otherwise);
+        otherwise = 0;
     }
+    set_state(fd, otherwise);
     pthread_mutex_unlock(&guard);
 }
 
@@ -97,7 +100,7 @@ HIDDEN void weft_forget_registration(int fd)
 HIDDEN int32_t __wrap_SystemNative_TryChangeSocketEventRegistration(
     intptr_t port, intptr_t fd, int32_t from, int32_t to, uintptr_t data)
 {
-    if (fd < 0 || fd >= MOST_DESCRIPTORS)
+    if (!has_state(fd))
         return __real_SystemNative_TryChangeSocketEventRegistration(port, fd, from, to, data);
     pthread_mutex_lock(&guard);
     int narrow = from == 0 && to == (FOR_READING | FOR_WRITING) && states[fd] != BLOCKED

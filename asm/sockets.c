@@ -60,7 +60,6 @@
 #include "waits.h"
 
 // The numbers of the base library, where they are not the system's.
-#define PAL_SUCCESS     0
 #define PAL_EAGAIN      0x10006
 #define PAL_DONTWAIT    0x1000
 #define PAL_ERRORQUEUE  0x2000          // Never blocks.
@@ -398,7 +397,7 @@ static int32_t tell(enum mode mode, int fd, int32_t result)
         do {                                                                            \
             weft_call_is_short();                                                       \
             result = call(name, flags | PAL_DONTWAIT);                                  \
-        } while (result == PAL_EAGAIN && wait_again(&w));                                 \
+        } while (result == PAL_EAGAIN && wait_again(&w));                               \
         result = finish(&w, result, PAL_EAGAIN);                                        \
         if (w.outcome != BLOCK)                                                         \
             return tell(its_mode, (int)fd, result);                                     \

@@ -58,6 +58,60 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
         add     %fs:0, \reg
 .endm
 
+// The registers that a function has to keep, as a parked stack has them above its saved sp.
+.macro PUSH_SAVED
+        push    %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+        push    %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbx, 0
+        push    %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r12, 0
+        push    %r13
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r13, 0
+        push    %r14
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r14, 0
+        push    %r15
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r15, 0
+.endm
+.macro POP_SAVED
+        pop     %r15
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r15
+        pop     %r14
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r14
+        pop     %r13
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r13
+        pop     %r12
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r12
+        pop     %rbx
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbx
+        pop     %rbp
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbp
+.endm
+
+// Calls with collections shut out: nothing moves. \thread and \flags: registers that the callee keeps, lost.
+.macro CALL_UNCOLLECTED function, thread, flags
+        THREAD  \thread
+        mov     THREAD_FLAGS(\thread), \flags
+        lock orl $THREAD_NO_GC, THREAD_FLAGS(\thread)
+        call    \function
+        test    $THREAD_NO_GC, \flags    // The runtime's own dispatch may have set it before.
+        jnz     14f
+        lock andl $~THREAD_NO_GC, THREAD_FLAGS(\thread)
+14:
+.endm
+
 // r11: this thread's two words of __cxa_get_globals; r10 is lost. In SWITCH only, for the call is not one of
 // the ABI's.
 .macro CXX_WORDS
@@ -78,24 +132,7 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
 // goroutine* weft_switch_unlock(context* from, goroutine* to, int* lock): the same without a message, but it
 // makes the lock 0 and leaves the critical section once nothing of `from` is in use any more.
 .macro SWITCH unlocks
-        push    %rbp
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
-        push    %rbx
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbx, 0
-        push    %r12
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r12, 0
-        push    %r13
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r13, 0
-        push    %r14
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r14, 0
-        push    %r15
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r15, 0
+        PUSH_SAVED
 .if \unlocks
         xor     %eax, %eax
 .else
@@ -130,20 +167,8 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
 .endif
 
         mov     48(%rsp), %rcx          // Where to go on.
-        pop     %r15
-        pop     %r14
-        pop     %r13
-        pop     %r12
-        pop     %rbx
-        pop     %rbp
         .cfi_remember_state
-        .cfi_adjust_cfa_offset -48
-        .cfi_restore %r15
-        .cfi_restore %r14
-        .cfi_restore %r13
-        .cfi_restore %r12
-        .cfi_restore %rbx
-        .cfi_restore %rbp
+        POP_SAVED
         cmp     %rcx, %r11              // The return predictor holds our own caller.
         jne     2f
         ret                             // The same place: predicted, and so are its callers.
@@ -838,13 +863,8 @@ END weft_critical
 FUNCTION weft_grow_then
         push    %r11
         push    %rdi
-        push    %rbp
-        push    %rbx
-        push    %r12
-        push    %r13
-        push    %r14
-        push    %r15
-        .cfi_adjust_cfa_offset 64
+        .cfi_adjust_cfa_offset 16
+        PUSH_SAVED
         mov     %rsp, %rdi
         mov     %rsp, %rbp
         .cfi_def_cfa_register %rbp
@@ -852,26 +872,14 @@ FUNCTION weft_grow_then
         mov     %fs:TLS_MACHINE(%rax), %rcx
         mov     CTX_SP(%rcx), %rsp
         sub     $8, %rsp
-        THREAD  %r12
-        mov     THREAD_FLAGS(%r12), %r13d
-        lock orl $THREAD_NO_GC, THREAD_FLAGS(%r12)
-        call    *GROW_HOOK              // (sp, reserve) -> distance to the new stack, 0 if not moved
-        test    $THREAD_NO_GC, %r13d    // The runtime's own dispatch may have set it before us.
-        jnz     1f
-        lock andl $~THREAD_NO_GC, THREAD_FLAGS(%r12)
-1:
+        CALL_UNCOLLECTED *GROW_HOOK, %r12, %r13d // (sp, reserve) -> distance to the new stack, 0 if not moved
         mov     %rbp, %rsp
         .cfi_def_cfa_register %rsp
         add     %rax, %rsp
-        pop     %r15
-        pop     %r14
-        pop     %r13
-        pop     %r12
-        pop     %rbx
-        pop     %rbp
+        POP_SAVED
         pop     %rdi
         pop     %r11
-        .cfi_adjust_cfa_offset -64
+        .cfi_adjust_cfa_offset -16
         jmp     *%r11
 END weft_grow_then
 
@@ -935,55 +943,15 @@ END weft_call_on_system_stack
 // void weft_as_parked(function, a): calls raw C# with (sp, a), the caller's stack as it would lie if the
 // caller parked here and sp were its saved sp. Collections are shut out: nothing moves.
 FUNCTION weft_as_parked
-        push    %rbp
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
-        push    %rbx
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbx, 0
-        push    %r12
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r12, 0
-        push    %r13
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r13, 0
-        push    %r14
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r14, 0
-        push    %r15
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r15, 0
+        PUSH_SAVED
         mov     %rdi, %rax
         mov     %rsp, %rdi
         sub     $8, %rsp
         .cfi_adjust_cfa_offset 8
-        THREAD  %rbx
-        mov     THREAD_FLAGS(%rbx), %r12d
-        lock orl $THREAD_NO_GC, THREAD_FLAGS(%rbx)
-        call    *%rax
-        test    $THREAD_NO_GC, %r12d    // It may have been set already.
-        jnz     1f
-        lock andl $~THREAD_NO_GC, THREAD_FLAGS(%rbx)
-1:      add     $8, %rsp
+        CALL_UNCOLLECTED *%rax, %rbx, %r12d
+        add     $8, %rsp
         .cfi_adjust_cfa_offset -8
-        pop     %r15
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r15
-        pop     %r14
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r14
-        pop     %r13
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r13
-        pop     %r12
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r12
-        pop     %rbx
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbx
-        pop     %rbp
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbp
+        POP_SAVED
         ret
 END weft_as_parked
 

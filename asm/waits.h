@@ -11,6 +11,8 @@
 #define HIDDEN   __attribute__((visibility("hidden")))
 #define NO_LIMIT (-1)
 
+#define PAL_SUCCESS 0                   // The base library's number, as the others that begin so.
+
 struct queue { struct waiter *first, *last; };
 
 struct monitor {

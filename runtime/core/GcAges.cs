@@ -26,23 +26,21 @@ internal static unsafe class GcAges
     internal const byte Unknown = 0;
     internal const byte Dead = 4;
 
-    private const int SlotShift = 13;
-
     private static nint s_biased; // The table, less the number of its first goroutine's place.
 
-    /// <summary>For the table of that many bytes, zeros, whose first is of that goroutine. All others lie
-    /// 8 KB apart from there.</summary>
-    internal static void Initialize(nint table, Goroutine* first) =>
-        s_biased = table - ((nint)first >> SlotShift);
+    /// <summary>For the table, zeros, whose first byte is of that goroutine.</summary>
+    internal static void Initialize(nint table, Goroutine* first) => s_biased = table - Number(first);
 
     /// <summary>It is looked at in the next collection, and in all until it gets an age again.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Forget(Goroutine* g)
     {
-        byte* age = (byte*)(s_biased + ((nint)g >> SlotShift));
+        byte* age = (byte*)(s_biased + Number(g));
         if (*age != Unknown)
         {
             *age = Unknown;
         }
     }
+
+    private static nint Number(Goroutine* g) => (nint)((nuint)g / (nuint)Goroutine.SlotSize);
 }

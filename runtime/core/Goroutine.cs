@@ -83,6 +83,10 @@ internal unsafe struct Goroutine
 {
     internal const int ControlSize = 2048;
     internal const int FirstStackSize = 2048;
+
+    /// <summary>From one to the next: a guard page, the first stack, the control block.</summary>
+    internal const nint SlotSize = Os.PageSize + FirstStackSize + ControlSize;
+
     internal const int InlineStateSize = 64;
     internal const int WaiterCount = 8;
     internal const int NameSize = 32;

@@ -8,13 +8,12 @@
 // It takes processors from machines that have been in one native call since the last look. Where nobody waits
 // for a processor, or the call has said that it does not block (asm/sockets.c: its thread has lost its core,
 // and another would want the same), it leaves them theirs for 10 ms: coming back would cost them more. And it
-// asks goroutines
-// to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the network if nobody
-// has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended back to the system,
-// a megabyte every 5 ms, every millisecond while all are idle (stack/GoroutinePages.cs). And it looks, twenty
-// times a second while anything runs, at the handlers of signals (stack/LateHandlers.cs) and at what
-// libraries are loaded (stack/CxxExceptions.cs), and once a second how many processors the process may use
-// (Scheduler.FollowLimit.cs).
+// asks goroutines to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the
+// network if nobody has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended
+// back to the system, a megabyte every 5 ms, every millisecond while all are idle (stack/GoroutinePages.cs).
+// And it looks, twenty times a second while anything runs, at the handlers of signals
+// (stack/LateHandlers.cs) and at what libraries are loaded (stack/CxxExceptions.cs), and once a second how
+// many processors the process may use (Scheduler.FollowLimit.cs).
 
 using System.Runtime.InteropServices;
 

@@ -51,12 +51,9 @@ internal static unsafe class FaultHandler
         {
             Report(address, context->Ip);
         }
-        if (g != null)
+        if (g != null && (nuint)address < (nuint)NullPage)
         {
-            if ((nuint)address < (nuint)NullPage)
-            {
-                StackGrowth.ReserveBelow(g, context, ThrowReserve);
-            }
+            StackGrowth.ReserveBelow(g, context, ThrowReserve);
         }
         if (s_previousSegv is not (0 or 1))
         {

@@ -24,7 +24,6 @@ namespace Weft.Runtime;
 
 internal static unsafe class GoroutinePages
 {
-    internal const nint SlotSize = 2 * Os.PageSize;
     private const nint CapacityWanted = 16 * 1024 * 1024;
     private const nint CapacityLeast = 16;
     private const nint CapacityUnlimited = 8 * 1024;
@@ -78,7 +77,7 @@ internal static unsafe class GoroutinePages
         {
             // Few slots: those who grow have one size to grow to, the one that native code needs.
             GrownStacks.ChooseSizes(few: capacity <= CapacityUnlimited);
-            nint bytes = (capacity * SlotSize) + GrownStacks.BytesFor(capacity);
+            nint bytes = (capacity * Goroutine.SlotSize) + GrownStacks.BytesFor(capacity);
             address = bytes <= share ? Os.Reserve(bytes) : 0;
             capacity = address > 0 ? capacity : capacity / 2;
         }
@@ -87,7 +86,7 @@ internal static unsafe class GoroutinePages
             throw new InsufficientMemoryException(
                 "No address space for goroutines, which need 17 MB at least: raise ulimit -v.");
         }
-        Os.LeaveOutOfDumps(address, (capacity * SlotSize) + GrownStacks.BytesFor(capacity));
+        Os.LeaveOutOfDumps(address, (capacity * Goroutine.SlotSize) + GrownStacks.BytesFor(capacity));
         s_base = address;
         s_capacity = capacity;
         s_keptForThreads = Math.Min(capacity / 4, MostKeptForThreads);
@@ -122,9 +121,9 @@ internal static unsafe class GoroutinePages
     internal static byte* Ages => s_ages;
 
     internal static Goroutine* At(nint slot) =>
-        (Goroutine*)(s_base + (slot * SlotSize) + Os.PageSize + Goroutine.FirstStackSize);
+        (Goroutine*)(s_base + (slot * Goroutine.SlotSize) + Os.PageSize + Goroutine.FirstStackSize);
 
-    internal static nint SlotOf(Goroutine* g) => ((nint)g - s_base) / SlotSize;
+    internal static nint SlotOf(Goroutine* g) => ((nint)g - s_base) / Goroutine.SlotSize;
 
     /// <summary>Takes up to <paramref name="count"/> dead goroutines, linked; at least one, or null when
     /// the range is used up or the kernel refuses another guard. The last ones are for threads that
@@ -224,7 +223,7 @@ internal static unsafe class GoroutinePages
             s_present[slot] = 0;
         }
         // The guards lie within; giving pages back does not remove them.
-        _ = Os.Discard(s_base + (first * SlotSize), Layout.SlotsPerChunk * SlotSize);
+        _ = Os.Discard(s_base + (first * Goroutine.SlotSize), Layout.SlotsPerChunk * Goroutine.SlotSize);
     }
 
     /// <summary>A new slot, guard installed; -1 when there is none.</summary>
@@ -249,9 +248,10 @@ internal static unsafe class GoroutinePages
             return false;
         }
         // First: the part in use is one mapping and the rest another, while nothing of the rest was touched.
-        Os.IncludeInDumps(s_base + (s_guarded * SlotSize), (end - s_guarded) * SlotSize);
+        Os.IncludeInDumps(s_base + (s_guarded * Goroutine.SlotSize), (end - s_guarded) * Goroutine.SlotSize);
         nint error = Os.GuardEach(
-            s_base + (s_guarded * SlotSize), Os.PageSize, SlotSize, (int)(end - s_guarded), s_guardBuffer);
+            s_base + (s_guarded * Goroutine.SlotSize), Os.PageSize, Goroutine.SlotSize,
+            (int)(end - s_guarded), s_guardBuffer);
         if (error < 0)
         {
             return false;

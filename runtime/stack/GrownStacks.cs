@@ -62,7 +62,7 @@ internal static unsafe class GrownStacks
         nint bytes = 0;
         for (int k = s_firstClass; k < SmallClasses; k++)
         {
-            bytes += AreaOf(k, slots * GoroutinePages.SlotSize);
+            bytes += AreaOf(k, slots * Goroutine.SlotSize);
         }
         return bytes;
     }
@@ -71,9 +71,9 @@ internal static unsafe class GrownStacks
     internal static void Initialize(nint address, nint slots)
     {
         s_base = address;
-        s_stride = (nint)Math.Min(PlaneDistance, slots * GoroutinePages.SlotSize);
-        s_slotsPerStride = s_stride / GoroutinePages.SlotSize;
-        s_areas = address + (slots * GoroutinePages.SlotSize);
+        s_stride = (nint)Math.Min(PlaneDistance, slots * Goroutine.SlotSize);
+        s_slotsPerStride = s_stride / Goroutine.SlotSize;
+        s_areas = address + (slots * Goroutine.SlotSize);
         s_guarded = (byte*)AddressSpace.Need(slots);
         s_warm = (byte*)AddressSpace.Need(slots);
         s_warmCount = (int*)AddressSpace.Need(Os.PageSize);
@@ -205,7 +205,7 @@ internal static unsafe class GrownStacks
         nint group = slot / s_slotsPerStride;
         nint within = slot % s_slotsPerStride;
         nint plane = (group * (n + 1)) + (within % n) + 1;
-        return area + (plane * s_stride) + ((within + 1) * GoroutinePages.SlotSize);
+        return area + (plane * s_stride) + ((within + 1) * Goroutine.SlotSize);
     }
 
     /// <summary>Sees that core dumps have the slot's place of that size, and those of all slots before it.
@@ -222,11 +222,11 @@ internal static unsafe class GrownStacks
             end = Math.Min(end, s_slotsPerStride);
             for (nint i = 0; i < Math.Min(SlotsPerStack(k), s_slotsPerStride); i++)
             {
-                nint plane = PlaceOf((group * s_slotsPerStride) + i, k) - ((i + 1) * GoroutinePages.SlotSize);
+                nint plane = PlaceOf((group * s_slotsPerStride) + i, k) - ((i + 1) * Goroutine.SlotSize);
                 // The first places begin below their plane.
                 nint low = before == 0
-                    ? plane - (Layout.SmallestLargeStack << k) : plane + (before * GoroutinePages.SlotSize);
-                Os.IncludeInDumps(low, plane + (end * GoroutinePages.SlotSize) - low);
+                    ? plane - (Layout.SmallestLargeStack << k) : plane + (before * Goroutine.SlotSize);
+                Os.IncludeInDumps(low, plane + (end * Goroutine.SlotSize) - low);
             }
             // Another machine may have done the same, or more.
             nint seen = Interlocked.CompareExchange(ref *dumped, end, before);
@@ -237,7 +237,7 @@ internal static unsafe class GrownStacks
     private static nint AreaOf(int k, nint slotBytes) => (SlotsPerStack(k) + 1) * slotBytes;
 
     private static nint SlotsPerStack(int k) =>
-        (Layout.SmallestLargeStack << k) / GoroutinePages.SlotSize;
+        (Layout.SmallestLargeStack << k) / Goroutine.SlotSize;
 
     // One bit for each class. The slot's goroutine is the only one that looks.
     private static bool Has(byte* table, nint slot, int k) => (table[slot] & (1 << k)) != 0;

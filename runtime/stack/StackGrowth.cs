@@ -202,25 +202,20 @@ internal static unsafe class StackGrowth
         nint last = high - sizeof(nint);
         for (nint at = from; at <= last; at += sizeof(nint))
         {
-            nint value = *(nint*)at;
-            if (value >= low && value < high)
-            {
-                *(nint*)(at + distance) = value + distance;
-                continue;
-            }
             nint half = at + sizeof(int);
-            if (half > last)
+            if (PointsInto(at, low, high))
             {
-                continue;
+                *(nint*)(at + distance) += distance;
             }
-            value = *(nint*)half;
-            nint next = *(nint*)(at + sizeof(nint));
-            if (value >= low && value < high && (next < low || next >= high))
+            else if (at < last && PointsInto(half, low, high) && !PointsInto(at + sizeof(nint), low, high))
             {
-                *(nint*)(half + distance) = value + distance;
+                *(nint*)(half + distance) += distance;
             }
         }
     }
+
+    private static bool PointsInto(nint word, nint low, nint high) =>
+        *(nint*)word >= low && *(nint*)word < high;
 
     /// <summary>The end. <paramref name="setting"/> names what may change it.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
