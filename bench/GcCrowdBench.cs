@@ -1,7 +1,10 @@
 // What a crowd of waiting goroutines costs the collector when each holds three small objects of its own, side by
 // side or with 8 KB of garbage between (sparse): collections of each generation once they have waited for a
 // few, the one after a full one, the first one after all have run, and what is left for others: allocations
-// a second beside them, and the heap in fragments.
+// a second beside them, and the heap in fragments. The same with .NET's tasks, which wait in an await.
+//
+// And what a look at one stack costs, by its depth: the places of references are remembered for stacks of 32
+// frames at most; deeper ones are walked.
 
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
@@ -16,16 +19,27 @@ internal sealed class GcCrowdBench
     private const double Mega = 1e6;
     private static readonly TimeSpan s_allocates = TimeSpan.FromSeconds(1);
 
+    private enum Who
+    {
+        Goroutines,
+        Tasks,
+    }
+
     private readonly WaitGroup _done = new();
+    private readonly Who _who;
     private readonly bool _isSparse;
+    private readonly int _depth;
     private readonly int _count;
     private Chan<int> _gate = new();
+    private TaskCompletionSource _signal = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _arrived;
 
-    private GcCrowdBench(int count, bool isSparse)
+    private GcCrowdBench(int count, bool isSparse, Who who = Who.Goroutines, int depth = 0)
     {
         _count = count;
         _isSparse = isSparse;
+        _who = who;
+        _depth = depth;
     }
 
     internal static Question[] Questions =>
@@ -36,11 +50,24 @@ internal sealed class GcCrowdBench
         Of("gc_crowd_1m", 1_000_000, isSparse: false),
         Of("gc_sparse_100k", 100_000, isSparse: true),
         Of("gc_sparse_1m", 1_000_000, isSparse: true),
+        Of("gc_tasks_100k", 100_000, isSparse: false, Who.Tasks),
+        Of("gc_tasks_1m", 1_000_000, isSparse: false, Who.Tasks),
+        OfDepth("gc_frames_5", 0),
+        OfDepth("gc_frames_25", 20),
+        OfDepth("gc_frames_45", 40),
     ];
 
-    private static Question Of(string name, int count, bool isSparse)
+    private static Question OfDepth(string name, int depth) => Question.One(
+        name,
+        "ns",
+        $"generation 0 for each of 10,000 that have run, {depth} frames deeper than Main's",
+        () => new GcCrowdBench(10_000, isSparse: false, depth: depth).Sample()[^3],
+        ownProcess: true);
+
+    private static Question Of(string name, int count, bool isSparse, Who kind = Who.Goroutines)
     {
-        string who = $"{count:N0} waiting, three objects each" + (isSparse ? ", sparse" : "");
+        string one = kind == Who.Tasks ? "tasks " : "";
+        string who = $"{count:N0} {one}waiting, three objects each" + (isSparse ? ", sparse" : "");
         Row[] rows =
         [
             new($"{name}_gen0", "ms", $"a generation 0 collection, {who}"),
@@ -51,7 +78,7 @@ internal sealed class GcCrowdBench
             new($"{name}_alloc", "M/s", $"objects of 100 bytes made beside {who}"),
             new($"{name}_fragments", "MB", $"of the heap, {who}"),
         ];
-        return new Question(name, rows, () => new GcCrowdBench(count, isSparse).Sample(), OwnProcess: true);
+        return new Question(name, rows, () => new GcCrowdBench(count, isSparse, kind).Sample(), OwnProcess: true);
     }
 
     private sealed class Node(int number)
@@ -65,7 +92,7 @@ internal sealed class GcCrowdBench
         _done.Add(_count);
         for (int i = 0; i < _count; i++)
         {
-            Go.Run(static crowd => crowd.Hold(), this);
+            Start();
         }
         WaitForAll(_count);
         for (int i = 0; i < Collections; i++)
@@ -79,14 +106,59 @@ internal sealed class GcCrowdBench
         double allocations = Allocate();
         double fragments = GC.GetGCMemoryInfo(GCKind.Any).FragmentedBytes / Mega;
 
-        Chan<int> gate = _gate;
-        _gate = new Chan<int>();
-        gate.Close();
+        Open();
         WaitForAll(2 * _count);
         double ran = _count == 0 ? 0 : Collect(0) * NsPerMs / _count;
-        _gate.Close();
+        Open();
         _done.Wait();
         return [young, middle, full, next, ran, allocations, fragments];
+    }
+
+    private void Start()
+    {
+        if (_who == Who.Tasks)
+        {
+            _ = Task.Run(HoldAsync);
+        }
+        else
+        {
+            Go.Run(static crowd => crowd.Deepen(crowd._depth), this);
+        }
+    }
+
+    /// <summary>Lets all go on to their next wait, or to their end.</summary>
+    private void Open()
+    {
+        Chan<int> gate = _gate;
+        TaskCompletionSource signal = _signal;
+        _gate = new Chan<int>();
+        _signal = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        gate.Close();
+        signal.SetResult();
+    }
+
+    private async Task HoldAsync()
+    {
+        Node first = new(1), second = new(2), third = new(3);
+        for (int round = 0; round < 2; round++)
+        {
+            Task opened = Volatile.Read(ref _signal).Task;
+            Interlocked.Increment(ref _arrived);
+            await opened;
+        }
+        Drive.Check(first.Number + second.Number == third.Number, "an object is another");
+        _done.Done();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private int Deepen(int depth)
+    {
+        if (depth == 0)
+        {
+            Hold();
+            return 0;
+        }
+        return Deepen(depth - 1) + 1; // No call at the end: each is a frame.
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -11,9 +11,9 @@ public static unsafe partial class Go
     /// <see cref="WaitGroup"/>, a <see cref="Mutex"/> or the like that nobody can reach any more but
     /// goroutines that are themselves blocked for ever. Never one that something could still wake: what a
     /// timer, a static field, a handle, a weak reference, a finalizer, or the stack of a thread or of any
-    /// other goroutine leads to counts as reachable. It may miss one because the collector takes an old
-    /// value on a parked stack for a reference: fewer with WEFTDEBUG=gcprecise=1. Go: the goroutineleak
-    /// profile.
+    /// other goroutine leads to counts as reachable. It may miss one because an old value is taken for a
+    /// reference, on a stack that has native frames or an exception in flight, or was interrupted in a loop:
+    /// what else waits is read precisely. Go: the goroutineleak profile.
     /// </summary>
     /// <remarks>
     /// Costs two full collections that stop the world, and runs the finalizers that are due in between; not

@@ -49,7 +49,7 @@ internal static unsafe partial class Scheduler
             {
                 throw new ArgumentException(
                     $"WEFTDEBUG has '{setting}': it takes schedtrace=MILLISECONDS, scheddetail=1, "
-                    + "dumpeach=1, dotnetwaits=0, gcprecise=1, gcages=1 and gcverify=1, "
+                    + "dumpeach=1, dotnetwaits=0, gcprecise=0, gcages=0 and gcverify=1, "
                     + "with commas between them.");
             }
         }
