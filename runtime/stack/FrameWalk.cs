@@ -202,6 +202,17 @@ internal static unsafe class FrameWalk
         *(nint*)scan = crawled;
     }
 
+    /// <summary>The same, for a callback that only looks: with all of these words, in either pass. Since .NET
+    /// 11 the runtime leaves out the pinned ones while references are updated.</summary>
+    internal static void RunWhole(Walk* walk, delegate*<nint*, nint, uint, void> each, nint scan)
+    {
+        byte* promotion = (byte*)scan + GcRoots.ScanPromotion;
+        byte before = *promotion;
+        *promotion = 1;
+        Run(walk, each, scan);
+        *promotion = before;
+    }
+
     internal static Walk* Of(nint scan) => *(Walk**)scan;
 
     /// <summary>Whether a word that was called back with is one of the stand-in's, not of the

@@ -44,7 +44,7 @@ internal static unsafe class GcRoots
 {
     private const int ScanThreadNumber = 0x08;
     private const int ScanThreadCount = 0x0c;
-    private const int ScanPromotion = 0x18;
+    internal const int ScanPromotion = 0x18;
     private const nint Conservative = 3; // GC_CALL_INTERIOR | GC_CALL_PINNED
     private const nint Precise = 0;
     private const int SlotsAtOnce = 64; // That a thread of the server collector takes, in turn: a cache line.

@@ -4,8 +4,9 @@
 //   bits 0, 1    the generation that it belongs to
 //   bits 6, 7    the one it will belong to after this collection: while references are updated
 //
-// Large and pinned objects have regions of their own, and count as the oldest generation. There is no such
-// map where the program uses segments instead (DOTNET_GCName=libclrgc.so, say): IsKnown is false.
+// Large and pinned objects have regions of their own, and count as the oldest generation. There would be no
+// such map where the heap had segments instead: IsKnown is false then. A NativeAOT program is linked with its
+// collector, which has regions in .NET 10 and 11, and takes no other (DOTNET_GCName is not looked at).
 //
 // The map is committed only as far as the heap has ever reached. A reference lies there; a word of a stack
 // that is taken for one may not, and to look it up would be a fault in the middle of a collection.

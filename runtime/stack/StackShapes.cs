@@ -13,8 +13,8 @@
 // walk would be the same. By induction: as long as the words are, the next frame is found at the same
 // distance.
 //
-// While a shape is learned all places count, whatever they hold: a byref into the stack itself, a null. When
-// it is used, what is not in the heap is left out.
+// While a shape is learned all places count, whatever they hold, a byref into the stack itself, a null, and in
+// whichever pass it is. When it is used, what is not in the heap is left out.
 //
 // Each thread of the collector has its own, so there is nothing to lock; the server collector's threads learn
 // the same ones side by side. A set of four ways each, the oldest goes. Where hardly anything is found again
@@ -211,7 +211,7 @@ internal static unsafe class StackShapes
         shape->SlotCount = 0;
         walk.Data = shape;
         walk.Count = 0;
-        FrameWalk.Run(&walk, &OnLearn, scan);
+        FrameWalk.RunWhole(&walk, &OnLearn, scan);
         return walk.Count >= 0;
     }
 
@@ -243,7 +243,7 @@ internal static unsafe class StackShapes
         FrameWalk.Begin(&walk, sp, top, isBounded: true);
         walk.Data = found;
         walk.Count = 0;
-        FrameWalk.Run(&walk, &OnCompare, scan);
+        FrameWalk.RunWhole(&walk, &OnCompare, scan);
         int count = 0;
         bool same = true;
         for (int i = 0; i < shape->SlotCount; i++)
