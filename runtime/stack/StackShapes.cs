@@ -13,7 +13,7 @@
 // walk would be the same. By induction: as long as the words are, the next frame is found at the same
 // distance.
 //
-// While a shape is learned all places count, whatever they hold (a byref into the stack itself, a null) and in
+// While a shape is learned all places count, whatever they hold (a byref into the stack itself, a null), in
 // either pass. When it is used, what is not in the heap is left out.
 //
 // Each thread of the collector has its own, so there is nothing to lock; the server collector's threads learn
