@@ -3,7 +3,7 @@
 // few, the one after a full one, the first one after all have run, and what is left for others: allocations
 // a second beside them, and the heap in fragments. The same with .NET's tasks, which wait in an await.
 //
-// And what a look at one stack costs, by its depth: the places of references are remembered for stacks of 32
+// And what a look at one stack costs, by its depth: the places of references are remembered for stacks of 4,096
 // frames at most; deeper ones are walked.
 
 using System.Diagnostics;
@@ -15,6 +15,7 @@ internal sealed class GcCrowdBench
 {
     private const int Collections = 5;
     private const int Between = 8;
+    private const int FrameCrowd = 2_000;
     private const double NsPerMs = 1e6;
     private const double Mega = 1e6;
     private static readonly TimeSpan s_allocates = TimeSpan.FromSeconds(1);
@@ -53,15 +54,16 @@ internal sealed class GcCrowdBench
         Of("gc_tasks_100k", 100_000, isSparse: false, Who.Tasks),
         Of("gc_tasks_1m", 1_000_000, isSparse: false, Who.Tasks),
         OfDepth("gc_frames_5", 0),
-        OfDepth("gc_frames_25", 20),
         OfDepth("gc_frames_45", 40),
+        OfDepth("gc_frames_305", 300),
+        OfDepth("gc_frames_1105", 1100),
     ];
 
     private static Question OfDepth(string name, int depth) => Question.One(
         name,
         "ns",
-        $"generation 0 for each of 10,000 that have run, {depth} frames deeper than Main's",
-        () => new GcCrowdBench(10_000, isSparse: false, depth: depth).Sample()[^3],
+        $"generation 0 for each of {FrameCrowd:N0} that have run, {depth} frames deeper than Main's",
+        () => new GcCrowdBench(FrameCrowd, isSparse: false, depth: depth).Sample()[^3],
         ownProcess: true);
 
     private static Question Of(string name, int count, bool isSparse, Who kind = Who.Goroutines)

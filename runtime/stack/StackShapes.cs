@@ -17,8 +17,11 @@
 // either pass. When it is used, what is not in the heap is left out.
 //
 // Each thread of the collector has its own, so there is nothing to lock; the server collector's threads learn
-// the same ones side by side. A set of four ways each, the oldest goes. Where hardly anything is found again
-// (deep recursion of every depth) most walks are not remembered.
+// the same ones side by side. A set of four ways each, the oldest goes; what they refer to lies one behind
+// the other, and when there is no more room all are forgotten. Where hardly anything is found again (deep
+// recursion of every depth) most walks are not remembered.
+//
+//   cache   [ counts | 4,096 places of shapes | shape frames slots | shape frames slots | ...       ]
 //
 // WEFTDEBUG=gcverify=1: each shape that is used is compared with a walk; a difference ends the process.
 //
@@ -30,8 +33,9 @@ namespace Weft.Runtime;
 
 internal static unsafe class StackShapes
 {
-    private const int MostFrames = 32;
-    private const int MostSlots = 64;
+    private const int MostFrames = 4096;
+    private const int MostSlots = 4096;
+    private const int Room = 4 << 20; // For shapes; 1 KB is one of 32 frames.
     private const int Sets = 1024;
     private const int SetBits = 10;
     private const int Ways = 4;
@@ -39,20 +43,23 @@ internal static unsafe class StackShapes
     private const int MissesInARow = 64;  // Then most are not learned:
     private const int LearnedThen = 16;   // one of so many is.
     private const int FlagBits = 2;
-    private const int MostVerified = 4 * MostSlots;
 
-    /// <summary>The chain, and the references. Distances from sp.</summary>
+    /// <summary>The chain, and the references: its frames follow, and then its slots, an int each with the
+    /// distance and the collector's flags below it. Distances are from sp.</summary>
     internal struct Shape
     {
-        internal nint Pc; // 0: none.
+        internal nint Pc;
         internal nint Depth;
         internal int FrameCount;
         internal int SlotCount;
-        internal fixed int ReturnAt[MostFrames];
-        internal fixed int RbpAt[MostFrames];
-        internal fixed int Rbp[MostFrames]; // -1: not an address of this stack.
-        internal fixed long Return[MostFrames];
-        internal fixed int Slots[MostSlots]; // The distance, and the collector's flags below it.
+    }
+
+    private struct Frame
+    {
+        internal nint Return;
+        internal int ReturnAt;
+        internal int RbpAt;
+        internal int Rbp; // -1: not an address of this stack.
     }
 
     /// <summary>What one thread of the collector has learned.</summary>
@@ -63,7 +70,8 @@ internal static unsafe class StackShapes
         internal long Walks;
         internal int MissesInARow;
         internal int Next;
-        internal Shape First;
+        internal int End; // Of what is used, from the start of the cache.
+        internal fixed int Places[Sets * Ways]; // 0: none.
     }
 
     private static nint* s_caches; // Of each thread of the collector, made when it first needs it.
@@ -72,8 +80,8 @@ internal static unsafe class StackShapes
 
     internal static void Initialize() => s_caches = (nint*)Os.Reserve(MostThreads * sizeof(nint));
 
-    /// <summary>Stacks whose shape was known, those whose was not, and walks; of all threads. For tests.
-    /// </summary>
+    /// <summary>Stacks whose shape was known, those whose was not, and how many of these were walked and not
+    /// remembered; of all threads. For tests.</summary>
     internal static (long Hits, long Misses, long Walks) Counts()
     {
         (long Hits, long Misses, long Walks) sum = default;
@@ -98,8 +106,13 @@ internal static unsafe class StackShapes
         }
         if (s_caches[thread] == 0)
         {
-            nint memory = Os.Reserve(sizeof(Cache) + (Sets * Ways * sizeof(Shape)));
-            s_caches[thread] = memory > 0 ? memory : 0;
+            nint memory = Os.Reserve(sizeof(Cache) + Room);
+            if (memory <= 0)
+            {
+                return null;
+            }
+            ((Cache*)memory)->End = sizeof(Cache);
+            s_caches[thread] = memory;
         }
         return (Cache*)s_caches[thread];
     }
@@ -114,10 +127,11 @@ internal static unsafe class StackShapes
         }
         nint pc = *(nint*)(sp + FrameWalk.ReturnAddress);
         nint depth = top - sp;
-        Shape* set = SetOf(cache, pc, depth);
-        for (Shape* shape = set; shape < set + Ways; shape++)
+        int* set = SetOf(cache, pc, depth);
+        for (int* place = set; place < set + Ways; place++)
         {
-            if (shape->Pc == pc && shape->Depth == depth && Matches(shape, sp))
+            Shape* shape = (Shape*)((byte*)cache + *place);
+            if (*place != 0 && shape->Pc == pc && shape->Depth == depth && Matches(shape, sp))
             {
                 cache->Hits++;
                 cache->MissesInARow = 0;
@@ -131,41 +145,66 @@ internal static unsafe class StackShapes
         cache->Misses++;
         if (++cache->MissesInARow > MissesInARow && cache->MissesInARow % LearnedThen != 0)
         {
+            cache->Walks++;
             return null;
         }
-        Shape* learned = set + (cache->Next++ & (Ways - 1));
-        learned->Pc = 0;
+        MakeRoom(cache);
+        Shape* learned = (Shape*)((byte*)cache + cache->End);
         if (!Learn(learned, sp, top, scan))
         {
+            cache->Walks++;
             return null;
         }
         learned->Pc = pc;
         learned->Depth = depth;
+        set[cache->Next++ & (Ways - 1)] = cache->End;
+        int size = (int)((byte*)(SlotsOf(learned) + learned->SlotCount) - (byte*)learned);
+        cache->End += (size + sizeof(nint) - 1) & -sizeof(nint);
         return learned;
     }
+
+    /// <summary>For one more shape, of whatever size.</summary>
+    private static void MakeRoom(Cache* cache)
+    {
+        int most = sizeof(Shape) + (MostFrames * sizeof(Frame)) + (MostSlots * sizeof(int));
+        if (cache->End + most <= sizeof(Cache) + Room)
+        {
+            return;
+        }
+        for (int i = 0; i < Sets * Ways; i++)
+        {
+            cache->Places[i] = 0;
+        }
+        cache->End = sizeof(Cache);
+    }
+
+    private static Frame* FramesOf(Shape* shape) => (Frame*)(shape + 1);
+
+    /// <summary>Once its frames are counted.</summary>
+    private static int* SlotsOf(Shape* shape) => (int*)(FramesOf(shape) + shape->FrameCount);
 
     /// <summary>Where a reference lies, and its flags.</summary>
     internal static nint* SlotAt(Shape* shape, int index, nint sp, out nint flags)
     {
-        int slot = shape->Slots[index];
+        int slot = SlotsOf(shape)[index];
         flags = slot & ((1 << FlagBits) - 1);
         return (nint*)(sp + (slot >> FlagBits));
     }
 
-    private static Shape* SetOf(Cache* cache, nint pc, nint depth)
+    private static int* SetOf(Cache* cache, nint pc, nint depth)
     {
         ulong hash = ((ulong)pc + ((ulong)depth << 20)) * 0x9E3779B97F4A7C15UL;
-        return &cache->First + ((nint)(hash >> (64 - SetBits)) * Ways);
+        return cache->Places + ((nint)(hash >> (64 - SetBits)) * Ways);
     }
 
     private static bool Matches(Shape* shape, nint sp)
     {
         nint depth = shape->Depth;
-        int count = shape->FrameCount;
-        for (int i = 0; i < count; i++)
+        Frame* end = FramesOf(shape) + shape->FrameCount;
+        for (Frame* frame = FramesOf(shape); frame < end; frame++)
         {
-            if (*(long*)(sp + shape->ReturnAt[i]) != shape->Return[i]
-                || Distance(sp, depth, *(nint*)(sp + shape->RbpAt[i])) != shape->Rbp[i])
+            if (*(nint*)(sp + frame->ReturnAt) != frame->Return
+                || Distance(sp, depth, *(nint*)(sp + frame->RbpAt)) != frame->Rbp)
             {
                 return false;
             }
@@ -200,11 +239,11 @@ internal static unsafe class StackShapes
             {
                 return false;
             }
-            shape->ReturnAt[count] = (int)at;
-            shape->Return[count] = FrameWalk.Pc(&walk);
-            shape->RbpAt[count] = (int)rbp;
-            shape->Rbp[count] = Distance(sp, depth, *(nint*)(sp + rbp));
-            count++;
+            Frame* frame = FramesOf(shape) + count++;
+            frame->ReturnAt = (int)at;
+            frame->Return = FrameWalk.Pc(&walk);
+            frame->RbpAt = (int)rbp;
+            frame->Rbp = Distance(sp, depth, *(nint*)(sp + rbp));
             FrameWalk.Next(&walk);
         }
         shape->FrameCount = count;
@@ -229,7 +268,7 @@ internal static unsafe class StackShapes
             walk->Count = -1; // It has no shape.
             return;
         }
-        shape->Slots[walk->Count++] = (int)(((nint)word - walk->Sp) << FlagBits) | (int)flags;
+        SlotsOf(shape)[walk->Count++] = (int)(((nint)word - walk->Sp) << FlagBits) | (int)flags;
         shape->SlotCount = walk->Count;
     }
 
@@ -238,7 +277,7 @@ internal static unsafe class StackShapes
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Compare(Shape* shape, nint sp, nint top, nint scan)
     {
-        nint* found = stackalloc nint[MostVerified];
+        nint* found = stackalloc nint[MostSlots];
         FrameWalk.Walk walk;
         FrameWalk.Begin(&walk, sp, top, isBounded: true);
         walk.Data = found;
@@ -251,7 +290,7 @@ internal static unsafe class StackShapes
             nint* slot = SlotAt(shape, i, sp, out nint flags);
             if (Regions.IsInHeap(*slot))
             {
-                same &= count < walk.Count && count < MostVerified && found[count] == ((nint)slot | flags);
+                same &= count < walk.Count && count < MostSlots && found[count] == ((nint)slot | flags);
                 count++;
             }
         }
@@ -268,7 +307,7 @@ internal static unsafe class StackShapes
         {
             return;
         }
-        if (walk->Count < MostVerified)
+        if (walk->Count < MostSlots)
         {
             ((nint*)walk->Data)[walk->Count] = (nint)word | (nint)flags; // Words are aligned.
         }
