@@ -202,8 +202,9 @@ internal static unsafe class FrameWalk
         *(nint*)scan = crawled;
     }
 
-    /// <summary>The same, for a callback that only looks: with all of these words, in either pass. Since .NET
-    /// 11 the runtime leaves out the pinned ones while references are updated.</summary>
+    /// <summary>The same with all of these words, in either pass: while references are updated the runtime
+    /// leaves out what it reads word by word itself and, since .NET 11, all that is pinned. The callback does
+    /// not report that then.</summary>
     internal static void RunWhole(Walk* walk, delegate*<nint*, nint, uint, void> each, nint scan)
     {
         byte* promotion = (byte*)scan + GcRoots.ScanPromotion;

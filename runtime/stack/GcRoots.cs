@@ -45,7 +45,8 @@ internal static unsafe class GcRoots
     private const int ScanThreadNumber = 0x08;
     private const int ScanThreadCount = 0x0c;
     internal const int ScanPromotion = 0x18;
-    private const nint Conservative = 3; // GC_CALL_INTERIOR | GC_CALL_PINNED
+    private const nint Conservative = 1 | Pinned; // GC_CALL_INTERIOR
+    private const nint Pinned = 2; // GC_CALL_PINNED
     private const nint Precise = 0;
     private const int SlotsAtOnce = 64; // That a thread of the server collector takes, in turn: a cache line.
     private const int MostReporting = 1024;
@@ -125,9 +126,10 @@ internal static unsafe class GcRoots
     {
         int at = *(int*)(scan + ScanThreadNumber) & (MostReporting - 1);
         s_reporting[at] = Current.ThreadPointer();
-        if (at >= s_reportingEnd)
+        int end = Math.Max(at + 1, *(int*)(scan + ScanThreadCount)); // The same for all that report now.
+        if (end > s_reportingEnd)
         {
-            s_reportingEnd = at + 1; // Several may write at once: what is lost is written at the next.
+            s_reportingEnd = Math.Min(end, MostReporting);
         }
     }
 
@@ -313,6 +315,10 @@ internal static unsafe class GcRoots
         StackShapes.Shape* shape = StackShapes.Find(cache, sp, top, scan);
         if (shape == null)
         {
+            if (cache != null)
+            {
+                cache->Walks++;
+            }
             return ReportWalk(sp, top, report, scan, planned);
         }
         int youngest = Collector.OldestGeneration;
@@ -334,16 +340,26 @@ internal static unsafe class GcRoots
         walk.Function = report;
         walk.Planned = planned;
         walk.Youngest = Collector.OldestGeneration;
-        FrameWalk.Run(&walk, &OnWalk, scan);
+        FrameWalk.RunWhole(&walk, &OnWalk, scan); // For the age.
         return walk.Youngest;
     }
 
     private static void OnWalk(nint* word, nint scan, uint flags)
     {
         FrameWalk.Walk* walk = FrameWalk.Of(scan);
-        if (!FrameWalk.IsOwn(walk, word))
+        if (FrameWalk.IsOwn(walk, word))
         {
-            int generation = ReportSlot(word, (nint)flags, walk->Function, scan, walk->Planned);
+            return;
+        }
+        if (s_hasAges && Regions.IsInHeap(*word) && !Regions.IsCovered(*word))
+        {
+            walk->Youngest = 0; // The runtime reads word by word here: nothing is there yet.
+        }
+        else
+        {
+            bool stays = walk->Planned >= 0 && ((nint)flags & Pinned) != 0; // Perhaps no reference at all.
+            nint report = stays ? 0 : walk->Function;
+            int generation = ReportSlot(word, (nint)flags, report, scan, walk->Planned);
             walk->Youngest = Math.Min(walk->Youngest, generation);
         }
     }

@@ -11,7 +11,9 @@
 // A shape is such a chain, and the places of the references, by their distance from sp. Of a stack that
 // begins at the same return address and is as deep, each word of the chain is compared; if all are equal, the
 // walk would be the same. By induction: as long as the words are, the next frame is found at the same
-// distance.
+// distance. Without rbp they would not be enough: behind a buffer whose size varies its frame is found by rbp
+// alone, and where another stack has a return address this one may have such a word in the buffer. Places by
+// themselves do not tell: two buffers of together the same size are as deep (tests/GcShapes.cs).
 //
 // While a shape is learned all places count, whatever they hold (a byref into the stack itself, a null), in
 // either pass. When it is used, what is not in the heap is left out.
