@@ -1,5 +1,30 @@
 // What collections do with parked goroutines. The tortures (GcTorture.cs) are short here; for long ones run the
 // child programs, with WEFTDEBUG=gcverify=1 or without.
+//
+// Safeguards of stack/FrameWalk.cs, StackShapes.cs, GcRoots.cs and core/GcAges.cs, taken out one at a time, and
+// what fails then:
+//
+//   walk      native frames, registered frames,          WhatIsNotWalkedIsFound: callback (by its count alone:
+//             an exception in flight                     the walk would be right), reflection, catch
+//             what stopped in assembly                   WhatAParkedGoroutineHoldsIsThere
+//             each register's place, each two swapped    EachRegisterIsFoundWhereTheSwitchPushesIt
+//             what is the stand-in's                     AStackIsWalkedAsTheTableSays
+//   shape     rbp; places of byrefs to the own stack     AShapeIsForStacksAlike: buffers, byrefs
+//             a return address                           WhoRefersToOldObjectsIsPassedBy
+//             no words below a frame                     WhatIsNotWalkedIsFound: dispatch
+//             most frames, references, bytes, misses     SomeStacksHaveNoShape
+//   age       forgotten at hand-over, and while claimed  WhatAPeerWritesToAParkedFrameIsSeen
+//             forgotten when it runs; only who waits     WhatAParkedGoroutineHoldsIsThere
+//             of where objects move to                   AnAgeFollowsAnObjectThatBecomesYounger
+//             of all words, in either pass               WhatIsNotWalkedIsFound: dispatch
+//             none where a stack may come down           StackReturnTests
+//             no look-up beyond the collector's map      WhatIsNotWalkedIsFound: beyond, dispatch
+//   fault     asked at all; in LeakScan.Decide; ended    AFaultInACollectionEndsTheProcess
+//             by the number of the thread                EachThreadIsToldWhetherItReports
+//
+// Not seen, as the code around them has the same effect: a Waiting goroutine without a saved sp, and one that
+// stands for a thread, have no age (ReportGoroutine says that it knows none); a learned chain lies on the stack,
+// and its flags fit; what is pinned is not reported once more while references are updated.
 
 using System.Globalization;
 using System.Runtime.CompilerServices;
@@ -48,13 +73,60 @@ internal sealed class CollectionTests
     }
 
     [Test]
-    public async Task AFaultInACollectionEndsTheProcess()
+    [Arguments("buffers", "")]
+    [Arguments("buffers", "gcverify=1")]
+    [Arguments("byrefs", "")]
+    public async Task AShapeIsForStacksAlike(string stacks, string setting)
     {
-        ChildResult child = ChildProcess.Run("gc-fault");
+        ChildResult child = ChildProcess.Run("gc-shapes", [stacks], new() { ["WEFTDEBUG"] = setting });
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+    }
+
+    [Test]
+    [Arguments("callback", "")]
+    [Arguments("reflection", "")]
+    [Arguments("catch", "")]
+    [Arguments("dispatch", "")]
+    [Arguments("dispatch", "gcverify=1")]
+    [Arguments("beyond", "gcprecise=0,gcages=1")]
+    public async Task WhatIsNotWalkedIsFound(string stacks, string setting)
+    {
+        ChildResult child = ChildProcess.Run("gc-word-by-word", [stacks], new() { ["WEFTDEBUG"] = setting });
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+    }
+
+    [Test]
+    public async Task AnAgeFollowsAnObjectThatBecomesYounger()
+    {
+        ChildResult child = ChildProcess.Run("gc-demoted");
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+    }
+
+    [Test]
+    [Arguments("goroutine", "null", "0x00000000000000")]
+    [Arguments("goroutine", "far", "0x00007ff000000000")]
+    [Arguments("goroutine", "leaks", "0x00000000000000")]
+    [Arguments("thread", "null", "0x00000000000000")]
+    [Arguments("thread", "far", "0x00007ff000000000")]
+    public async Task AFaultInACollectionEndsTheProcess(string who, string where, string address)
+    {
+        ChildResult child = ChildProcess.Run("gc-fault", [who, where]);
 
         await Assert.That(child.ExitCode).IsEqualTo(134).Because(child.ToString());
-        await Assert.That(child.Error).StartsWith("weft: fatal: fault at 0x00000000000000").Because(child.Error);
+        await Assert.That(child.Output).IsEqualTo("caught\n");
+        await Assert.That(child.Error).StartsWith($"weft: fatal: fault at {address}").Because(child.Error);
         await Assert.That(child.Error).Contains(" in a collection");
+    }
+
+    [Test]
+    public async Task EachThreadIsToldWhetherItReports()
+    {
+        GcWalks.Reporting told = GcWalks.WhoReports();
+
+        await Assert.That(told).IsEqualTo(new GcWalks.Reporting(false, true, false, true, false));
     }
 
     [Test]
@@ -91,6 +163,44 @@ internal sealed class CollectionTests
         await Assert.That(look.InRegister).IsGreaterThanOrEqualTo(1);
         await Assert.That(look.ExposedFound).IsEqualTo(1);
         await Assert.That(look.CopyFound).IsEqualTo(1);
+    }
+
+    [Test]
+    public async Task EachRegisterIsFoundWhereTheSwitchPushesIt()
+    {
+        HashSet<int> places = [];
+        for (int count = 1; count <= GcWalks.MostObjects; count++)
+        {
+            places.UnionWith(GcWalks.PlacesOf(count));
+        }
+
+        await Assert.That(string.Join(" ", places.Order())).IsEqualTo("0 1 2 3 4");
+    }
+
+    [Test]
+    public async Task SomeStacksHaveNoShape()
+    {
+        const int stacks = 1000;
+        int frames = 0, few = 0, many = 0, learned = 0;
+        bool shallow = false, deep = true;
+
+        string? failure = Crew.Run(1, _ =>
+        {
+            frames = GcWalks.MostFramesOfAShape();
+            few = GcWalks.ReferencesOfAShape(50);
+            many = GcWalks.ReferencesOfAShape(100);
+            learned = GcWalks.LearnedOf(stacks);
+            shallow = GcWalks.HasShapeWithMore(0);
+            deep = GcWalks.HasShapeWithMore(1 << 29);
+        });
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(frames).IsEqualTo(32);
+        await Assert.That(few).IsBetween(50, 64);
+        await Assert.That(many).IsEqualTo(-1);
+        await Assert.That(learned).IsBetween(64, stacks / 5); // All until so many, then one of 16.
+        await Assert.That(shallow).IsTrue();
+        await Assert.That(deep).IsFalse();
     }
 
     [Test]

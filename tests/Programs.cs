@@ -65,6 +65,9 @@ internal static class Programs
         Register("gc-claim", GcClaim.Program);
         Register("gc-passed-by", GcPassedBy.Program);
         Register("gc-fault", GcFault.Program);
+        Register("gc-shapes", GcShapes.Program);
+        Register("gc-word-by-word", GcWordByWord.Program);
+        Register("gc-demoted", GcDemoted.Program);
         Register("balance", PreemptionTests.BalanceRuns);
         Register("deadlock", ReportTests.Deadlock);
         Register("dump", ReportTests.Dump);
