@@ -37,12 +37,6 @@ internal static unsafe class GcWalks
         internal int Slots;
     }
 
-    [InlineArray(50)]
-    private struct FiftyObjects
-    {
-        private object _first;
-    }
-
     [InlineArray(100)]
     private struct HundredObjects
     {
@@ -168,7 +162,7 @@ internal static unsafe class GcWalks
     /// does not move from here on: there is enough of it.</summary>
     private static Question NewQuestion()
     {
-        Switch.Reserve(32 * 1024);
+        Switch.Reserve(2 * 1024 * 1024);
         return new Question { Cache = 1000 + Interlocked.Increment(ref Raw.LastCache) };
     }
 
@@ -177,7 +171,7 @@ internal static unsafe class GcWalks
     {
         Question question = NewQuestion();
         int most = 0;
-        for (int depth = 0; depth < 60; depth++)
+        for (int depth = 4060; depth < 4110; depth++)
         {
             AskBelow(depth, &question);
             most = question.HasShape ? question.Frames : most;
@@ -196,38 +190,28 @@ internal static unsafe class GcWalks
         return AskBelow(depth - 1, question) + 1;
     }
 
-    /// <summary>How many references the shape has of a stack that has 50 in one frame, or 100; -1 for
+    /// <summary>How many references the shape has of a stack with so many frames of a hundred each; -1 for
     /// none.</summary>
-    internal static int ReferencesOfAShape(int objects)
+    internal static int ReferencesOfAShape(int frames)
     {
         Question question = NewQuestion();
-        if (objects == 50)
-        {
-            AskBesideFifty(&question);
-        }
-        else
-        {
-            AskBesideHundred(&question);
-        }
+        _ = AskBesideHundreds(frames, &question);
         return question.HasShape ? question.Slots : -1;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void AskBesideFifty(Question* question)
+    private static int AskBesideHundreds(int frames, Question* question)
     {
-        FiftyObjects objects = default;
-        Touch(ref objects);
-        Ask(question);
-        Touch(ref objects);
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void AskBesideHundred(Question* question)
-    {
+        if (frames == 0)
+        {
+            Ask(question);
+            return 0;
+        }
         HundredObjects objects = default;
         Touch(ref objects);
-        Ask(question);
+        int below = AskBesideHundreds(frames - 1, question);
         Touch(ref objects);
+        return below + 1;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -315,10 +315,6 @@ internal static unsafe class GcRoots
         StackShapes.Shape* shape = StackShapes.Find(cache, sp, top, scan);
         if (shape == null)
         {
-            if (cache != null)
-            {
-                cache->Walks++;
-            }
             return ReportWalk(sp, top, report, scan, planned);
         }
         int youngest = Collector.OldestGeneration;
