@@ -95,7 +95,7 @@ internal sealed class SocketConnection : DefaultConnectionContext, IMemoryPoolFe
 
     private void Receive()
     {
-        Exception? error = null;
+        Exception? error;
         try
         {
             error = ReceiveUntilEnd();

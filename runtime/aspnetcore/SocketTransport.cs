@@ -2,7 +2,6 @@
 // take goes to the transport that was registered before it, Kestrel's own.
 
 using System.Buffers;
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;

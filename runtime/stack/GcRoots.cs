@@ -445,7 +445,8 @@ internal static unsafe class GcRoots
             bool isRunnable = state == GoroutineState.Runnable; // The same: it has not run yet.
             int youngest = state == GoroutineState.Waiting || isRunnable
                 ? ReportGoroutine(g, promotion: true, report: 0, scan, planned: -1) : -1;
-            if (youngest + 1 < age)
+            // What is read word by word may have a stale one, into a region that is another generation's now.
+            if (youngest + 1 < age && FrameWalk.IsOn && FrameWalk.CanWalk(&g->Context))
             {
                 Fail(g, age, youngest);
             }
