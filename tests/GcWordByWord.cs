@@ -150,7 +150,7 @@ internal static unsafe class GcWordByWord
 
     private interface IVerifiable
     {
-        void Verify(TortureValue value, nint beyond, int id);
+        public void Verify(TortureValue value, nint beyond, int id);
     }
 
     [DynamicInterfaceCastableImplementation]

@@ -442,11 +442,13 @@ internal static unsafe class GcRoots
                 Check.Always(isDead, "collection: a goroutine has the age of a dead one"u8);
                 continue;
             }
-            bool isRunnable = state == GoroutineState.Runnable; // The same: it has not run yet.
-            int youngest = state == GoroutineState.Waiting || isRunnable
-                ? ReportGoroutine(g, promotion: true, report: 0, scan, planned: -1) : -1;
-            // What is read word by word may have a stale one, into a region that is another generation's now.
-            if (youngest + 1 < age && FrameWalk.IsOn && FrameWalk.CanWalk(&g->Context))
+            // Runnable: the same, it has not run yet.
+            bool isParked = state is GoroutineState.Waiting or GoroutineState.Runnable;
+            int youngest = isParked ? ReportGoroutine(g, promotion: true, report: 0, scan, planned: -1) : -1;
+            // Read word by word: one may be stale, and lead into a region that is another generation's now.
+            bool isCertain = !isParked || g->Context.SavedSp == 0
+                || (FrameWalk.IsOn && FrameWalk.CanWalk(&g->Context));
+            if (isCertain && youngest + 1 < age)
             {
                 Fail(g, age, youngest);
             }
