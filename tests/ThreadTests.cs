@@ -263,6 +263,37 @@ internal sealed partial class ThreadTests
     }
 
     [Test]
+    public async Task ThreadsThatSleptWhenThereWereMoreProcessorsEnd()
+    {
+        const int procs = 40;
+        int most = 0;
+        string? failure = Crew.Run(procs, crew =>
+        {
+            WaitGroup done = new();
+            for (int i = 0; i < procs; i++)
+            {
+                done.Go(() => BlockingTests.Block(100));
+            }
+            done.Wait();
+            Go.Sleep(TimeSpan.FromMilliseconds(100)); // They fall asleep, and are not too many.
+            most = Scheduler.MachineCount;
+        });
+        failure ??= Crew.Run(1, crew => { });
+        int least = 0;
+        long start = Stopwatch.GetTimestamp();
+        do
+        {
+            await Task.Delay(100);
+            least = Scheduler.MachineCount;
+        }
+        while (least > Go.MaxProcs + 6 && Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(20));
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(most).IsGreaterThan(20);
+        await Assert.That(least).IsLessThanOrEqualTo(Go.MaxProcs + 6);
+    }
+
+    [Test]
     [Arguments(1)]
     [Arguments(4)]
     public async Task AFunctionMayRunOnTheSystemStack(int procs)

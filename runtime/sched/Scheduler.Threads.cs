@@ -204,8 +204,35 @@ internal static unsafe partial class Scheduler
                 return false;
             }
         }
+        if (m->NextProcessor == null)
+        {
+            m->Wake = 0;
+            return false; // EndSpareMachines.
+        }
         AcquireNext(m);
         return true;
+    }
+
+    /// <summary>There are fewer processors: machines that were not too many when they fell asleep, and wait
+    /// without a limit, are now. They are woken without a processor.</summary>
+    private static void EndSpareMachines()
+    {
+        Machine* spare = null;
+        s_lock.Enter();
+        while (s_idleMachineCount > s_maxProcessors + SpareMachines)
+        {
+            Machine* m = PopIdleMachine();
+            m->Link = spare;
+            spare = m;
+        }
+        s_lock.Exit();
+        while (spare != null)
+        {
+            Machine* m = spare;
+            spare = m->Link; // Once it is awake the link is its own.
+            Volatile.Write(ref m->Wake, 1); // Pairs with the read in Sleep.
+            Os.WakeAddress(&m->Wake, 1);
+        }
     }
 
     /// <summary>Takes m off the list of idle machines; false if somebody has, to wake it. Thousands may want

@@ -137,6 +137,7 @@ internal static unsafe partial class Scheduler
             Yield(g);
         }
         MoveTimersOfRetired();
+        EndSpareMachines();
         Volatile.Write(ref s_changing, 0);
         if (count > 1)
         {
