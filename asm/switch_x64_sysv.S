@@ -58,46 +58,34 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
         add     %fs:0, \reg
 .endm
 
-// The registers that a function has to keep, as a parked stack has them above its saved sp.
+// A register that a function has to keep, and its return.
+.macro KEEP reg
+        push    \reg
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset \reg, 0
+.endm
+.macro RESTORE reg
+        pop     \reg
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore \reg
+.endm
+
+// All of them, as a parked stack has them above its saved sp.
 .macro PUSH_SAVED
-        push    %rbp
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
-        push    %rbx
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbx, 0
-        push    %r12
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r12, 0
-        push    %r13
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r13, 0
-        push    %r14
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r14, 0
-        push    %r15
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r15, 0
+        KEEP    %rbp
+        KEEP    %rbx
+        KEEP    %r12
+        KEEP    %r13
+        KEEP    %r14
+        KEEP    %r15
 .endm
 .macro POP_SAVED
-        pop     %r15
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r15
-        pop     %r14
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r14
-        pop     %r13
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r13
-        pop     %r12
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r12
-        pop     %rbx
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbx
-        pop     %rbp
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbp
+        RESTORE %r15
+        RESTORE %r14
+        RESTORE %r13
+        RESTORE %r12
+        RESTORE %rbx
+        RESTORE %rbp
 .endm
 
 // Calls with collections shut out: nothing moves. \thread and \flags: registers that the callee keeps, lost.
@@ -422,9 +410,7 @@ FUNCTION \name
         mov     %fs:TLS_GOROUTINE(%rax), %r10
         test    %r10, %r10
         jz      \real
-        push    %rbp
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
+        KEEP    %rbp
         mov     %rsp, %rbp
         .cfi_def_cfa_register %rbp
         mov     %fs:TLS_MACHINE(%rax), %r11
@@ -571,9 +557,7 @@ FUNCTION __wrap_RhpThrowHwEx
         mov     %fs:TLS_MACHINE(%rcx), %rdx
         cmpb    $0, M_STOP_ASKED(%rdx)
         je      __real_RhpThrowHwEx
-        push    %rbp
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
+        KEEP    %rbp
         mov     %rsp, %rbp
         .cfi_def_cfa_register %rbp
         push    %rdi
@@ -676,12 +660,8 @@ END __wrap_RhpPInvokeReturn
 // The goroutine stops with the reason NativeReturn: it runs again when there is a processor, on whatever
 // thread.
 FUNCTION wait_for_processor
-        push    %rbx
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbx, 0
-        push    %r12
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r12, 0
+        KEEP    %rbx
+        KEEP    %r12
         sub     $8, %rsp                // The native code around may have its own rounding.
         .cfi_adjust_cfa_offset 8
         stmxcsr (%rsp)
@@ -693,34 +673,22 @@ FUNCTION wait_for_processor
         fldcw   4(%rsp)
         add     $8, %rsp
         .cfi_adjust_cfa_offset -8
-        pop     %r12
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r12
-        pop     %rbx
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbx
+        RESTORE %r12
+        RESTORE %rbx
         ret
 END wait_for_processor
 
 // STOP, where rax is a result of the runtime's, perhaps a reference.
 .macro STOP_WITH_RESULT reason
-        push    %rbx
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbx, 0
-        push    %r12
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r12, 0
+        KEEP    %rbx
+        KEEP    %r12
         push    %rax
         .cfi_adjust_cfa_offset 8
         STOP    \reason
         pop     %rax
         .cfi_adjust_cfa_offset -8
-        pop     %r12
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r12
-        pop     %rbx
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbx
+        RESTORE %r12
+        RESTORE %rbx
 .endm
 
 // The goroutine is to stop, and has just come to a place where it may, if it is managed code that called: in

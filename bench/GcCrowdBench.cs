@@ -20,26 +20,20 @@ internal sealed class GcCrowdBench
     private const double Mega = 1e6;
     private static readonly TimeSpan s_allocates = TimeSpan.FromSeconds(1);
 
-    private enum Who
-    {
-        Goroutines,
-        Tasks,
-    }
-
     private readonly WaitGroup _done = new();
-    private readonly Who _who;
     private readonly bool _isSparse;
+    private readonly bool _areTasks;
     private readonly int _depth;
     private readonly int _count;
     private Chan<int> _gate = new();
     private TaskCompletionSource _signal = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _arrived;
 
-    private GcCrowdBench(int count, bool isSparse, Who who = Who.Goroutines, int depth = 0)
+    private GcCrowdBench(int count, bool isSparse = false, bool areTasks = false, int depth = 0)
     {
         _count = count;
         _isSparse = isSparse;
-        _who = who;
+        _areTasks = areTasks;
         _depth = depth;
     }
 
@@ -51,8 +45,8 @@ internal sealed class GcCrowdBench
         Of("gc_crowd_1m", 1_000_000, isSparse: false),
         Of("gc_sparse_100k", 100_000, isSparse: true),
         Of("gc_sparse_1m", 1_000_000, isSparse: true),
-        Of("gc_tasks_100k", 100_000, isSparse: false, Who.Tasks),
-        Of("gc_tasks_1m", 1_000_000, isSparse: false, Who.Tasks),
+        Of("gc_tasks_100k", 100_000, isSparse: false, areTasks: true),
+        Of("gc_tasks_1m", 1_000_000, isSparse: false, areTasks: true),
         OfDepth("gc_frames_5", 0),
         OfDepth("gc_frames_45", 40),
         OfDepth("gc_frames_305", 300),
@@ -63,13 +57,13 @@ internal sealed class GcCrowdBench
         name,
         "ns",
         $"generation 0 for each of {FrameCrowd:N0} that have run, {depth} frames deeper than Main's",
-        () => new GcCrowdBench(FrameCrowd, isSparse: false, depth: depth).Sample()[^3],
+        () => new GcCrowdBench(FrameCrowd, depth: depth).SampleRan(),
         ownProcess: true);
 
-    private static Question Of(string name, int count, bool isSparse, Who kind = Who.Goroutines)
+    private static Question Of(string name, int count, bool isSparse, bool areTasks = false)
     {
-        string one = kind == Who.Tasks ? "tasks " : "";
-        string who = $"{count:N0} {one}waiting, three objects each" + (isSparse ? ", sparse" : "");
+        string tasks = areTasks ? "tasks " : "";
+        string who = $"{count:N0} {tasks}waiting, three objects each" + (isSparse ? ", sparse" : "");
         Row[] rows =
         [
             new($"{name}_gen0", "ms", $"a generation 0 collection, {who}"),
@@ -80,7 +74,7 @@ internal sealed class GcCrowdBench
             new($"{name}_alloc", "M/s", $"objects of 100 bytes made beside {who}"),
             new($"{name}_fragments", "MB", $"of the heap, {who}"),
         ];
-        return new Question(name, rows, () => new GcCrowdBench(count, isSparse, kind).Sample(), OwnProcess: true);
+        return new Question(name, rows, () => new GcCrowdBench(count, isSparse, areTasks).Sample(), OwnProcess: true);
     }
 
     private sealed class Node(int number)
@@ -89,6 +83,25 @@ internal sealed class GcCrowdBench
     }
 
     private double[] Sample()
+    {
+        Gather();
+        double young = Best(0);
+        double middle = Best(1);
+        double full = Collect(2);
+        double next = Collect(0);
+        double allocations = Allocate();
+        double fragments = GC.GetGCMemoryInfo(GCKind.Any).FragmentedBytes / Mega;
+        return [young, middle, full, next, EndOnceTheyHaveRun(), allocations, fragments];
+    }
+
+    private double SampleRan()
+    {
+        Gather();
+        return EndOnceTheyHaveRun();
+    }
+
+    /// <summary>Until all wait, and have for a few collections.</summary>
+    private void Gather()
     {
         Go.MaxProcs = 2;
         _done.Add(_count);
@@ -101,24 +114,22 @@ internal sealed class GcCrowdBench
         {
             _ = Collect(i % 3);
         }
-        double young = Best(0);
-        double middle = Best(1);
-        double full = Collect(2);
-        double next = Collect(0);
-        double allocations = Allocate();
-        double fragments = GC.GetGCMemoryInfo(GCKind.Any).FragmentedBytes / Mega;
+    }
 
+    /// <summary>What generation 0 costs for each, ns.</summary>
+    private double EndOnceTheyHaveRun()
+    {
         Open();
         WaitForAll(2 * _count);
         double ran = _count == 0 ? 0 : Collect(0) * NsPerMs / _count;
         Open();
         _done.Wait();
-        return [young, middle, full, next, ran, allocations, fragments];
+        return ran;
     }
 
     private void Start()
     {
-        if (_who == Who.Tasks)
+        if (_areTasks)
         {
             _ = Task.Run(HoldAsync);
         }

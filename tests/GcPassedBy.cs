@@ -34,7 +34,7 @@ internal static class GcPassedBy
         {
             done.Go(() => Hold(isSparse));
         }
-        WaitForParked(Goroutines);
+        GcTorture.WaitForParked(ref s_parked, Goroutines);
         for (int i = 0; i < 3; i++)
         {
             GC.Collect();
@@ -52,7 +52,7 @@ internal static class GcPassedBy
         {
             s_gate.Send(i);
         }
-        WaitForParked(Goroutines + Woken);
+        GcTorture.WaitForParked(ref s_parked, Goroutines + Woken);
         Expect("generation 0 when some have run", LookedAt(0), Woken, Woken + Few);
         s_gate.Close();
         s_end.Close();
@@ -80,15 +80,6 @@ internal static class GcPassedBy
         }
         Expect("a value", first.Number, number, number);
         Expect("a value", second.Number + third.Number, (2 * number) + 3, (2 * number) + 3);
-    }
-
-    private static void WaitForParked(int count)
-    {
-        while (Volatile.Read(ref s_parked) < count)
-        {
-            Thread.Sleep(1);
-        }
-        Thread.Sleep(20); // The last one is about to.
     }
 
     private static long LookedAt(int generation)

@@ -37,7 +37,7 @@ internal static unsafe class GcShapes
             done.Go(args[0] == "byrefs"
                 ? () => Byref(id)
                 : () => Outer(id == 0 ? Many : Few, id == 0 ? Few : Many, id));
-            WaitForParked(i + 1);
+            GcTorture.WaitForParked(ref s_parked, i + 1);
             GC.Collect(0);
         }
         for (int i = 0; i < 3; i++)
@@ -119,14 +119,5 @@ internal static unsafe class GcShapes
         numbers[id] = id;
         s_values[id] = new WeakReference(numbers);
         return numbers;
-    }
-
-    private static void WaitForParked(int count)
-    {
-        while (Volatile.Read(ref s_parked) < count)
-        {
-            Thread.Sleep(1);
-        }
-        Thread.Sleep(10); // The last one is about to.
     }
 }

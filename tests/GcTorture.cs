@@ -97,6 +97,16 @@ internal abstract class GcTorture
         }
     }
 
+    /// <summary>Until so many have counted themselves, which they do just before they wait.</summary>
+    internal static void WaitForParked(ref int parked, int count)
+    {
+        while (Volatile.Read(ref parked) < count)
+        {
+            Thread.Sleep(1);
+        }
+        Thread.Sleep(20); // The last one is about to.
+    }
+
     /// <summary>One round of a goroutine: it makes values, waits, and looks at them.</summary>
     protected abstract void Round(int id, long number, uint random);
 

@@ -9,8 +9,8 @@ namespace Weft.Tests;
 internal static unsafe class GcWalks
 {
     internal const int MostObjects = 5;
-    private const int ScanWords = 16;
-    private const int ThreadNumber = 8; // In a scan context.
+
+    private static int ScanWords => FrameWalk.ScanSize / sizeof(nint);
 
     /// <summary>What raw code reads and writes: statics that need no constructor.</summary>
     private static class Raw
@@ -275,8 +275,8 @@ internal static unsafe class GcWalks
         new Span<nint>(scans, 2 * ScanWords).Clear();
         nint first = (nint)scans;
         nint second = (nint)(scans + ScanWords);
-        *(int*)(first + ThreadNumber) = 1000; // Others than a collection's.
-        *(int*)(second + ThreadNumber) = 1001;
+        *(int*)(first + GcRoots.ScanThreadNumber) = 1000; // Others than a collection's.
+        *(int*)(second + GcRoots.ScanThreadNumber) = 1001;
         Reporting told = default;
         using Barrier step = new(2);
         Thread thread = new(() =>

@@ -47,14 +47,14 @@ internal static unsafe class GcWordByWord
             int id = i;
             done.Go(() => body(id));
         }
-        WaitForParked();
+        GcTorture.WaitForParked(ref s_parked, Goroutines);
         if (args[0] == "dispatch")
         {
             GC.Collect(); // All is old by then, but what they make next.
             GC.Collect();
             s_parked = 0;
             s_old.Close();
-            WaitForParked();
+            GcTorture.WaitForParked(ref s_parked, Goroutines);
         }
         long least = long.MaxValue;
         (_, _, long walksBefore) = StackShapes.Counts();
@@ -79,15 +79,6 @@ internal static unsafe class GcWordByWord
             GcTorture.Expect(least >= Goroutines, $"{least} were read word by word");
         }
         return 0;
-    }
-
-    private static void WaitForParked()
-    {
-        while (Volatile.Read(ref s_parked) < Goroutines)
-        {
-            Thread.Sleep(1);
-        }
-        Thread.Sleep(20); // The last one is about to.
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

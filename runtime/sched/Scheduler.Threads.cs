@@ -108,9 +108,14 @@ internal static unsafe partial class Scheduler
         }
         m->NextProcessor = p;
         m->IsSpinning = spinning;
+        Awaken(m);
+        return true;
+    }
+
+    private static void Awaken(Machine* m)
+    {
         Volatile.Write(ref m->Wake, 1); // Pairs with the read in Sleep.
         Os.WakeAddress(&m->Wake, 1);
-        return true;
     }
 
     /// <summary>Makes a machine for p; 0 if there may be none more. Raw code, on a system stack.</summary>
@@ -194,7 +199,7 @@ internal static unsafe partial class Scheduler
         s_idleMachines = m;
         m->IsIdle = true;
         s_idleMachineCount++;
-        bool spare = s_idleMachineCount > s_maxProcessors + SpareMachines;
+        bool spare = TooManyAreIdle();
         s_lock.Exit();
         while (Volatile.Read(ref m->Wake) == 0)
         {
@@ -213,13 +218,16 @@ internal static unsafe partial class Scheduler
         return true;
     }
 
+    /// <summary>Under s_lock.</summary>
+    private static bool TooManyAreIdle() => s_idleMachineCount > s_maxProcessors + SpareMachines;
+
     /// <summary>There are fewer processors: machines that were not too many when they fell asleep, and wait
     /// without a limit, are now. They are woken without a processor.</summary>
     private static void EndSpareMachines()
     {
         Machine* spare = null;
         s_lock.Enter();
-        while (s_idleMachineCount > s_maxProcessors + SpareMachines)
+        while (TooManyAreIdle())
         {
             Machine* m = PopIdleMachine();
             m->Link = spare;
@@ -230,8 +238,7 @@ internal static unsafe partial class Scheduler
         {
             Machine* m = spare;
             spare = m->Link; // Once it is awake the link is its own.
-            Volatile.Write(ref m->Wake, 1); // Pairs with the read in Sleep.
-            Os.WakeAddress(&m->Wake, 1);
+            Awaken(m);
         }
     }
 

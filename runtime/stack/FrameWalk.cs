@@ -60,7 +60,7 @@ internal static unsafe class FrameWalk
 
     private const int ThreadSize = RuntimeThread.Size;
     private const int IteratorSize = 0x1c0; // At least; what lies behind is compared at the start.
-    private const int ScanSize = 0x80;
+    internal const int ScanSize = 0x80;
     private const long Guard = 0x5765_6674_2067_6f21;
 
     // The frame's flags: which registers lie behind it, in this order.
@@ -192,26 +192,20 @@ internal static unsafe class FrameWalk
         (byte)Switch.Call(s_code[HasRange], (nint)walk->Iterator, 0, 0) != 0;
 
     /// <summary>Calls back with each word of the stack that holds a reference, and the collector's flags for
-    /// it. A callback finds its walk by Of.</summary>
+    /// it. A callback finds its walk by Of. With all of these words, in either pass: while references are
+    /// updated the runtime by itself leaves out what it reads word by word and, since .NET 11, all that is
+    /// pinned. A callback does not report that then.</summary>
     internal static void Run(Walk* walk, delegate*<nint*, nint, uint, void> each, nint scan)
     {
         nint crawled = *(nint*)scan; // The first word of a scan context: whose stack is walked.
+        byte* promotion = (byte*)scan + GcRoots.ScanPromotion;
+        byte promotes = *promotion;
         *(nint*)scan = (nint)walk;
+        *promotion = 1;
         Start(walk);
         _ = Switch.Call(s_code[ScanRoots], (nint)walk, (nint)each, scan, (nint)walk->Iterator);
+        *promotion = promotes;
         *(nint*)scan = crawled;
-    }
-
-    /// <summary>The same with all of these words, in either pass: while references are updated the runtime
-    /// leaves out what it reads word by word itself and, since .NET 11, all that is pinned. The callback does
-    /// not report that then.</summary>
-    internal static void RunWhole(Walk* walk, delegate*<nint*, nint, uint, void> each, nint scan)
-    {
-        byte* promotion = (byte*)scan + GcRoots.ScanPromotion;
-        byte before = *promotion;
-        *promotion = 1;
-        Run(walk, each, scan);
-        *promotion = before;
     }
 
     internal static Walk* Of(nint scan) => *(Walk**)scan;

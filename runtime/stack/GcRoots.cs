@@ -42,7 +42,7 @@ namespace Weft.Runtime;
 
 internal static unsafe class GcRoots
 {
-    private const int ScanThreadNumber = 0x08;
+    internal const int ScanThreadNumber = 0x08;
     private const int ScanThreadCount = 0x0c;
     internal const int ScanPromotion = 0x18;
     private const nint Conservative = 1 | Pinned; // GC_CALL_INTERIOR
@@ -283,7 +283,7 @@ internal static unsafe class GcRoots
         }
         youngest = Math.Min(youngest, ReportSlot(&g->Context.Statics, Precise, report, scan, planned));
         youngest = Math.Min(youngest, ReportSlot(&g->Context.InlinedStatics, Precise, report, scan, planned));
-        if (g->Kind != GoroutineKind.Thread && FrameWalk.IsOn && FrameWalk.CanWalk(&g->Context))
+        if (IsWalked(g))
         {
             return Math.Min(youngest, ReportFrames(sp, g->StackHigh, report, scan, planned));
         }
@@ -294,6 +294,10 @@ internal static unsafe class GcRoots
         WordByWord++;
         return Math.Min(youngest, ReportWords(sp, g->StackHigh, report, scan));
     }
+
+    /// <summary>Whether the frames of g, which is parked, are walked, not read word by word.</summary>
+    private static bool IsWalked(Goroutine* g) =>
+        g->Kind != GoroutineKind.Thread && FrameWalk.IsOn && FrameWalk.CanWalk(&g->Context);
 
     /// <summary>Reports a word if it holds an object of the heap's; its generation, or the oldest.</summary>
     private static int ReportSlot(nint* slot, nint flags, nint report, nint scan, int planned)
@@ -306,7 +310,8 @@ internal static unsafe class GcRoots
         {
             _ = Switch.Call(report, (nint)slot, scan, flags);
         }
-        return s_hasAges ? Regions.GenerationOf(*slot, planned) : 0; // Where it is now, or has moved to.
+        // Where it is now, or has moved to. A word that is read as one may lie where nothing is yet.
+        return s_hasAges && Regions.IsCovered(*slot) ? Regions.GenerationOf(*slot, planned) : 0;
     }
 
     private static int ReportFrames(nint sp, nint top, nint report, nint scan, int planned)
@@ -336,22 +341,14 @@ internal static unsafe class GcRoots
         walk.Function = report;
         walk.Planned = planned;
         walk.Youngest = Collector.OldestGeneration;
-        FrameWalk.RunWhole(&walk, &OnWalk, scan); // For the age.
+        FrameWalk.Run(&walk, &OnWalk, scan);
         return walk.Youngest;
     }
 
     private static void OnWalk(nint* word, nint scan, uint flags)
     {
         FrameWalk.Walk* walk = FrameWalk.Of(scan);
-        if (FrameWalk.IsOwn(walk, word))
-        {
-            return;
-        }
-        if (s_hasAges && Regions.IsInHeap(*word) && !Regions.IsCovered(*word))
-        {
-            walk->Youngest = 0; // The runtime reads word by word here: nothing is there yet.
-        }
-        else
+        if (!FrameWalk.IsOwn(walk, word))
         {
             bool stays = walk->Planned >= 0 && ((nint)flags & Pinned) != 0; // Perhaps no reference at all.
             nint report = stays ? 0 : walk->Function;
@@ -366,15 +363,7 @@ internal static unsafe class GcRoots
         int youngest = Collector.OldestGeneration;
         for (nint* word = (nint*)sp; word < (nint*)top; word++)
         {
-            if (Regions.IsInHeap(*word))
-            {
-                if (report != 0)
-                {
-                    _ = Switch.Call(report, (nint)word, scan, Conservative);
-                }
-                int generation = s_hasAges && Regions.IsCovered(*word) ? Regions.GenerationOf(*word, -1) : 0;
-                youngest = Math.Min(youngest, generation);
-            }
+            youngest = Math.Min(youngest, ReportSlot(word, Conservative, report, scan, planned: -1));
         }
         return youngest;
     }
@@ -446,8 +435,7 @@ internal static unsafe class GcRoots
             bool isParked = state is GoroutineState.Waiting or GoroutineState.Runnable;
             int youngest = isParked ? ReportGoroutine(g, promotion: true, report: 0, scan, planned: -1) : -1;
             // Read word by word: one may be stale, and lead into a region that is another generation's now.
-            bool isCertain = !isParked || g->Context.SavedSp == 0
-                || (FrameWalk.IsOn && FrameWalk.CanWalk(&g->Context));
+            bool isCertain = !isParked || g->Context.SavedSp == 0 || IsWalked(g);
             if (isCertain && youngest + 1 < age)
             {
                 Fail(g, age, youngest);

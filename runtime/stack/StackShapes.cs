@@ -69,9 +69,8 @@ internal static unsafe class StackShapes
     {
         internal long Hits;
         internal long Misses;
-        internal long Walks;
         internal int MissesInARow;
-        internal int Next;
+        internal int Learned;
         internal int End; // Of what is used, from the start of the cache.
         internal fixed int Places[Sets * Ways]; // 0: none.
     }
@@ -92,7 +91,8 @@ internal static unsafe class StackShapes
             Cache* cache = (Cache*)s_caches[i];
             if (cache != null)
             {
-                sum = (sum.Hits + cache->Hits, sum.Misses + cache->Misses, sum.Walks + cache->Walks);
+                long walks = cache->Misses - cache->Learned;
+                sum = (sum.Hits + cache->Hits, sum.Misses + cache->Misses, sum.Walks + walks);
             }
         }
         return sum;
@@ -147,19 +147,17 @@ internal static unsafe class StackShapes
         cache->Misses++;
         if (++cache->MissesInARow > MissesInARow && cache->MissesInARow % LearnedThen != 0)
         {
-            cache->Walks++;
             return null;
         }
         MakeRoom(cache);
         Shape* learned = (Shape*)((byte*)cache + cache->End);
         if (!Learn(learned, sp, top, scan))
         {
-            cache->Walks++;
             return null;
         }
         learned->Pc = pc;
         learned->Depth = depth;
-        set[cache->Next++ & (Ways - 1)] = cache->End;
+        set[cache->Learned++ & (Ways - 1)] = cache->End;
         int size = (int)((byte*)(SlotsOf(learned) + learned->SlotCount) - (byte*)learned);
         cache->End += (size + sizeof(nint) - 1) & -sizeof(nint);
         return learned;
@@ -252,7 +250,7 @@ internal static unsafe class StackShapes
         shape->SlotCount = 0;
         walk.Data = shape;
         walk.Count = 0;
-        FrameWalk.RunWhole(&walk, &OnLearn, scan);
+        FrameWalk.Run(&walk, &OnLearn, scan);
         return walk.Count >= 0;
     }
 
@@ -284,7 +282,7 @@ internal static unsafe class StackShapes
         FrameWalk.Begin(&walk, sp, top, isBounded: true);
         walk.Data = found;
         walk.Count = 0;
-        FrameWalk.RunWhole(&walk, &OnCompare, scan);
+        FrameWalk.Run(&walk, &OnCompare, scan);
         int count = 0;
         bool same = true;
         for (int i = 0; i < shape->SlotCount; i++)
