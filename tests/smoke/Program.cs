@@ -72,12 +72,14 @@ internal static class Smoke
     {
         Chan<int> never = new();
         Go.Run(() => WaitsHere(never));
-        Go.Sleep(TimeSpan.FromMilliseconds(20));
-        using StringWriter text = new(CultureInfo.InvariantCulture);
-        Go.Dump(text);
+        string? failure = Soon("WaitsHere", () =>
+        {
+            using StringWriter text = new(CultureInfo.InvariantCulture);
+            Go.Dump(text);
+            return text.ToString();
+        });
         never.Close();
-        string dump = text.ToString();
-        return dump.Contains("WaitsHere", StringComparison.Ordinal) ? null : dump;
+        return failure;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -90,9 +92,24 @@ internal static class Smoke
     private static string? LeaksAreFound()
     {
         Leak();
-        Go.Sleep(TimeSpan.FromMilliseconds(20));
-        string report = Go.FindLeaks(reclaim: true).ToString();
-        return report.Contains("leaked goroutines: 1", StringComparison.Ordinal) ? null : report;
+        return Soon("leaked goroutines: 1", () => Go.FindLeaks(reclaim: true).ToString());
+    }
+
+    /// <summary>Looks until the text is there: the goroutine that it tells of may not wait yet.</summary>
+    private static string? Soon(string text, Func<string> look)
+    {
+        Stopwatch watch = Stopwatch.StartNew();
+        string found = look();
+        while (!found.Contains(text, StringComparison.Ordinal))
+        {
+            if (watch.Elapsed > TimeSpan.FromSeconds(10))
+            {
+                return found;
+            }
+            Go.Sleep(TimeSpan.FromMilliseconds(20));
+            found = look();
+        }
+        return null;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
