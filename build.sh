@@ -12,7 +12,7 @@ usage: ./build.sh VERB [ARGUMENT...]
 
   build   compile everything; a warning is an error
   run     publish the sample program weave and count this repository with it
-  test    publish the tests in the normal and in the small-queue build, and run both
+  test    publish the tests in the normal and in the small-queue build, and run both, side by side
   bench   publish and run the benchmarks
   lib     make the C library in out/lib/ and its header in out/include/
   install install the C library: ./build.sh install PREFIX
@@ -43,18 +43,17 @@ run() {
 run_tests() {
     setup
     publish_normal_tests
-    publish_small_tests >out/small-build.log 2>&1 &
+    small_tests "$@" &
     small=$!
-    passed=0 failed=0
+    trap 'kill "$small"; exit 130' INT TERM
     suite weft-tests "$@"
-    if wait "$small"; then
-        [ $# -gt 0 ] || nice tests/runtimes.sh >out/runtimes.log 2>&1 &
-        suite weft-tests-small "$@"
-        wait
-        [ $# -gt 0 ] || other_runtimes
-    else
-        no_suite weft-tests-small
-    fi
+    echo "== weft-tests-small"
+    wait
+    cat out/weft-tests-small.log
+    passed=0 failed=0
+    add weft-tests
+    add weft-tests-small
+    [ $# -gt 0 ] || other_runtimes
     failures weft-tests
     failures weft-tests-small
     summaries weft-tests weft-tests-small
@@ -148,31 +147,48 @@ publish_small_tests() {
     nice dotnet publish tests/Weft.Tests.csproj --no-restore $quiet -p:WeftSmall=true
 }
 
-# Runs one build of the tests and adds what its summary says to passed and failed. A run that ends
-# without a summary, by a crash for example, counts as one failure; one without any of the tests that were
-# asked for, status 8, does not: some are in one of the builds only.
+# Runs the normal build of the tests, and shows what it says as it comes.
 suite() {
     program=$1 log=out/$1.log
     shift
     echo "== $program"
     { "out/bin/$program" "$@" 2>&1 && status=0 || status=$?; echo "$status" >"$log-status"; } | tee "$log"
+}
+
+# The small build is made and run beside the normal one's tests, since many of those wait most of the time, and
+# so are the other builds of .NET. All that they say goes to logs: two at once nobody could read.
+small_tests() {
+    log=out/weft-tests-small.log running=""
+    trap 'kill $running; exit 1' TERM
+    publish_small_tests >out/small-build.log 2>&1 &
+    running=$!
+    wait "$running" && status=0 || status=$?
+    [ $# -gt 0 ] || nice tests/runtimes.sh >out/runtimes.log 2>&1 &
+    if [ "$status" -eq 0 ]; then
+        out/bin/weft-tests-small "$@" >"$log" 2>&1 &
+        running=$!
+        wait "$running" && status=0 || status=$?
+    else
+        { cat out/small-build.log && echo "weft-tests-small: did not build"; } >"$log"
+    fi
+    echo "$status" >"$log-status"
+    wait
+}
+
+# Adds what the summary of a build's tests says to passed and failed. A run that ended without one, by a crash
+# for example, or that could not be made, counts as one failure; one without any of the tests that were asked
+# for, status 8, does not: some are in one of the builds only.
+add() {
+    log=out/$1.log
     status=$(cat "$log-status")
     suite_passed=$(summary succeeded)
     suite_failed=$(summary failed)
     if [ "$status" -ne 0 ] && [ "$status" -ne 8 ] && [ "$suite_failed" -eq 0 ]; then
-        echo "$program: ended with status $status"
+        echo "$1: ended with status $status"
         suite_failed=1
     fi
     passed=$((passed + suite_passed))
     failed=$((failed + suite_failed))
-}
-
-# A build of the tests that could not be made, or that the analyzers found something in, is one failure.
-no_suite() {
-    cat out/small-build.log
-    echo "$1: did not build" | tee "out/$1.log"
-    echo 1 >"out/$1.log-status"
-    failed=$((failed + 1))
 }
 
 # The smoke test on each build of .NET that can be had counts as one test.
@@ -211,6 +227,8 @@ summary() {
 # --- set-up --------------------------------------------------------------------------------------
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
+# The SDK's programs live for seconds: to measure which of their code is hot costs 7 to 10 % of their time.
+export DOTNET_TieredPGO=0
 
 # Installs what is missing, or says in one line what to run where that needs root. The SDK needs none: if the
 # system's packages do not have it, it comes from Microsoft into ~/.dotnet. Needs no network, and says
