@@ -9,28 +9,31 @@
 #define CTX_INLINED         0x20    // thread statics, inlined storage (GC reference)
 #define CTX_GCFRAMES        0x28    // registered GC frames
 #define CTX_NATIVE_DEPTH    0x30    // native frames' entries into managed code on this stack
-#define CTX_BOUNDS_LOW      0x38    // what EnsureSufficientExecutionStack is told
-#define CTX_BOUNDS_HIGH     0x40
 
 // Machine and Goroutine, behind it (core/Machine.cs, core/Goroutine.cs).
+#define M_BOUNDS_LOW        0x38    // what EnsureSufficientExecutionStack is told of the system stack
+#define M_BOUNDS_HIGH       0x40
 #define M_NATIVE_COUNT      0x48    // odd while the goroutine it runs is in native code
 #define M_RETAKE            0x4c    // not 0 when somebody takes, or has taken, the processor away
 #define M_STOP_ASKED        0x4d    // not 0 when what runs is to stop; read with M_RETAKE, as one word
-#define G_NO_PREEMPT        0x60    // not 0 while it must not be stopped in the middle
+#define G_NO_PREEMPT        0x43    // a byte; not 0 while it must not be stopped in the middle
 #define M_LOCKED            0x88    // the goroutine that alone runs on it
-#define G_LOCKED            0x64    // how often it has been locked to its machine
-#define G_LOCKED_MACHINE    0x300   // that machine
+#define G_LOCKED            0x44    // how often it has been locked to its machine
 #define M_CXX               0x90    // this thread's words of __cxa_get_globals; 0: not asked for yet
 #define M_ALLOCATES         0x98    // not 0 while its goroutine is in the slow path of an allocation
 #define M_SHORT_COUNT       0xa0    // its count in a native call that has said that it does not block
 #define ALLOCATES           1
 #define ALLOCATES_WAITS     2       // and waits there
 #define ALLOCATES_WAITED    3       // and has
-#define G_REASON            0xb8    // why it stops
-#define G_NATIVE_FLOAT      0x718   // mxcsr and x87 control word of native code that waits; 0: in force
-#define G_DOTNET_WAIT       0x6d0   // its wait in the base library: waits.c
-#define G_CXX_CAUGHT        0x738   // what of them is the goroutine's, while it does not run
-#define G_CXX_UNCAUGHT      0x740
+#define G_REASON            0x42    // a byte; why it stops
+#define G_NATIVE_MXCSR      0xb0    // of native code that waits,
+#define G_NATIVE_X87        (G_NATIVE_MXCSR + 4) // and its x87 control word, which is never 0; 0: in force
+#define G_DOTNET_WAIT_WORD  0xb8    // its wait in the base library, counted: waits.c
+#define G_WAITER            0xc0    // its place in a queue,
+#define G_WAITER_IS_QUEUED  (G_WAITER + 58) // a byte,
+#define G_LINE_IN_USE       0xb7    // a byte; not 0 while another wait has that, or an argument
+#define G_CXX_CAUGHT        0x70    // what of them is the goroutine's, while it does not run
+#define G_CXX_UNCAUGHT      0x34    // four bytes
 #define REASON_NATIVE       100     // ParkReason.NativeReturn
 #define REASON_PREEMPTED    101     // ParkReason.Preempted
 

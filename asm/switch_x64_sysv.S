@@ -16,14 +16,19 @@
 #define MXCSR_STATUS    0x3f
 #define X87_DEFAULT     0x037f
 
+// What the runtime takes for the stack's bounds on a goroutine. Low, so that EnsureSufficientExecutionStack
+// passes; and holding no address at all, because the collector ignores interior pointers between them.
+#define GOROUTINE_BOUNDS_LOW    0
+#define GOROUTINE_BOUNDS_HIGH   1
+
 // Goes to \others unless what is kept of mxcsr and the x87 control word in the goroutine are the defaults;
 // \low is lost.
 .macro UNLESS_DEFAULT_FLOAT g, low, others
-        mov     G_NATIVE_FLOAT(\g), \low
+        mov     G_NATIVE_MXCSR(\g), \low
         and     $~MXCSR_STATUS, \low
         cmp     $MXCSR_DEFAULT, \low
         jne     \others
-        cmpw    $X87_DEFAULT, G_NATIVE_FLOAT + 4(\g)
+        cmpw    $X87_DEFAULT, G_NATIVE_X87(\g)
         jne     \others
 .endm
 
@@ -127,7 +132,7 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
         mov     %rdx, %rax              // The message travels in the return register.
 .endif
         mov     tls_CurrentThread@gottpoff(%rip), %r8
-        cmpq    $0, CTX_NATIVE_DEPTH(%rdi)
+        cmpl    $0, CTX_NATIVE_DEPTH(%rdi)
         jg      5f
 6:
         // Most goroutines have no exception in flight and no thread statics: if neither side has any, and
@@ -214,10 +219,10 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
         jne     8f
         // It may have changed mxcsr and the x87 control word: they are kept for RhpReversePInvokeReturn, and
         // all others run with the defaults.
-9:      cmpq    $0, G_NATIVE_FLOAT(%rdi)
+9:      cmpw    $0, G_NATIVE_X87(%rdi)
         jne     6b                      // Kept already; the defaults are in force since then.
-        stmxcsr G_NATIVE_FLOAT(%rdi)
-        fnstcw  G_NATIVE_FLOAT + 4(%rdi)
+        stmxcsr G_NATIVE_MXCSR(%rdi)
+        fnstcw  G_NATIVE_X87(%rdi)
         UNLESS_DEFAULT_FLOAT %rdi, %r9d, 7f
         jmp     6b
 7:      ldmxcsr default_mxcsr(%rip)
@@ -228,7 +233,7 @@ weft_vector_size:                       // Bytes for PREEMPT_STATE; C# stores it
         mov     (%r11), %r9
         mov     8(%r11), %r10d
         mov     %r9, G_CXX_CAUGHT(%rdi)
-        mov     %r10, G_CXX_UNCAUGHT(%rdi)
+        mov     %r10d, G_CXX_UNCAUGHT(%rdi)
         or      %r10, %r9
         jz      9b
         movq    $0, (%r11)
@@ -307,8 +312,13 @@ FUNCTION weft_switch_from_system
         mov     %rsi, %rcx
 switch_bounds:
         THREAD  %r8
-        mov     CTX_BOUNDS_LOW(%rsi), %r9
-        mov     CTX_BOUNDS_HIGH(%rsi), %r10
+        mov     $GOROUTINE_BOUNDS_LOW, %r9d
+        mov     $GOROUTINE_BOUNDS_HIGH, %r10d
+        test    %rcx, %rcx
+        jnz     7f
+        mov     M_BOUNDS_LOW(%rsi), %r9
+        mov     M_BOUNDS_HIGH(%rsi), %r10
+7:
         mov     %r9, THREAD_BOUNDS_LOW(%r8)
         mov     %r10, THREAD_BOUNDS_HIGH(%r8)
         jmp     switch_stacks
@@ -452,7 +462,7 @@ ON_SYSTEM_STACK weft_reverse_pinvoke, __real_RhpReversePInvoke
 // critical section of Weft's, an exception dispatch, native code, or has a collection shut out. \tls: the
 // thread-local words; rdx: the machine. rcx is lost.
 .macro UNLESS_MAY_STOP g, tls, no
-        cmpl    $0, G_NO_PREEMPT(\g)
+        cmpb    $0, G_NO_PREEMPT(\g)
         jne     \no
         cmpl    $0, %fs:TLS_CRITICAL(\tls)
         jne     \no
@@ -646,7 +656,7 @@ END __wrap_RhpPInvokeReturn
         mov     %fs:TLS_GOROUTINE(%rax), %rdi
         mov     %fs:TLS_MACHINE(%rax), %rsi
         mov     %rdi, %rdx
-        movl    \reason, G_REASON(%rdi)
+        movb    \reason, G_REASON(%rdi)
         call    weft_switch_to_system
         test    %rax, %rax
         jz      9f
@@ -934,7 +944,7 @@ FUNCTION __wrap_RhpReversePInvoke
         mov     %fs:TLS_GOROUTINE(%rax), %rcx
         test    %rcx, %rcx
         jz      weft_thread_enters
-        incq    CTX_NATIVE_DEPTH(%rcx)
+        incl    CTX_NATIVE_DEPTH(%rcx)
         jz      weft_reverse_pinvoke    // weft_entry: it holds a message, and may not lose its processor.
         mov     %fs:TLS_MACHINE(%rax), %rax
         incl    M_NATIVE_COUNT(%rax)    // As in RhpPInvokeReturn.
@@ -978,9 +988,9 @@ FUNCTION __wrap_RhpReversePInvokeReturn
         mov     %fs:TLS_GOROUTINE(%rax), %rcx
         test    %rcx, %rcx
         jz      __real_RhpReversePInvokeReturn
-        decq    CTX_NATIVE_DEPTH(%rcx)
+        decl    CTX_NATIVE_DEPTH(%rcx)
         mov     %fs:TLS_MACHINE(%rax), %rax
-        cmpq    $0, G_NATIVE_FLOAT(%rcx)
+        cmpw    $0, G_NATIVE_X87(%rcx)
         jne     1f
 2:      incl    M_NATIVE_COUNT(%rax)
         mov     (%rdi), %rdx
@@ -988,10 +998,10 @@ FUNCTION __wrap_RhpReversePInvokeReturn
         mov     %rdx, %fs:THREAD_FRAME(%rcx)
         ret
 1:      UNLESS_DEFAULT_FLOAT %rcx, %esi, 4f     // It has switched meanwhile.
-3:      movq    $0, G_NATIVE_FLOAT(%rcx)
+3:      movw    $0, G_NATIVE_X87(%rcx)
         jmp     2b
-4:      ldmxcsr G_NATIVE_FLOAT(%rcx)
-        fldcw   G_NATIVE_FLOAT + 4(%rcx)
+4:      ldmxcsr G_NATIVE_MXCSR(%rcx)
+        fldcw   G_NATIVE_X87(%rcx)
         jmp     3b
 END __wrap_RhpReversePInvokeReturn
 
@@ -1187,7 +1197,7 @@ END signal
         .size weft_gdb, 32
 weft_gdb:
 gdb_table:                              // The same; an exported name is not to be referred to directly.
-        .quad   1, 0, 0, 0
+        .quad   2, 0, 0, 0
 
 // The numbers this file was built with and the code it relies on, for the start-up check
 // (stack/RuntimeThread.cs): offsets first, then addresses of runtime functions that show them.
@@ -1195,12 +1205,12 @@ gdb_table:                              // The same; an exported name is not to 
         .p2align 3
 weft_layout_table:
         .quad   CTX_SP, CTX_RESERVE_LOW, CTX_EXINFO, CTX_STATICS, CTX_INLINED, CTX_GCFRAMES
-        .quad   CTX_NATIVE_DEPTH, CTX_BOUNDS_LOW, CTX_BOUNDS_HIGH
+        .quad   CTX_NATIVE_DEPTH, M_BOUNDS_LOW, M_BOUNDS_HIGH
         .quad   M_NATIVE_COUNT, M_RETAKE, M_STOP_ASKED, M_CXX, M_ALLOCATES, M_SHORT_COUNT
-        .quad   G_NO_PREEMPT, G_REASON, G_NATIVE_FLOAT, G_DOTNET_WAIT
+        .quad   G_NO_PREEMPT, G_REASON, G_NATIVE_MXCSR, G_DOTNET_WAIT_WORD
         .quad   G_CXX_CAUGHT, G_CXX_UNCAUGHT
         .quad   REASON_NATIVE, REASON_PREEMPTED
-        .quad   M_LOCKED, G_LOCKED, G_LOCKED_MACHINE
+        .quad   M_LOCKED, G_LOCKED, G_WAITER, G_LINE_IN_USE, G_WAITER_IS_QUEUED
         .quad   THREAD_FLAGS, THREAD_FRAME, THREAD_DEFERRED, THREAD_CACHED
         .quad   THREAD_HIJACK_SLOT, THREAD_HIJACK_VALUE, THREAD_EXINFO
         .quad   THREAD_STATICS, THREAD_INLINED_LIST, THREAD_GCFRAMES

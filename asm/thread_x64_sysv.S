@@ -45,7 +45,6 @@ EXPORTED weft_lock_thread
         cmpl    $0, G_LOCKED(%rcx)
         jne     2f
         mov     %fs:TLS_MACHINE(%rax), %rdx
-        mov     %rdx, G_LOCKED_MACHINE(%rcx)
         mov     %rcx, M_LOCKED(%rdx)
 2:      incl    G_LOCKED(%rcx)
         xor     %eax, %eax
@@ -117,7 +116,7 @@ FUNCTION weft_thread_ends
         jz      1f
         cmp     %rdx, %rsp
         jb      1f
-        cmp     CTX_BOUNDS_HIGH(%rax), %rsp
+        cmp     M_BOUNDS_HIGH(%rax), %rsp
         jae     1f
         mov     %fs:TLS_GOROUTINE(%rcx), %rcx
         mov     $FAILED_ENDED, %esi

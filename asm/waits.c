@@ -9,8 +9,10 @@
 //   monitor    held or not (lookups.c: by how many); who waits to acquire it; who waits to be signalled. Each
 //              queue is in order of arrival, goroutines and threads alike. Who releases hands it to the first
 //   guard      guards all of that, for a few instructions; nobody parks with it
-//   waiter     of a goroutine: in its control block, which does not move. Of a thread: on its stack
-//   word       its wait: sequence << 2 | state. A thread sleeps on it with a futex
+//   waiter     of a goroutine: in its control block, which does not move, where its place in a queue of
+//              Weft's is: it waits in one of the two at a time. Of a thread: on its stack
+//   word       its wait: sequence << 2 | state. A thread sleeps on it with a futex. Of a goroutine: in the
+//              control block, and used for nothing else, for a timer may come too late
 //
 //   Preparing --commit--> Parked --signal, time-out--> Signalled, TimedOut; or straight from Preparing
 //
@@ -57,15 +59,17 @@ enum state { PREPARING, PARKED, SIGNALLED, TIMED_OUT };
 #endif
 #define LOOK_AGAIN_MS 1                 // Then.
 
-// Where C# looks: the word of a goroutine's waiter comes first.
 struct waiter {
-    long word;
     struct waiter *next, *previous;
     char *goroutine;                    // NULL: whoever waits blocks its thread.
-    int queued;
-    int busy;                           // In use by its goroutine.
+    long *word;
     int32_t *address;                   // What it waits on, if not on a monitor.
+    int queued;
 };
+_Static_assert(sizeof(struct waiter) <= 56, "the flags of Weft's own waiter lie there"); // core/Waiter.cs
+
+// Of a wait that blocks its thread.
+struct own { struct waiter waiter; long word; };
 
 // Whom to wake once the guard is released: a goroutine, or a thread by the word it sleeps on.
 struct wake { char *goroutine; long *word; };
@@ -145,43 +149,51 @@ HIDDEN __attribute__((noinline)) char *weft_may_park(void)
 }
 
 // A new wait of the caller's: as its goroutine if it may park, else as its thread, in own.
-static struct waiter *begin(struct waiter *own)
+static struct waiter *begin(struct own *own)
 {
     char *goroutine = weft_may_park();
-    struct waiter *w = own;
-    if (goroutine != NULL) {
-        struct waiter *its = (struct waiter *)(goroutine + G_DOTNET_WAIT);
-        if (!its->busy)
-            w = its;
+    struct waiter *w = &own->waiter;
+    w->goroutine = NULL;
+    w->word = &own->word;
+    if (goroutine != NULL && !goroutine[G_LINE_IN_USE] && !goroutine[G_WAITER_IS_QUEUED]) {
+        goroutine[G_LINE_IN_USE] = 1;
+        w = (struct waiter *)(goroutine + G_WAITER);
+        w->goroutine = goroutine;
+        w->word = (long *)(goroutine + G_DOTNET_WAIT_WORD);
     }
-    w->goroutine = w == own ? NULL : goroutine;
     w->address = NULL;
-    w->busy = 1;
+    w->queued = 0;
     return w;
+}
+
+static void end(struct waiter *w, struct own *own)
+{
+    if (w != &own->waiter)
+        ((char *)w)[G_LINE_IN_USE - G_WAITER] = 0;
 }
 
 static void prepare(struct waiter *w)
 {
     long sequence = __atomic_add_fetch(&last_sequence, 1, __ATOMIC_RELAXED);
     long state = w->goroutine == NULL ? PARKED : PREPARING;
-    __atomic_store_n(&w->word, sequence << STATE_BITS | state, __ATOMIC_SEQ_CST);
+    __atomic_store_n(w->word, sequence << STATE_BITS | state, __ATOMIC_SEQ_CST);
 }
 
 // Ends a wait, unless a time-out has; 0 then. Whom to wake is for wake_up. Under the guard: without it the
 // waiter of a thread that sees its new word may be gone.
 static int signal_waiter(struct waiter *w, struct wake *wake)
 {
-    long word = __atomic_load_n(&w->word, __ATOMIC_ACQUIRE);
+    long word = __atomic_load_n(w->word, __ATOMIC_ACQUIRE);
     char *goroutine = w->goroutine;     // After the word: see block.
     while ((word & STATE_MASK) <= PARKED) {
-        if (compare_exchange(&w->word, word, (word & ~(long)STATE_MASK) | SIGNALLED)) {
+        if (compare_exchange(w->word, word, (word & ~(long)STATE_MASK) | SIGNALLED)) {
             if ((word & STATE_MASK) == PARKED) {
                 wake->goroutine = goroutine;
-                wake->word = &w->word;
+                wake->word = w->word;
             }
             return 1;
         }
-        word = __atomic_load_n(&w->word, __ATOMIC_ACQUIRE);
+        word = __atomic_load_n(w->word, __ATOMIC_ACQUIRE);
         goroutine = w->goroutine;
     }
     return 0;
@@ -206,14 +218,14 @@ static void block(struct waiter *w, int timeout_ms)
         end.tv_nsec = ns % 1000000000;
     }
     for (;;) {
-        long word = __atomic_load_n(&w->word, __ATOMIC_ACQUIRE);
+        long word = __atomic_load_n(w->word, __ATOMIC_ACQUIRE);
         if ((word & STATE_MASK) != PARKED)
             return;
         long result = syscall(
-            SYS_futex, &w->word, FUTEX_WAIT_BITSET_PRIVATE, (int)word, timeout_ms >= 0 ? &end : NULL, NULL,
+            SYS_futex, w->word, FUTEX_WAIT_BITSET_PRIVATE, (int)word, timeout_ms >= 0 ? &end : NULL, NULL,
             FUTEX_BITSET_MATCH_ANY);
         if (result < 0 && errno == ETIMEDOUT
-            && compare_exchange(&w->word, word, (word & ~(long)STATE_MASK) | TIMED_OUT))
+            && compare_exchange(w->word, word, (word & ~(long)STATE_MASK) | TIMED_OUT))
             return;
     }
 }
@@ -222,18 +234,18 @@ static void block(struct waiter *w, int timeout_ms)
 static int sleep_on(struct waiter *w, int timeout_ms)
 {
     if (w->goroutine != NULL) {
-        long word = __atomic_load_n(&w->word, __ATOMIC_ACQUIRE);
+        long word = __atomic_load_n(w->word, __ATOMIC_ACQUIRE);
         if ((word & STATE_MASK) != PREPARING)
             return word & STATE_MASK;
         int state = hooks.park(word >> STATE_BITS, timeout_ms);
         if (state != CANNOT_PARK)
             return state;
         w->goroutine = NULL;            // Pairs with the read in signal_waiter.
-        if (!compare_exchange(&w->word, word, word | PARKED))
+        if (!compare_exchange(w->word, word, word | PARKED))
             return SIGNALLED;
     }
     block(w, timeout_ms);
-    return __atomic_load_n(&w->word, __ATOMIC_ACQUIRE) & STATE_MASK;
+    return __atomic_load_n(w->word, __ATOMIC_ACQUIRE) & STATE_MASK;
 }
 
 // Signals the first that still waits, among those on that address. Under the guard.
@@ -295,7 +307,8 @@ static void acquire(struct monitor *m, struct waiter *w)
 // Releases the monitor, waits for a signal, acquires it again. 0 for a time-out.
 static int wait(struct monitor *m, int timeout_ms)
 {
-    struct waiter own, *w = begin(&own);
+    struct own own;
+    struct waiter *w = begin(&own);
     pthread_mutex_lock(&m->guard);
     prepare(w);
     enqueue(&m->waiters, w);
@@ -307,7 +320,7 @@ static int wait(struct monitor *m, int timeout_ms)
     if (w->queued)
         dequeue(&m->waiters, w);
     acquire(m, w);
-    w->busy = 0;
+    end(w, &own);
     return state == SIGNALLED;
 }
 
@@ -326,11 +339,12 @@ HIDDEN int weft_monitor_acquire(struct monitor *m, int timeout_ms)
         pthread_mutex_unlock(&m->guard);
         return 0;
     }
-    struct waiter own, *w = begin(&own);
+    struct own own;
+    struct waiter *w = begin(&own);
     int acquired = acquire_in_time(m, w, timeout_ms);
     if (!acquired)
         pthread_mutex_unlock(&m->guard);
-    w->busy = 0;
+    end(w, &own);
     return acquired;
 }
 
@@ -414,11 +428,12 @@ static struct bucket *bucket_of(const int32_t *address)
 static int wait_on(int32_t *address, int32_t value, int timeout_ms)
 {
     struct bucket *b = bucket_of(address);
-    struct waiter own, *w = begin(&own);
+    struct own own;
+    struct waiter *w = begin(&own);
     pthread_mutex_lock(&b->guard);
     if (__atomic_load_n(address, __ATOMIC_SEQ_CST) != value) {
         pthread_mutex_unlock(&b->guard);
-        w->busy = 0;
+        end(w, &own);
         return 1;
     }
     prepare(w);
@@ -430,7 +445,7 @@ static int wait_on(int32_t *address, int32_t value, int timeout_ms)
     if (w->queued)
         dequeue(&b->waiters, w);
     pthread_mutex_unlock(&b->guard);
-    w->busy = 0;
+    end(w, &own);
     return state == SIGNALLED;
 }
 

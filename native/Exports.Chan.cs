@@ -29,7 +29,7 @@ internal static unsafe partial class Exports
     private sealed class GoroutineObjects(WaitGroup? done)
     {
         /// <summary>For its selects, one after the other.</summary>
-        internal readonly SelectCase?[] Cases = new SelectCase?[Goroutine.WaiterCount];
+        internal readonly SelectCase?[] Cases = new SelectCase?[GoroutineExtra.WaiterCount];
 
         /// <summary>Who waits for its end: that of weft_run and weft_main.</summary>
         internal readonly WaitGroup? Done = done;
@@ -242,7 +242,7 @@ internal static unsafe partial class Exports
     /// <summary>Those of the goroutine, where they are enough.</summary>
     private static SelectCase?[] CasesFor(Goroutine* g, int count)
     {
-        if (g == null || count > Goroutine.WaiterCount)
+        if (g == null || count > GoroutineExtra.WaiterCount)
         {
             return new SelectCase?[count];
         }

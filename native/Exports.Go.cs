@@ -245,11 +245,11 @@ internal static unsafe partial class Exports
         {
             return Code.NoMemory;
         }
-        ((nint*)g->InlineState)[0] = function;
-        ((nint*)g->InlineState)[1] = argument;
+        g->DelegateSlot = function;
+        Goroutine.StoreState(g, argument);
         if (name != null)
         {
-            SetName(g, name);
+            SetName(GoroutineExtras.Of(g), name);
         }
         g->Invoke = &InvokeFunction;
         Scheduler.Start(g);
@@ -258,8 +258,8 @@ internal static unsafe partial class Exports
 
     private static void InvokeFunction(Goroutine* g)
     {
-        nint* call = (nint*)g->InlineState;
-        ((delegate* unmanaged<nint, void>)call[0])(call[1]);
+        nint argument = Goroutine.TakeState<nint>(g);
+        ((delegate* unmanaged<nint, void>)g->DelegateSlot)(argument);
         EndGoroutine(g);
     }
 
@@ -267,21 +267,19 @@ internal static unsafe partial class Exports
     private static void EndGoroutine(Goroutine* g)
     {
         Switch.DefaultFloat();
-        if (g->LocalsSet != 0)
+        if (g->Extra != null && g->Extra->LocalsSet != 0)
         {
-            EndLocals(g);
+            EndLocals(g->Extra);
         }
-        g->HasName = false;
     }
 
-    private static void SetName(Goroutine* g, byte* name)
+    private static void SetName(GoroutineExtra* extra, byte* name)
     {
         int i = 0;
-        for (; i < Goroutine.NameSize - 1 && name[i] != 0; i++)
+        for (; i < GoroutineExtra.NameSize - 1 && name[i] != 0; i++)
         {
-            g->Name[i] = name[i];
+            extra->Name[i] = name[i];
         }
-        g->Name[i] = 0;
-        g->HasName = true;
+        extra->Name[i] = 0;
     }
 }

@@ -184,7 +184,7 @@ internal static unsafe partial class Exports
             WaitGroup done = new();
             done.Add();
             Goroutine* g = Scheduler.Create(GoroutineKind.Fixed, stack);
-            *(MainCall**)g->InlineState = call;
+            Goroutine.StoreState(g, (nint)call);
             Goroutine.StateObject(g) = new GoroutineObjects(done);
             g->Invoke = invoke;
             Scheduler.Start(g);
@@ -199,7 +199,7 @@ internal static unsafe partial class Exports
 
     private static void InvokeMain(Goroutine* g)
     {
-        MainCall* call = *(MainCall**)g->InlineState;
+        MainCall* call = (MainCall*)Goroutine.TakeState<nint>(g);
         WaitGroup done = Unsafe.As<GoroutineObjects>(Goroutine.StateObject(g)!).Done!;
         call->Result = ((delegate* unmanaged<int, nint, int>)call->Function)(call->Count, call->Arguments);
         EndGoroutine(g);
@@ -208,7 +208,7 @@ internal static unsafe partial class Exports
 
     private static void InvokeRun(Goroutine* g)
     {
-        MainCall* call = *(MainCall**)g->InlineState;
+        MainCall* call = (MainCall*)Goroutine.TakeState<nint>(g);
         WaitGroup done = Unsafe.As<GoroutineObjects>(Goroutine.StateObject(g)!).Done!;
         ((delegate* unmanaged<nint, void>)call->Function)(call->Arguments);
         EndGoroutine(g);

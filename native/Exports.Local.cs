@@ -10,7 +10,7 @@ internal static unsafe partial class Exports
 {
     private const int EndRounds = 4; // A function called at the end may set values again; as POSIX has it.
 
-    private static readonly nint[] s_localEnds = new nint[Goroutine.LocalCount];
+    private static readonly nint[] s_localEnds = new nint[GoroutineExtra.LocalCount];
     private static int s_localKeys;
 
     [UnmanagedCallersOnly(EntryPoint = "weft_local_key")]
@@ -25,7 +25,7 @@ internal static unsafe partial class Exports
             return Code.Invalid;
         }
         int made = Interlocked.Increment(ref s_localKeys);
-        if (made > Goroutine.LocalCount)
+        if (made > GoroutineExtra.LocalCount)
         {
             Interlocked.Decrement(ref s_localKeys);
             return Code.NoMemory;
@@ -48,8 +48,9 @@ internal static unsafe partial class Exports
             return Code.Invalid;
         }
         uint bit = 1u << (key - 1);
-        g->Locals[key - 1] = value;
-        g->LocalsSet = value != 0 ? g->LocalsSet | bit : g->LocalsSet & ~bit;
+        GoroutineExtra* extra = GoroutineExtras.Of(g);
+        extra->Locals[key - 1] = value;
+        extra->LocalsSet = value != 0 ? extra->LocalsSet | bit : extra->LocalsSet & ~bit;
         return Code.Ok;
     }
 
@@ -57,21 +58,23 @@ internal static unsafe partial class Exports
     private static nint LocalGet(int key)
     {
         Goroutine* g = Current.Goroutine();
-        return g == null || key <= 0 || key > Goroutine.LocalCount || (g->LocalsSet & (1u << (key - 1))) == 0
-            ? 0
-            : (nint)g->Locals[key - 1];
+        GoroutineExtra* extra = g == null ? null : g->Extra;
+        return extra == null || key <= 0 || key > GoroutineExtra.LocalCount
+            || (extra->LocalsSet & (1u << (key - 1))) == 0
+                ? 0
+                : (nint)extra->Locals[key - 1];
     }
 
-    private static void EndLocals(Goroutine* g)
+    private static void EndLocals(GoroutineExtra* extra)
     {
-        for (int round = 0; round < EndRounds && g->LocalsSet != 0; round++)
+        for (int round = 0; round < EndRounds && extra->LocalsSet != 0; round++)
         {
-            for (int i = 0; i < Goroutine.LocalCount; i++)
+            for (int i = 0; i < GoroutineExtra.LocalCount; i++)
             {
-                if ((g->LocalsSet & (1u << i)) != 0)
+                if ((extra->LocalsSet & (1u << i)) != 0)
                 {
-                    g->LocalsSet &= ~(1u << i);
-                    nint value = (nint)g->Locals[i];
+                    extra->LocalsSet &= ~(1u << i);
+                    nint value = (nint)extra->Locals[i];
                     if (s_localEnds[i] != 0)
                     {
                         ((delegate* unmanaged<nint, void>)s_localEnds[i])(value);
@@ -79,6 +82,6 @@ internal static unsafe partial class Exports
                 }
             }
         }
-        g->LocalsSet = 0;
+        extra->LocalsSet = 0;
     }
 }

@@ -15,11 +15,12 @@ stack grows, and the collector uses SIG34:
 import gdb
 import gdb.unwinder
 
-VERSION = 1
-SLOT, CONTROL_AT = 8192, 4096 + 2048
+VERSION = 2
 
 # Offsets in the control block, as in runtime/core/Goroutine.cs.
-SAVED_SP, STATE, KIND, ID, REASON, FUNCTION, HAS_NAME, NAME = 0, 0x70, 0x74, 0x78, 0xB8, 0xC0, 0x30C, 0x310
+SIZE = 256
+SAVED_SP, STATE, KIND, REASON, ID, FUNCTION, MACHINE, EXTRA = 0, 0x40, 0x41, 0x42, 0x48, 0x58, 0x78, 0xA8
+NAME = 0x310  # As in runtime/core/GoroutineExtra.cs.
 DEAD, RUNNABLE, RUNNING, WAITING = range(4)
 STATES = ["dead", "runnable", "running", "waiting"]
 REASONS = ["", "yield", "chan send", "chan receive", "wait group", "exit", "select", "sleep", "mutex",
@@ -48,8 +49,8 @@ def table():
 class Goroutine:
     def __init__(self, address):
         self.address = address
-        self.state = word(address + STATE, 4)
-        self.kind = word(address + KIND, 4)
+        self.state = word(address + STATE, 1)
+        self.kind = word(address + KIND, 1)
         self.number = word(address + ID)
 
     @property
@@ -57,13 +58,14 @@ class Goroutine:
         return word(self.address + SAVED_SP)
 
     def describe(self):
-        reason = word(self.address + REASON, 4)
+        reason = word(self.address + REASON, 1)
         what = STATES[self.state]
         if self.state == WAITING and reason < len(REASONS):
             what = REASONS[reason]
         name = ""
-        if word(self.address + HAS_NAME, 1):
-            raw = gdb.selected_inferior().read_memory(self.address + NAME, 32).tobytes()
+        extra = word(self.address + EXTRA)
+        if extra and word(extra + NAME, 1):
+            raw = gdb.selected_inferior().read_memory(extra + NAME, 32).tobytes()
             name = ' "%s"' % raw.split(b"\0")[0].decode("utf-8", "replace")
         function = word(self.address + FUNCTION)
         block = gdb.execute("info symbol %d" % function, to_string=True).split(" in section")[0].strip()
@@ -73,11 +75,11 @@ class Goroutine:
 
 
 def goroutines():
-    """Those that exist, in the order of their slots."""
+    """Those that exist, in the order of their numbers in the table."""
     _, base, carved, _ = table()
-    for slot in range(word(carved)):
+    for number in range(word(carved)):
         try:
-            goroutine = Goroutine(base + slot * SLOT + CONTROL_AT)
+            goroutine = Goroutine(base + number * SIZE)
         except gdb.MemoryError:
             continue  # In a core file: a page that was never touched.
         if goroutine.state not in (RUNNABLE, RUNNING, WAITING) or goroutine.kind == KIND_THREAD:
@@ -144,7 +146,9 @@ def in_goroutine(goroutine, running, command):
         return
     sp = goroutine.saved_sp
     if sp == 0:
-        raise gdb.GdbError("goroutine %d is just starting or ending" % goroutine.number)
+        raise gdb.GdbError(
+            "goroutine %d has not begun yet" % goroutine.number if word(goroutine.address + MACHINE) == 0
+            else "goroutine %d is just starting or ending" % goroutine.number)
     try:
         PARKED.saved_sp = sp
         gdb.invalidate_cached_frames()

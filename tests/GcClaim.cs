@@ -47,7 +47,7 @@ internal static unsafe class GcClaim
         return passed && s_received ? 0 : 1;
     }
 
-    private static byte Age() => GoroutinePages.Ages[GoroutinePages.SlotOf((Goroutine*)s_receiver)];
+    private static byte Age() => GoroutineTable.Ages[GoroutineTable.NumberOf((Goroutine*)s_receiver)];
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Receive()

@@ -230,17 +230,25 @@ internal sealed class StackTests
         string? failure = Crew.Run(2, crew =>
         {
             Chan<int> gate = new();
+            WaitGroup begun = new();
             WaitGroup done = new();
-            for (int i = 0; i < Layout.FreePagesKept + (chunks * Layout.SlotsPerChunk); i++)
+            int count = Layout.FreePagesKept + (chunks * Layout.HomesPerChunk);
+            begun.Add(count);
+            for (int i = 0; i < count; i++)
             {
-                done.Go(() => gate.Receive(out _));
+                done.Go(() =>
+                {
+                    begun.Done();
+                    gate.Receive(out _);
+                });
             }
+            begun.Wait(); // Else one page would do for many.
             gate.Close();
             done.Wait();
-            long most = GoroutinePages.FreeResident;
-            crew.Until(() => !GoroutinePages.HasTooMany, "the pages to go back");
-            long left = GoroutinePages.FreeResident;
-            crew.Expect(left <= most - (chunks / 2 * Layout.SlotsPerChunk), $"{most} free, {left} are left");
+            long most = Homes.FreeResident;
+            crew.Until(() => !Homes.HasTooMany && !GoroutineTable.HasTooMany, "the pages to go back");
+            long left = Homes.FreeResident;
+            crew.Expect(left <= most - (chunks / 2 * Layout.HomesPerChunk), $"{most} free, {left} are left");
         });
 
         await Assert.That(failure).IsNull();

@@ -163,7 +163,7 @@ public static unsafe partial class Go
         {
             Scheduler.EnsureStarted();
             Goroutine* g = Scheduler.Create(GoroutineKind.Movable, 0, flows: true);
-            Unsafe.WriteUnaligned(g->InlineState, state);
+            Goroutine.StoreState(g, state);
             Goroutine.Delegate(g) = function;
             g->Invoke = &Invoker.CallInline<TState>;
             Scheduler.Start(g);

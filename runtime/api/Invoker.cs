@@ -11,7 +11,7 @@ internal static unsafe class Invoker
 
     internal static void CallInline<TState>(Goroutine* g)
     {
-        TState state = Unsafe.ReadUnaligned<TState>(g->InlineState);
+        TState state = Goroutine.TakeState<TState>(g);
         Unsafe.As<Action<TState>>(Take(g))(state);
     }
 

@@ -28,11 +28,14 @@ internal static class Layout
 #if WEFT_SMALL
     internal const int RunQueueSize = 4;
     internal const int FreeGoroutinesPerProcessor = 2;
+    internal const int FreeHomesPerProcessor = 1;
     internal const int FixedStacksKept = 2;
     internal const int FixedStacksPerProcessor = 2;
     internal const int GrownStacksKept = 2;
     internal const int FreePagesKept = 64;
-    internal const int SlotsPerChunk = 16;
+    internal const int FreeBlocksKept = 64;
+    internal const int HomesPerChunk = 16;
+    internal const int BlocksPerChunk = 16; // One page.
     internal const int EventsPerPoll = 2;
     internal const int TimersPerChunk = 256;
     internal const long IdleBeforeShrinkNs = 0;
@@ -40,11 +43,14 @@ internal static class Layout
 #else
     internal const int RunQueueSize = 256;
     internal const int FreeGoroutinesPerProcessor = 64;
+    internal const int FreeHomesPerProcessor = 64;
     internal const int FixedStacksKept = 256;
     internal const int FixedStacksPerProcessor = 64;
     internal const int GrownStacksKept = 1024;
     internal const int FreePagesKept = 16 * 1024;
-    internal const int SlotsPerChunk = 256;
+    internal const int FreeBlocksKept = 64 * 1024;
+    internal const int HomesPerChunk = 256;
+    internal const int BlocksPerChunk = Os.HugePageSize / 256; // One huge page.
     internal const int EventsPerPoll = 128;
     internal const int TimersPerChunk = Os.HugePageSize / 16; // One huge page.
     internal const long IdleBeforeShrinkNs = 1_000_000_000;

@@ -15,6 +15,7 @@ internal static unsafe partial class Os
     internal const int SignalSegv = 11;
     internal const int SignalUrgent = 23;
     internal const int LastSignal = 64;
+    internal const nint NoMemory = 12;
     internal const nint Exists = 17;
     internal const nint TimedOut = 110;
     private const nint NoChild = 10;
@@ -127,6 +128,10 @@ internal static unsafe partial class Os
         _ = Release(page + HugePageSize, got + HugePageSize - page);
         return page;
     }
+
+    /// <summary>Lets the range have huge pages, where the system has any.</summary>
+    internal static void AllowHugePages(nint address, nint bytes) =>
+        _ = Syscall(SysMadvise, address, bytes, AdviseHugePage, 0, 0, 0);
 
     /// <summary>Makes it one page, if the system has any, without a change to what is in it.</summary>
     internal static void UseHugePage(nint page)

@@ -200,7 +200,7 @@ internal sealed unsafe class ByteChan : Chan
                 return Outcome.Misused;
             }
         }
-        Waiter* waiter = Goroutine.WaiterAt(g, 0);
+        Waiter* waiter = Goroutine.WaiterOf(g);
         waiter->Goroutine = g;
         waiter->Slot = element;
         waiter->Success = false;

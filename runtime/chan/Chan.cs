@@ -376,7 +376,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         {
             g = EnterWait();
         }
-        Waiter* waiter = Goroutine.WaiterAt(g, 0);
+        Waiter* waiter = Goroutine.WaiterOf(g);
         waiter->Goroutine = g;
         waiter->Slot = Unsafe.AsPointer(ref local);
         waiter->Success = false;

@@ -1,7 +1,7 @@
 // What a channel is without its elements: a lock, two queues, closed or not. A select sees channels of
 // different elements only as this.
 //
-// Locks: _lock, a leaf but for the scheduler's and GoroutinePages'. A select holds those of all its
+// Locks: _lock, a leaf but for the scheduler's and GoroutineExtras'. A select holds those of all its
 // channels, taken in the order of Id. The id is given on the first select: most channels never need one.
 // Rejected: the order of addresses, as in Go. Here the collector moves a channel.
 
@@ -120,7 +120,7 @@ public abstract unsafe class Chan : IParkPlace
         bool waits = queue.RemoveIfParked(g, this);
         if (waits)
         {
-            Goroutine.WaiterAt(g, 0)->Success = false;
+            Goroutine.WaiterOf(g)->Success = false;
         }
         _lock.Exit();
         return waits;

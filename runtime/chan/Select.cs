@@ -4,9 +4,9 @@
 //   2. else enqueue a waiter on each channel, park, and release all locks once off the stack
 //   3. lock all again; take the waiters that nobody chose out of their queues
 //
-// One wins: whoever takes a waiter off a queue must change Goroutine.SelectDone from 0 (WaitQueue), or drop
-// it. Only the winner touches the case and readies the goroutine. Pass 3 needs all the locks, so it cannot
-// begin before the commit has released the last: until then nothing that the commit reads changes.
+// One wins: whoever takes a waiter off a queue must change GoroutineExtra.SelectDone from 0 (WaitQueue), or
+// drop it. Only the winner touches the case and readies the goroutine. Pass 3 needs all the locks, so it
+// cannot begin before the commit has released the last: until then nothing that the commit reads changes.
 //
 // A wait with a CancellationToken is one more case, on a channel of its own that cancelling closes. So it
 // takes part in the same race; a callback that comes late closes a channel that nobody knows any more.
@@ -153,7 +153,7 @@ public static unsafe class Select
         Fatal.Throw("select: a goroutine that waits for ever was readied"u8);
     }
 
-    private const int Few = Goroutine.WaiterCount;
+    private const int Few = GoroutineExtra.WaiterCount;
 
     [SkipLocalsInit] // The places are written before they are read.
     private static int Choose(ReadOnlySpan<SelectCase?> cases, bool wait)

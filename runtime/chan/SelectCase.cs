@@ -65,11 +65,11 @@ public abstract unsafe class SelectCase : IParkPlace
     /// <summary>g chooses no case then, and leaves all queues by itself.</summary>
     bool IParkPlace.Abandon(Goroutine* g)
     {
-        if (Interlocked.CompareExchange(ref g->SelectDone, 1, 0) != 0)
+        if (Interlocked.CompareExchange(ref g->Extra->SelectDone, 1, 0) != 0)
         {
             return false;
         }
-        g->SelectWinner = null;
+        g->Extra->SelectWinner = null;
         return true;
     }
 

@@ -72,9 +72,10 @@ internal unsafe ref struct SelectRound
         Outcome outcome = AttemptEach(out Goroutine* peer);
         if (outcome == Outcome.Waits && wait)
         {
-            waiters = waiters != null ? waiters : Goroutine.WaiterAt(g, 0);
+            GoroutineExtra* extra = GoroutineExtras.Of(g);
+            waiters = waiters != null ? waiters : &extra->FirstWaiter;
+            extra->SelectDone = 0;
             Goroutine.ParkObject(g) = EnqueueAll(g, waiters);
-            g->SelectDone = 0;
             Scheduler.Park(g, &ReleaseAll, null, ParkReason.Select);
             LockAll();
             outcome = DequeueAll(g, waiters);
@@ -189,7 +190,7 @@ internal unsafe ref struct SelectRound
             waiter->IsSelect = false;
             each.Next = null;
             each.IsBusy = false;
-            if (waiter == g->SelectWinner)
+            if (waiter == g->Extra->SelectWinner)
             {
                 Chosen = _locks[i];
                 outcome = each.Finish(waiter->Success);
@@ -279,19 +280,17 @@ internal unsafe ref struct SelectRound
         ids.AsSpan().Sort(_locks);
     }
 
-    /// <summary>At least 0, below the bound. The generator is SplitMix64; each goroutine has its own, so
-    /// that nobody shares a word.</summary>
+    /// <summary>At least 0, below the bound. The generator is SplitMix64; each machine has its own, so that
+    /// few share a word. Who changes machines in the middle may take the number of another: any will
+    /// do.</summary>
     private static uint Random(Goroutine* g, uint bound)
     {
-        if (g == null)
+        Machine* m = g == null ? null : g->Machine;
+        if (m == null)
         {
             return (uint)System.Random.Shared.Next((int)bound);
         }
-        if (g->SelectRandom == 0)
-        {
-            g->SelectRandom = (ulong)(nint)g;
-        }
-        ulong z = g->SelectRandom += 0x9e3779b97f4a7c15;
+        ulong z = m->SelectRandom += 0x9e3779b97f4a7c15;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
         z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
         return (uint)(((z >> 32) * bound) >> 32);

@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 
 namespace Weft.Runtime;
 
-[StructLayout(LayoutKind.Explicit, Size = 0x48)]
+[StructLayout(LayoutKind.Explicit, Size = 0x38)]
 internal struct Context
 {
     /// <summary>Non-zero exactly while the stack is not being run. Written only by the assembly: the
@@ -36,11 +36,5 @@ internal struct Context
     /// <summary>How often native code on this stack has called managed code and waits for it. While not
     /// zero the stack may not move. The entry frame itself does not count.</summary>
     [FieldOffset(0x30)]
-    internal long NativeDepth;
-
-    [FieldOffset(0x38)]
-    internal nint BoundsLow;
-
-    [FieldOffset(0x40)]
-    internal nint BoundsHigh;
+    internal int NativeDepth;
 }

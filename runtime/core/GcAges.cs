@@ -1,4 +1,4 @@
-// The age of each goroutine, for the collector: a byte for each slot of GoroutinePages.
+// The age of each goroutine, for the collector: a byte for each block of GoroutineTable.
 //
 //   0        not known: it is looked at in every collection
 // 1 to 3   it is parked, and the youngest object that it refers to was of generation 0, 1, 2. A collection of
@@ -42,5 +42,5 @@ internal static unsafe class GcAges
         }
     }
 
-    private static nint Number(Goroutine* g) => (nint)((nuint)g / (nuint)Goroutine.SlotSize);
+    private static nint Number(Goroutine* g) => (nint)((nuint)g / (nuint)Goroutine.Size);
 }

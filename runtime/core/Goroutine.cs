@@ -1,7 +1,10 @@
-// A goroutine: the upper half of a page whose lower half is its first stack.
+// A goroutine: its control block, 256 bytes in a dense table (stack/GoroutineTable.cs). The stack lies
+// elsewhere: it gets one when it first runs (stack/Homes.cs).
 //
-//   low address                                                             high address
-//   [ guard page, 4096 ][ first stack, 2048 ........ <- sp ][ Goroutine (this), 2048 ]
+//   line 0   [ Context: saved sp, exceptions, statics ... ][ home ]    what the switch exchanges
+//   line 1   [ state ][ id ][ link ][ what to run ][ machine ]         all that a spawn writes
+//   line 2   [ stack ][ how it waits ][ extra -> what few need ]
+//   line 3   [ its place in a queue; before its first run, the argument ]
 //
 //   Dead --Spawn--> Runnable --Execute--> Running --Park--> Waiting --Ready--> Runnable
 //                                            `--Exit--> Dead        `--Yield (from Running)
@@ -14,7 +17,7 @@
 //             until then a peer may write the element slots of its waiters under the queue's lock.
 //
 // The control block never moves; the stack does, while Running. A thread that is no goroutine and has
-// to wait borrows one too (Kind.Thread): its stack half is not used.
+// to wait borrows a block too (Kind.Thread), and has no stack of Weft's.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -22,7 +25,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Weft.Runtime;
 
-internal enum GoroutineState
+internal enum GoroutineState : byte
 {
     Dead,
     Runnable,
@@ -30,7 +33,7 @@ internal enum GoroutineState
     Waiting,
 }
 
-internal enum GoroutineKind
+internal enum GoroutineKind : byte
 {
     /// <summary>Starts at 2 KB and grows by copying.</summary>
     Movable,
@@ -46,7 +49,7 @@ internal enum GoroutineKind
     NativeMovable,
 }
 
-internal enum ParkReason
+internal enum ParkReason : byte
 {
     None,
     Yield,
@@ -78,178 +81,158 @@ internal enum ParkReason
     Preempted = 101,
 }
 
-[StructLayout(LayoutKind.Explicit, Size = ControlSize)]
+[StructLayout(LayoutKind.Explicit, Size = Size)]
 internal unsafe struct Goroutine
 {
-    internal const int ControlSize = 2048;
-    internal const int FirstStackSize = 2048;
-
-    /// <summary>From one to the next: a guard page, the first stack, the control block.</summary>
-    internal const nint SlotSize = Os.PageSize + FirstStackSize + ControlSize;
+    internal const int Size = 256;
 
     internal const int InlineStateSize = 64;
-    internal const int WaiterCount = 8;
-    internal const int NameSize = 32;
-    internal const int LocalCount = 32;
 
+    // Line 0: the switch.
     [FieldOffset(0x00)]
     internal Context Context;
 
-    /// <summary>About when it began to wait: sysmon's time, in ns (Scheduler.CoarseNow).</summary>
-    [FieldOffset(0x48)]
-    internal long WaitSince;
-
-    /// <summary>Lowest usable byte of the current stack. Changed by growth, while running.</summary>
-    [FieldOffset(0x50)]
-    internal nint StackLow;
-
-    /// <summary>One past the highest byte of the current stack.</summary>
-    [FieldOffset(0x58)]
-    internal nint StackHigh;
-
-    /// <summary>Not 0 while it must not be preempted: it is about to stop by itself, or has just gone on
-    /// and holds what belongs to the machine it is on. Owner.</summary>
-    [FieldOffset(0x60)]
-    internal int NoPreempt;
-
-    /// <summary>How often it has been locked to its machine: LockedMachine while above 0. Owner.</summary>
-    [FieldOffset(0x64)]
-    internal int Locked;
-
-    /// <summary>The machine that runs it, or ran it last; null before its first run.</summary>
-    [FieldOffset(0x68)]
-    internal Machine* Machine;
-
-    [FieldOffset(0x70)]
-    private GoroutineState _state;
-
-    [FieldOffset(0x74)]
-    internal GoroutineKind Kind;
-
-    [FieldOffset(0x78)]
-    internal long Id;
-
-    /// <summary>The next in the one list that holds it: a run queue, a free list.</summary>
-    [FieldOffset(0x80)]
-    internal Goroutine* Link;
-
-    /// <summary>What to run. An object reference, a root always.</summary>
-    [FieldOffset(0x88)]
-    internal nint DelegateSlot;
-
-    /// <summary>The argument, when it is an object. A root always.</summary>
-    [FieldOffset(0x90)]
-    internal nint StateObjectSlot;
-
-    /// <summary>What it waits on, while it waits; before it has begun, FirstContext. A root always.</summary>
-    [FieldOffset(0x98)]
-    internal nint ParkObjectSlot;
-
-    /// <summary>Runs the delegate with its argument.</summary>
-    [FieldOffset(0xa0)]
-    internal delegate*<Goroutine*, void> Invoke;
-
-    /// <summary>Called once the goroutine has left its stack; false means that it need not wait.</summary>
-    [FieldOffset(0xa8)]
-    internal delegate*<Goroutine*, void*, bool> ParkCommit;
-
-    [FieldOffset(0xb0)]
-    internal void* ParkArgument;
-
-    [FieldOffset(0xb8)]
-    internal ParkReason Reason;
+    /// <summary>C++ exceptions that native code on its stack has not caught, while it does not run: the
+    /// second word of __cxa_get_globals. Written by the assembly.</summary>
+    [FieldOffset(0x34)]
+    internal uint CxxUncaught;
 
     /// <summary>For Kind.Thread: 1 once Ready was called. The thread sleeps on this word.</summary>
-    [FieldOffset(0xbc)]
+    [FieldOffset(0x34)]
     internal int Wakened;
 
-    /// <summary>The argument, when it is a small value without references.</summary>
-    [FieldOffset(0xc0)]
-    internal fixed byte InlineState[InlineStateSize];
-
-    [FieldOffset(0x100)]
-    private Waiter _firstWaiter;
-
-    /// <summary>The only machine that may run it, while Locked.</summary>
-    [FieldOffset(0x300)]
-    internal Machine* LockedMachine;
-
-    /// <summary>Which of Locals are set: the C face's. Owner.</summary>
-    [FieldOffset(0x308)]
-    internal uint LocalsSet;
-
-    /// <summary>Whether Name is. Owner.</summary>
-    [FieldOffset(0x30c)]
-    internal bool HasName;
-
-    /// <summary>What the C face calls it in reports: UTF-8, a zero at the end.</summary>
-    [FieldOffset(0x310)]
-    internal fixed byte Name[NameSize];
-
-    /// <summary>Values of its own that C code keeps: native/Exports.Local.cs. Owner.</summary>
-    [FieldOffset(0x340)]
-    internal fixed long Locals[LocalCount];
-
-    /// <summary>Its wait in the base library, as asm/waits.c keeps it: this word, and five more that are not
-    /// for C#. Exchanged.</summary>
-    [FieldOffset(0x6d0)]
-    internal long DotNetWaitWord;
-
-    /// <summary>1 once a case of its select is chosen. Whoever changes it from 0, under the lock of the
-    /// queue that it took the waiter from, owns the waiting goroutine.</summary>
-    [FieldOffset(0x700)]
-    internal int SelectDone;
-
-    /// <summary>The waiter of the case that was chosen. Written by the one who set SelectDone.</summary>
-    [FieldOffset(0x708)]
-    internal Waiter* SelectWinner;
-
-    /// <summary>State of the generator for the order in which a select looks. Owner; any value will do,
-    /// also one left by the last goroutine here.</summary>
-    [FieldOffset(0x710)]
-    internal ulong SelectRandom;
-
-    /// <summary>The mxcsr and the x87 control word of native code that waits on its stack; 0 while they are
-    /// in force. Written by the assembly, and cleared at the end.</summary>
-    [FieldOffset(0x718)]
-    internal ulong NativeFloat;
-
-    /// <summary>Its neighbours in the list of LeakScan, while that looks for leaks. The world stands
-    /// still.</summary>
-    [FieldOffset(0x720)]
-    internal Goroutine* LeakNext;
-
-    [FieldOffset(0x728)]
-    internal Goroutine* LeakPrevious;
-
-    /// <summary>It was taken out of the queue it waited in for ever, and ends. Written by the one who took it
-    /// out, before it is ready; cleared by itself.</summary>
-    [FieldOffset(0x730)]
-    internal bool Abandoned;
+    /// <summary>Where its stack starts; Homes.None before its first run, and for other kinds.
+    /// Owner.</summary>
+    [FieldOffset(0x38)]
+    internal int Home;
 
     /// <summary>How many open scopes of its (GoScope) have failed, and will throw when they are disposed of.
     /// Written by the goroutines that fail, and when it disposes of them. Wrong where one was never disposed
     /// of, of this goroutine or of the last one here: nothing follows from that but where an exception that
     /// nobody catches is reported.</summary>
-    [FieldOffset(0x734)]
+    [FieldOffset(0x3c)]
     internal int FailedScopes;
 
-    /// <summary>C++ exceptions that native code on its stack has caught and is not done with, and how many it
-    /// has not: the two words of __cxa_get_globals, while it does not run. Written by the assembly.</summary>
-    [FieldOffset(0x738)]
+    // Line 1: all that a spawn writes.
+    [FieldOffset(0x40)]
+    private GoroutineState _state;
+
+    [FieldOffset(0x41)]
+    internal GoroutineKind Kind;
+
+    [FieldOffset(0x42)]
+    internal ParkReason Reason;
+
+    /// <summary>Not 0 while it must not be preempted: it is about to stop by itself, or has just gone on
+    /// and holds what belongs to the machine it is on. Owner.</summary>
+    [FieldOffset(0x43)]
+    internal byte NoPreempt;
+
+    /// <summary>How often it has been locked to its machine, the only one that may run it meanwhile.
+    /// Owner.</summary>
+    [FieldOffset(0x44)]
+    internal int Locked;
+
+    [FieldOffset(0x48)]
+    internal long Id;
+
+    /// <summary>The next in the one list that holds it.</summary>
+    [FieldOffset(0x50)]
+    internal Goroutine* Link;
+
+    /// <summary>What to run. An object reference, a root always; or the address of a C function, which is in
+    /// no heap.</summary>
+    [FieldOffset(0x58)]
+    internal nint DelegateSlot;
+
+    /// <summary>The argument, when it is an object. A root always.</summary>
+    [FieldOffset(0x60)]
+    internal nint StateObjectSlot;
+
+    /// <summary>What it waits on, while it waits; before it has begun, FirstContext. A root always.</summary>
+    [FieldOffset(0x68)]
+    internal nint ParkObjectSlot;
+
+    /// <summary>Runs the delegate with its argument. Not used once it has begun.</summary>
+    [FieldOffset(0x70)]
+    internal delegate*<Goroutine*, void> Invoke;
+
+    /// <summary>C++ exceptions that native code on its stack has caught and is not done with: the first word
+    /// of __cxa_get_globals. Written by the assembly.</summary>
+    [FieldOffset(0x70)]
     internal nint CxxCaught;
 
-    [FieldOffset(0x740)]
-    internal ulong CxxUncaught;
+    /// <summary>The machine that runs it, or ran it last; null before its first run.</summary>
+    [FieldOffset(0x78)]
+    internal Machine* Machine;
+
+    // Line 2: the stack, and the wait.
+
+    /// <summary>Lowest usable byte of the current stack. Changed by growth, while running.</summary>
+    [FieldOffset(0x80)]
+    internal nint StackLow;
+
+    /// <summary>One past the highest byte of the current stack; 0 before its first run.</summary>
+    [FieldOffset(0x88)]
+    internal nint StackHigh;
+
+    /// <summary>About when it began to wait: sysmon's time, in ns (Scheduler.CoarseNow).</summary>
+    [FieldOffset(0x90)]
+    internal long WaitSince;
+
+    /// <summary>Called once the goroutine has left its stack; false means that it need not wait.</summary>
+    [FieldOffset(0x98)]
+    internal delegate*<Goroutine*, void*, bool> ParkCommit;
+
+    /// <summary>Its neighbour in the list of LeakScan, while that looks for leaks: its stop is complete, and
+    /// this one's in Link. The world stands still.</summary>
+    [FieldOffset(0x98)]
+    internal Goroutine* LeakPrevious;
+
+    [FieldOffset(0xa0)]
+    internal void* ParkArgument;
+
+    /// <summary>What few need, made on demand; or null: stack/GoroutineExtras.cs. Owner.</summary>
+    [FieldOffset(0xa8)]
+    internal GoroutineExtra* Extra;
+
+    /// <summary>The mxcsr and the x87 control word of native code that waits on its stack; the latter is 0
+    /// while they are in force. Written by the assembly, and cleared at the end.</summary>
+    [FieldOffset(0xb0)]
+    internal uint NativeMxcsr;
+
+    [FieldOffset(0xb4)]
+    internal ushort NativeX87;
+
+    /// <summary>It was taken out of the queue it waited in for ever, and ends. Written by the one who took it
+    /// out, before it is ready; cleared by itself.</summary>
+    [FieldOffset(0xb6)]
+    internal bool Abandoned;
+
+    /// <summary>Line 3 holds what a wait in the base library must not overwrite: an argument, or another such
+    /// wait. Owner, here and in asm/waits.c.</summary>
+    [FieldOffset(0xb7)]
+    internal bool IsLineInUse;
+
+    /// <summary>Its wait in the base library, as asm/waits.c counts it. Exchanged, also by a timer that comes
+    /// too late: so it shares its place with nothing.</summary>
+    [FieldOffset(0xb8)]
+    internal long DotNetWaitWord;
+
+    // Line 3: one wait at a time; and before its first run, the argument. What lies there means something
+    // from when a wait fills it in to the end of that wait, and in between it waits for nothing else.
+    [FieldOffset(0xc0)]
+    private Waiter _waiter;
+
+    /// <summary>The argument, when it is a small value without references.</summary>
+    [FieldOffset(0xc0)]
+    private fixed byte _inlineState[InlineStateSize];
 
     internal readonly GoroutineState State => _state;
 
     /// <summary>Only a machine's loop resumes it: it stopped in assembly, which cannot complete the stop of
     /// another, or it must run on one machine. It is never in a local queue.</summary>
     internal readonly bool NeedsLoop => Reason >= ParkReason.NativeReturn || Locked != 0;
-
-    /// <summary>The first byte of the page.</summary>
-    internal static nint FirstStackLow(Goroutine* g) => (nint)g - FirstStackSize;
 
     internal static ref Delegate? Delegate(Goroutine* g) =>
         ref Unsafe.AsRef<Delegate?>(&g->DelegateSlot);
@@ -268,7 +251,25 @@ internal unsafe struct Goroutine
 
     internal const int ObjectSlotCount = 3;
 
-    internal static Waiter* WaiterAt(Goroutine* g, int index) => &g->_firstWaiter + index;
+    /// <summary>Its place in a queue, unless it selects.</summary>
+    internal static Waiter* WaiterOf(Goroutine* g) => &g->_waiter;
+
+    /// <summary>Keeps the argument until it begins.</summary>
+    internal static void StoreState<TState>(Goroutine* g, TState state)
+    {
+        Check.Debug(Unsafe.SizeOf<TState>() <= InlineStateSize, "goroutine: an argument that is too large"u8);
+        Unsafe.WriteUnaligned(g->_inlineState, state);
+        g->IsLineInUse = true;
+    }
+
+    /// <summary>The argument, once.</summary>
+    internal static TState TakeState<TState>(Goroutine* g)
+    {
+        TState state = Unsafe.ReadUnaligned<TState>(g->_inlineState);
+        g->_waiter = default; // No flag may be set.
+        g->IsLineInUse = false;
+        return state;
+    }
 
     /// <summary>Has the processor fetch what it takes to make goroutines ready that have not run for long:
     /// the control blocks. First one line of each: most of the wait is for the address's translation, and
@@ -279,11 +280,11 @@ internal unsafe struct Goroutine
         {
             for (int i = 0; i < count; i++)
             {
-                Sse.Prefetch0((void*)goroutines[i]);
+                Sse.Prefetch0((byte*)goroutines[i] + Layout.CacheLine);
             }
             for (int i = 0; i < count; i++)
             {
-                Sse.Prefetch0((byte*)goroutines[i] + Layout.CacheLine);
+                Sse.Prefetch0((byte*)goroutines[i]);
                 Sse.Prefetch0((byte*)goroutines[i] + (2 * Layout.CacheLine));
             }
         }

@@ -26,6 +26,12 @@ internal unsafe struct Machine
     /// <summary>The system stack while a goroutine runs. Must be first: the assembly relies on it.</summary>
     internal Context Context;
 
+    /// <summary>What EnsureSufficientExecutionStack is told of the system stack; at 0x38 and 0x40. On a
+    /// goroutine: asm/switch_x64_sysv.S.</summary>
+    internal nint BoundsLow;
+
+    internal nint BoundsHigh;
+
     /// <summary>Odd while its goroutine is in native code. Written by the assembly; at 0x48.</summary>
     internal uint NativeCount;
 
@@ -120,6 +126,9 @@ internal unsafe struct Machine
     internal nint SignalStack;
 
     internal nint SignalStackBytes;
+
+    /// <summary>State of the generator for the order in which a select looks. What runs on it.</summary>
+    internal ulong SelectRandom;
 
     /// <summary>The next idle, or free, one. Guarded by the scheduler's lock.</summary>
     internal Machine* Link;

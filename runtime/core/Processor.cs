@@ -87,10 +87,17 @@ internal unsafe struct Processor
     /// <summary>The next idle one. Guarded by the scheduler's lock.</summary>
     internal Processor* Link;
 
-    /// <summary>Dead goroutines to spawn from. Owner.</summary>
-    internal Goroutine* Free;
+    /// <summary>Dead goroutines to spawn from, the last one first; Layout.FreeGoroutinesPerProcessor and one
+    /// more. Owner, as the next three.</summary>
+    internal Goroutine** Free;
 
     internal int FreeCount;
+
+    /// <summary>Homes for those that begin, the last one first; Layout.FreeHomesPerProcessor and one
+    /// more.</summary>
+    internal int* FreeHomes;
+
+    internal int FreeHomeCount;
 
     /// <summary>Fixed stacks of the usual size to spawn from. Owner: see stack/FixedStacks.cs.</summary>
     internal nint FreeStacks;

@@ -1,9 +1,9 @@
 // A goroutine's place in a wait queue (Go: sudog). The queue that links it owns it, under that queue's
-// lock. The first few live in the goroutine's control block, which never moves, so that waiting
+// lock. One lives in the goroutine's control block, eight for a select beside it; neither moves, and waiting
 // allocates nothing. Slot may point into the goroutine's stack: growth moves it along.
 //
 // A goroutine that selects waits in several queues at once. Who takes one of its waiters off a queue owns
-// it only after winning Goroutine.SelectDone; the losers are dropped, as if they had never been there.
+// it only after winning GoroutineExtra.SelectDone; the losers are dropped, as if they had never been there.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -29,9 +29,11 @@ internal enum WaitResult
     Cancelled,
 }
 
-[StructLayout(LayoutKind.Sequential, Size = 64)]
+[StructLayout(LayoutKind.Sequential, Size = Size)]
 internal unsafe struct Waiter
 {
+    internal const int Size = 64;
+
     internal Goroutine* Goroutine;
     internal Waiter* Next;
     internal Waiter* Previous;
@@ -138,7 +140,7 @@ internal unsafe struct WaitQueue
     /// ParkObject of one that is queued changes only under the lock of its queue.</summary>
     internal bool RemoveIfParked(Goroutine* g, object place)
     {
-        Waiter* waiter = Goroutine.WaiterAt(g, 0);
+        Waiter* waiter = Goroutine.WaiterOf(g);
         if (!waiter->IsQueued || Goroutine.ParkObject(g) != place)
         {
             return false;
@@ -180,9 +182,9 @@ internal unsafe struct WaitQueue
         while (waiter->IsSelect)
         {
             Goroutine* g = waiter->Goroutine;
-            if (Interlocked.CompareExchange(ref g->SelectDone, 1, 0) == 0)
+            if (Interlocked.CompareExchange(ref g->Extra->SelectDone, 1, 0) == 0)
             {
-                g->SelectWinner = waiter;
+                g->Extra->SelectWinner = waiter;
                 return waiter;
             }
             waiter = (Waiter*)_head;

@@ -257,7 +257,7 @@ internal sealed unsafe partial class Descriptor : IParkLock
     {
         _lock.Exit();
         Goroutine* g = Scheduler.EnterWait(); // May throw, so not under the lock.
-        Waiter* waiter = Goroutine.WaiterAt(g, 0);
+        Waiter* waiter = Goroutine.WaiterOf(g);
         _lock.Enter();
         nint result = _closed ? ErrorClosed : cancellation is { IsCancelled: true } ? ErrorCancelled : 0;
         if (result != 0 || !side.Held)
@@ -396,7 +396,7 @@ internal sealed unsafe partial class Descriptor : IParkLock
         }
         else
         {
-            Waiter* waiter = Goroutine.WaiterAt(g, 0);
+            Waiter* waiter = Goroutine.WaiterOf(g);
             waiter->Goroutine = g;
             _closers.Enqueue(waiter);
             Goroutine.ParkObject(g) = this;

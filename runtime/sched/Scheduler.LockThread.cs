@@ -20,7 +20,6 @@ internal static unsafe partial class Scheduler
         g->NoPreempt = 1;
         if (g->Locked == 0)
         {
-            g->LockedMachine = g->Machine;
             g->Machine->Locked = g;
         }
         g->Locked++;
@@ -45,8 +44,7 @@ internal static unsafe partial class Scheduler
 
     private static void Unlock(Goroutine* g)
     {
-        g->LockedMachine->Locked = null;
-        g->LockedMachine = null;
+        g->Machine->Locked = null;
     }
 
     /// <summary>m, with a processor, has found g, which is locked to another.</summary>
@@ -54,7 +52,7 @@ internal static unsafe partial class Scheduler
     {
         Processor* p = m->Processor;
         Release(m, p);
-        _ = HandTo(g->LockedMachine, p, spinning: false);
+        _ = HandTo(g->Machine, p, spinning: false);
     }
 
     /// <summary>m's goroutine has stopped: m runs nothing else until it may go on. That may have been found,

@@ -35,15 +35,16 @@ internal static unsafe partial class Scheduler
         m->Thread = thread;
         m->ThreadId = Os.ThreadId();
         m->CxxWords = 0; // Another thread's.
+        m->SelectRandom = (ulong)(nint)m;
         Os.NameThread("weft machine"u8);
         nint cell = (nint)Current.StaticsCell();
         nint pointer = Current.ThreadPointer();
         m->ThreadLocalLow = Math.Min(Math.Min(thread, cell), pointer);
         m->ThreadLocalHigh = Math.Max(
             Math.Max(thread + RuntimeThread.Size, cell + sizeof(nint)), pointer + sizeof(nint));
-        m->Context.BoundsLow = RuntimeThread.Field(thread, RuntimeThread.Table.BoundsLow);
-        m->Context.BoundsHigh = RuntimeThread.Field(thread, RuntimeThread.Table.BoundsHigh);
-        m->StackHigh = m->Context.BoundsHigh;
+        m->BoundsLow = RuntimeThread.Field(thread, RuntimeThread.Table.BoundsLow);
+        m->BoundsHigh = RuntimeThread.Field(thread, RuntimeThread.Table.BoundsHigh);
+        m->StackHigh = m->BoundsHigh;
         Check.Always(
             RuntimeThread.Field(thread, RuntimeThread.Table.InlinedList) == (nint)Current.StaticsCell(),
             "machine: thread statics have more than one root"u8);
@@ -78,7 +79,7 @@ internal static unsafe partial class Scheduler
                     return;
                 }
             }
-            if (g->Locked != 0 && g->LockedMachine != m)
+            if (g->Locked != 0 && g->Machine != m)
             {
                 HandToLocked(m, g);
                 continue;
@@ -142,24 +143,33 @@ internal static unsafe partial class Scheduler
         g->Transition(GoroutineState.Runnable, GoroutineState.Running);
         if (g->Machine != m)
         {
-            Migrate(m, g);
+            Settle(m, g);
         }
     }
 
-    /// <summary>g ran on another machine last, or never. Where native frames or an exception dispatch lie
-    /// on its stack, they hold the address of that thread's Thread, "my thread"; where it was preempted, or
-    /// came back from native code, a register may hold any address in the thread-local block: who makes the
-    /// thread statics has that of their cell, and takes a lock meanwhile. All threads have the same layout
-    /// there, so the distance between the two threads is added.</summary>
+    /// <summary>g ran on another machine last, or never.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Migrate(Machine* m, Goroutine* g)
+    private static void Settle(Machine* m, Goroutine* g)
     {
         Machine* old = g->Machine;
         g->Machine = m;
         if (old == null)
         {
-            return;
+            Begin(m->Processor, g);
         }
+        else
+        {
+            Migrate(old, m, g);
+        }
+    }
+
+    /// <summary>g ran on the machine old last. Where native frames or an exception dispatch lie
+    /// on its stack, they hold the address of that thread's Thread, "my thread"; where it was preempted, or
+    /// came back from native code, a register may hold any address in the thread-local block: who makes the
+    /// thread statics has that of their cell, and takes a lock meanwhile. All threads have the same layout
+    /// there, so the distance between the two threads is added.</summary>
+    private static void Migrate(Machine* old, Machine* m, Goroutine* g)
+    {
         nint end = g->StackHigh;
         if (g->Context.ExInfo == 0 && g->Context.NativeDepth <= 0)
         {
@@ -226,8 +236,9 @@ internal static unsafe partial class Scheduler
                 break;
 
             default:
+                delegate*<Goroutine*, void*, bool> commit = g->ParkCommit; // LeakScan uses its place then.
                 g->Transition(GoroutineState.Running, GoroutineState.Waiting);
-                if (g->ParkCommit != null && !g->ParkCommit(g, g->ParkArgument))
+                if (commit != null && !commit(g, g->ParkArgument))
                 {
                     g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
                     Push(Current.Machine()->Processor, g, next: true);

@@ -1,21 +1,22 @@
 // A goroutine's beginning and end.
 //
-//   Spawn: a dead one from the processor's free list -> its first frame -> the queue
+//   Spawn: a dead one from the processor's free ones -> the queue
+//   Begin: a home from the processor's free ones, the last that was left -> its first frame
 //   Main:  runs the delegate on the goroutine's stack
 //   Exit:  leaves the stack for good; the receiver of the message recycles it
+//
+// So a spawn writes a line of the control block, and who ends without waiting leaves its stack, still in the
+// cache, to the next one that begins.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Weft.Runtime;
 
 internal static unsafe partial class Scheduler
 {
-    // What the runtime takes for the stack's bounds on a goroutine. Low, so that
-    // EnsureSufficientExecutionStack passes; and holding no address at all, because the collector
-    // ignores interior pointers between the bounds.
-    private const nint BoundsLow = 0;
-    private const nint BoundsHigh = 1;
+    private const int FetchAhead = 8;
 
     /// <summary>Takes a dead goroutine and makes it runnable, but in no queue yet: the caller stores what
     /// it needs, then calls Start. Throws InsufficientMemoryException when there is none.</summary>
@@ -31,8 +32,9 @@ internal static unsafe partial class Scheduler
         Goroutine* g;
         if (m == null)
         {
-            g = GoroutinePages.Take(1, isStandIn: kind == GoroutineKind.Thread);
-            if (g != null && kind != GoroutineKind.Thread)
+            bool isStandIn = kind == GoroutineKind.Thread;
+            g = null;
+            if (GoroutineTable.Take(&g, 1, isStandIn) > 0 && !isStandIn)
             {
                 g->Id = Interlocked.Increment(ref s_nextId);
                 Interlocked.Increment(ref s_externalLive);
@@ -53,22 +55,10 @@ internal static unsafe partial class Scheduler
             throw new InsufficientMemoryException(OutOfGoroutines());
         }
         g->Kind = kind;
-        g->StackLow = Goroutine.FirstStackLow(g);
-        g->StackHigh = (nint)g;
-        g->Context.ReserveLow = g->StackLow;
-        g->Context.NativeDepth = -1; // The entry counts once: see Context.NativeDepth.
-        g->Context.BoundsLow = BoundsLow;
-        g->Context.BoundsHigh = BoundsHigh;
-        g->Machine = null;
         if (kind == GoroutineKind.Fixed)
         {
             g->StackLow = fixedStack;
             g->StackHigh = fixedStack + StackSizes.RoundUp(fixedSize);
-            g->Context.ReserveLow = 0; // Never moved, so no check need ever ask.
-        }
-        else if (kind == GoroutineKind.NativeMovable)
-        {
-            g->Context.ReserveLow = 0; // Grows on the fault, whatever runs.
         }
         g->NoPreempt = 1; // Until GoroutineMain has completed the stop of its predecessor.
         g->Transition(GoroutineState.Dead, GoroutineState.Runnable);
@@ -80,10 +70,23 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>Runs what Create made. The delegate and its argument are in place.</summary>
-    internal static void Start(Goroutine* g)
+    internal static void Start(Goroutine* g) => Submit(g);
+
+    /// <summary>g runs for the first time, on the machine that holds p: it gets its stack, and its first
+    /// frame. </summary>
+    private static void Begin(Processor* p, Goroutine* g)
     {
+        if (g->Kind != GoroutineKind.Fixed)
+        {
+            int home = TakeHome(p);
+            g->Home = home;
+            g->StackLow = Homes.LowOf(home);
+            g->StackHigh = Homes.HighOf(home);
+        }
+        // 0 where no check need ever ask: it never moves, or grows on the fault, whatever runs.
+        g->Context.ReserveLow = g->Kind == GoroutineKind.Movable ? g->StackLow : 0;
+        g->Context.NativeDepth = -1; // The entry counts once: see Context.NativeDepth.
         Switch.Prepare(g, g->StackHigh, &GoroutineMain, g);
-        Submit(g);
     }
 
     /// <summary>What the caller waits with: its goroutine, or a stand-in for a thread that is none. Give it
@@ -114,8 +117,11 @@ internal static unsafe partial class Scheduler
     {
         Goroutine.ParkObject(g) = null;
         g->Transition(GoroutineState.Running, GoroutineState.Dead);
-        g->Link = null;
-        GoroutinePages.Give(g);
+        if (g->Extra != null)
+        {
+            GoroutineExtras.TakeFrom(g);
+        }
+        GoroutineTable.Give(&g, 1);
     }
 
     /// <summary>Ends the calling goroutine. Its frames are gone: nothing is unwound here.</summary>
@@ -175,21 +181,21 @@ internal static unsafe partial class Scheduler
 
     private static Goroutine* TakeFree(Processor* p)
     {
-        Goroutine* g = p->Free;
-        if (g == null)
+        int count = p->FreeCount;
+        if (count == 0)
         {
-            g = GoroutinePages.Take(GoroutinePages.FreePerProcessor / 2);
-            if (g == null)
+            count = GoroutineTable.Take(p->Free, GoroutineTable.FreePerProcessor / 2);
+            if (count == 0)
             {
                 return null;
             }
-            for (Goroutine* each = g; each != null; each = each->Link)
-            {
-                p->FreeCount++;
-            }
         }
-        p->Free = g->Link;
-        p->FreeCount--;
+        Goroutine* g = p->Free[--count];
+        p->FreeCount = count;
+        if (Sse.IsSupported && count > FetchAhead)
+        {
+            Sse.Prefetch0((byte*)p->Free[count - FetchAhead] + Layout.CacheLine);
+        }
         p->Live++;
         if (p->NextId == p->LastId)
         {
@@ -198,6 +204,24 @@ internal static unsafe partial class Scheduler
         }
         g->Id = ++p->NextId;
         return g;
+    }
+
+    private static int TakeHome(Processor* p)
+    {
+        if (p->FreeHomeCount == 0)
+        {
+            nint taken = Homes.Take(p->FreeHomes, Math.Max(1, Homes.FreePerProcessor / 2));
+            if (taken <= 0)
+            {
+                Fatal.Line line = new();
+                line.Add("no memory for the stack of another goroutine, error "u8);
+                line.Add(-taken);
+                line.Add("; see ulimit -v and the memory limits of the container"u8);
+                line.Throw();
+            }
+            p->FreeHomeCount = (int)taken;
+        }
+        return p->FreeHomes[--p->FreeHomeCount];
     }
 
     /// <summary>g has left its stack for good, on the machine that holds p.</summary>
@@ -211,39 +235,59 @@ internal static unsafe partial class Scheduler
         // Dead before the stack is given away: from here on a collection does not look at it.
         g->Transition(GoroutineState.Running, GoroutineState.Dead);
         g->Context = default;
+        g->Machine = null; // It begins anew.
         if (g->Kind != GoroutineKind.Movable)
         {
-            g->NativeFloat = 0; // C may end without a return to its callers.
+            g->NativeX87 = 0; // C may end without a return to its callers.
+        }
+        if (g->Extra != null)
+        {
+            GoroutineExtras.TakeFrom(g);
         }
         if (g->Kind == GoroutineKind.Fixed)
         {
             FixedStacks.Give(p, low, high - low);
         }
-        else if (low != Goroutine.FirstStackLow(g))
+        else
         {
-            GrownStacks.Give(g, low, high);
+            if (low != Homes.LowOf(g->Home))
+            {
+                GrownStacks.Give(g, low, high);
+            }
+            p->FreeHomes[p->FreeHomeCount++] = g->Home;
+            if (p->FreeHomeCount > Homes.FreePerProcessor)
+            {
+                GiveHomes(p, Math.Max(1, Homes.FreePerProcessor / 2));
+            }
         }
-        g->Link = p->Free;
-        p->Free = g;
+        p->Free[p->FreeCount++] = g;
         p->Live--;
-        if (++p->FreeCount > GoroutinePages.FreePerProcessor)
+        if (p->FreeCount > GoroutineTable.FreePerProcessor)
         {
-            GiveHalf(p);
+            GiveFree(p, GoroutineTable.FreePerProcessor / 2);
         }
     }
 
-    private static void GiveHalf(Processor* p)
+    /// <summary>Gives up that many dead goroutines, those that have been dead for longest.</summary>
+    private static void GiveFree(Processor* p, int count)
     {
-        Goroutine* list = null;
-        for (int i = 0; i < GoroutinePages.FreePerProcessor / 2; i++)
+        GoroutineTable.Give(p->Free, count);
+        p->FreeCount -= count;
+        for (int i = 0; i < p->FreeCount; i++)
         {
-            Goroutine* g = p->Free;
-            p->Free = g->Link;
-            p->FreeCount--;
-            g->Link = list;
-            list = g;
+            p->Free[i] = p->Free[i + count];
         }
-        GoroutinePages.Give(list);
+    }
+
+    /// <summary>The same of homes.</summary>
+    private static void GiveHomes(Processor* p, int count)
+    {
+        Homes.Give(p->FreeHomes, count);
+        p->FreeHomeCount -= count;
+        for (int i = 0; i < p->FreeHomeCount; i++)
+        {
+            p->FreeHomes[i] = p->FreeHomes[i + count];
+        }
     }
 
     private static nint TakeFixedStack(nint bytes)

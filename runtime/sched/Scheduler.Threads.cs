@@ -376,6 +376,8 @@ internal static unsafe partial class Scheduler
     /// held it, is null when it was taken from one.</summary>
     private static void Retire(Machine* m, Processor* p)
     {
+        GiveFree(p, p->FreeCount);
+        GiveHomes(p, p->FreeHomeCount);
         s_lock.Enter();
         for (Goroutine* g = p->Queue.Pop(); g != null; g = p->Queue.Pop())
         {
@@ -383,9 +385,6 @@ internal static unsafe partial class Scheduler
         }
         Interlocked.Add(ref s_externalLive, p->Live); // Threads that spawn add to it without the lock.
         p->Live = 0;
-        Goroutine* free = p->Free;
-        p->Free = null;
-        p->FreeCount = 0;
         if (m != null)
         {
             m->Processor = null;
@@ -394,7 +393,6 @@ internal static unsafe partial class Scheduler
         p->State = ProcessorState.Retired;
         ShareOrUnshare();
         s_lock.Exit();
-        GoroutinePages.Give(free);
         if (m != null && m->IsSpinning)
         {
             m->IsSpinning = false;

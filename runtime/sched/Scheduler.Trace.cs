@@ -120,15 +120,15 @@ internal static unsafe partial class Scheduler
             text.Write($" spinning={m->IsSpinning} native={(m->NativeCount & 1) != 0}");
             text.Write($" lockedg={(locked == null ? "nil" : locked->Id)}\n");
         }
-        for (nint slot = 0; slot < GoroutinePages.Carved; slot++)
+        for (nint number = 0; number < GoroutineTable.Carved; number++)
         {
-            Goroutine* g = GoroutinePages.IsPresent(slot) ? GoroutinePages.At(slot) : null;
-            if (g == null || g->State == GoroutineState.Dead || g->Kind == GoroutineKind.Thread)
+            Goroutine* g = GoroutineTable.AliveAt(number);
+            if (g == null || g->Kind == GoroutineKind.Thread)
             {
                 continue;
             }
             Machine* m = g->State == GoroutineState.Running ? g->Machine : null;
-            Machine* locked = g->LockedMachine;
+            Machine* locked = g->Locked != 0 ? g->Machine : null;
             text.Write($"  G{g->Id}: status={g->State}({g->Reason}) m={(m == null ? "nil" : m->Id)}");
             text.Write($" lockedm={(locked == null ? "nil" : locked->Id)}\n");
         }

@@ -172,9 +172,14 @@ internal static unsafe partial class Scheduler
     private static Processor* NewProcessor(int id)
     {
         nint ring = (nint)Layout.RunQueueSize * sizeof(nint);
-        nint memory = AddressSpace.Need(Os.PageSize + ring);
+        nint free = (nint)(Layout.FreeGoroutinesPerProcessor + 1) * sizeof(nint);
+        nint homes = (nint)(Layout.FreeHomesPerProcessor + 1) * sizeof(int);
+        nint memory = AddressSpace.Need(Os.PageSize + ring + free + homes);
         Processor* p = (Processor*)memory;
-        p->Queue.Initialize((Goroutine**)(memory + Os.PageSize));
+        memory += Os.PageSize;
+        p->Queue.Initialize((Goroutine**)memory);
+        p->Free = (Goroutine**)(memory + ring);
+        p->FreeHomes = (int*)(memory + ring + free);
         p->Id = id;
         p->Random = ((ulong)id * 0x9e3779b97f4a7c15) + 0x1234567;
         return p;

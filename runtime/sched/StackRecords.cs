@@ -21,7 +21,7 @@ internal unsafe struct StackRecord
     internal nint FrameCount;
 
     /// <summary>Its name, as UTF-8 that a zero byte ends; empty if it has none.</summary>
-    internal fixed byte Name[Goroutine.NameSize];
+    internal fixed byte Name[GoroutineExtra.NameSize];
 
     internal static nint* Frames(StackRecord* record) => (nint*)(record + 1);
 
@@ -80,14 +80,10 @@ internal static unsafe class StackRecords
     /// <summary>Raw code.</summary>
     internal static void AddAll()
     {
-        for (nint slot = 0; slot < GoroutinePages.Carved; slot++)
+        for (nint number = 0; number < GoroutineTable.Carved; number++)
         {
-            if (!GoroutinePages.IsPresent(slot))
-            {
-                continue;
-            }
-            Goroutine* g = GoroutinePages.At(slot);
-            if (g->State != GoroutineState.Dead && g->Kind != GoroutineKind.Thread)
+            Goroutine* g = GoroutineTable.AliveAt(number);
+            if (g != null && g->Kind != GoroutineKind.Thread)
             {
                 Add(g);
             }
@@ -109,9 +105,9 @@ internal static unsafe class StackRecords
         record->State = g->State;
         record->Reason = g->Reason;
         record->WaitSince = g->WaitSince;
-        for (int i = 0; i < Goroutine.NameSize / sizeof(nint); i++)
+        for (int i = 0; i < GoroutineExtra.NameSize / sizeof(nint); i++)
         {
-            ((nint*)record->Name)[i] = g->HasName ? ((nint*)g->Name)[i] : 0;
+            ((nint*)record->Name)[i] = g->Extra != null ? ((nint*)g->Extra->Name)[i] : 0;
         }
         s_at = StackRecord.Frames(record);
         CollectFrames(g, record);

@@ -59,7 +59,9 @@ internal static unsafe class Startup
             }
             Settings settings = ReadSettings();
             Os.GuardByProtection = settings.GuardByProtection;
-            GoroutinePages.Initialize(MappingLimit());
+            nint goroutines = Homes.Initialize(MappingLimit());
+            GoroutineTable.Initialize(goroutines);
+            GoroutineExtras.Initialize(goroutines);
             PollTable.ChooseCapacity();
             if (OwnsProcess)
             {

@@ -177,8 +177,8 @@ internal static unsafe class GcRoots
     private static void ReportGoroutines(
         int number, int count, bool promotion, nint report, byte* scan, int generation, bool deciding)
     {
-        byte* ages = GoroutinePages.Ages;
-        nint carved = GoroutinePages.Carved;
+        byte* ages = GoroutineTable.Ages;
+        nint carved = GoroutineTable.Carved;
         int oldest = generation + 1; // Ages above this one are passed by.
         long now = promotion ? Os.NowNs() : 0;
         int returns = 0;
@@ -201,8 +201,8 @@ internal static unsafe class GcRoots
                     continue;
                 }
                 PrefetchAhead(ages, slot, carved);
-                Goroutine* g = GoroutinePages.IsPresent(slot) ? GoroutinePages.At(slot) : null;
-                if (g == null || g->State == GoroutineState.Dead)
+                Goroutine* g = GoroutineTable.AliveAt(slot);
+                if (g == null)
                 {
                     ages[slot] = GcAges.Dead;
                     continue;
@@ -249,16 +249,16 @@ internal static unsafe class GcRoots
         {
             return;
         }
-        if (ages[slot + far] < GcAges.Dead && GoroutinePages.IsPresent(slot + far))
+        if (ages[slot + far] < GcAges.Dead)
         {
-            byte* g = (byte*)GoroutinePages.At(slot + far);
+            byte* g = (byte*)GoroutineTable.At(slot + far);
             Sse.Prefetch0(g);
             Sse.Prefetch0(g + Layout.CacheLine);
             Sse.Prefetch0(g + (2 * Layout.CacheLine));
         }
-        if (ages[slot + near] < GcAges.Dead && GoroutinePages.IsPresent(slot + near))
+        if (ages[slot + near] < GcAges.Dead)
         {
-            byte* sp = (byte*)GoroutinePages.At(slot + near)->Context.SavedSp;
+            byte* sp = (byte*)GoroutineTable.At(slot + near)->Context.SavedSp;
             for (int line = 0; line < 5; line++)
             {
                 Sse.Prefetch0(sp + (line * Layout.CacheLine));
@@ -389,7 +389,7 @@ internal static unsafe class GcRoots
         {
             case ParkReason.ChanSend:
             case ParkReason.ChanReceive:
-                return Goroutine.WaiterAt(g, 0)->IsQueued;
+                return Goroutine.WaiterOf(g)->IsQueued;
 
             case ParkReason.Network:
                 return !StackReturn.MayBecomeDue(g); // It has to be looked at for that.
@@ -413,8 +413,8 @@ internal static unsafe class GcRoots
     /// <summary>Looks at those that are passed by: each of the ages has to be true.</summary>
     private static void Verify(int number, int count, int oldest, nint scan)
     {
-        byte* ages = GoroutinePages.Ages;
-        nint carved = GoroutinePages.Carved;
+        byte* ages = GoroutineTable.Ages;
+        nint carved = GoroutineTable.Carved;
         for (nint slot = number; slot < carved; slot += count)
         {
             byte age = ages[slot];
@@ -422,8 +422,8 @@ internal static unsafe class GcRoots
             {
                 continue;
             }
-            Goroutine* g = GoroutinePages.At(slot);
-            GoroutineState state = GoroutinePages.IsPresent(slot) ? g->State : GoroutineState.Dead;
+            Goroutine* g = GoroutineTable.At(slot);
+            GoroutineState state = ages[slot] == GcAges.Dead ? GoroutineState.Dead : g->State;
             if (age == GcAges.Dead)
             {
                 // Runnable: about to forget it. Nothing is in its slots yet.

@@ -1,24 +1,24 @@
 // Where a goroutine's stack goes when it grows: to an address that equals the old one in the low 32 bits.
 //
-//   slots    |g0|g1|g2|g3| ...                      8 KB apart (GoroutinePages)
-//   plane 1  [ stack of g0 )     [ stack of gn )    size S, n = S / 8 KB: no two overlap
-//   plane 2     [ stack of g1 )     [ stack of gn+1 )
+//   homes    |h0|h1|h2|h3| ...                      8 KB apart (Homes.cs)
+//   plane 1  [ stack of h0 )     [ stack of hn )    size S, n = S / 8 KB: no two overlap
+//   plane 2     [ stack of h1 )     [ stack of hn+1 )
 //   plane n     ...                                 planes lie 4 GB apart
 //
 // Why: growth moves every word that looks like an address into the old stack, and a buffer that is only
 // partly written over old addresses can look like one. A distance of whole planes leaves the low four bytes
 // of any word alone, where the live data of such a buffer is (HACKING.md, trap q).
 //
-// So up to 512 KB each slot has its own place for each size, and nothing is allocated, only computed. Larger
+// So up to 512 KB each home has its own place for each size, and nothing is allocated, only computed. Larger
 // ones are rare: the kernel is asked for the place in one plane after the other, and has it back at the end.
 //
-//   [ guard page ][ low ........................ high )[ 2 KB, as the control block takes in the slot ]
-//   `---------------------------- S, a power of two --------------------------------------------------'
+//   [ guard page ][ low ........................ high )[ less than 1 KB, as in the home ]
+//   `---------------------------- S, a power of two ------------------------------------'
 //
-// Where address space is limited there are fewer slots, planes are as far apart as the slots reach, and few
-// slots have places of one size only.
+// Where address space is limited there are fewer homes, planes are as far apart as the homes reach, and few
+// homes have places of one size only.
 //
-// What core dumps have of a size is the beginning of each of its planes, up to a slot that grows with what is
+// What core dumps have of a size is the beginning of each of its planes, up to a home that grows with what is
 // used: side by side, so that a plane has two mappings more, a few hundred in all, however many stacks there
 // are.
 //
@@ -34,7 +34,7 @@ internal static unsafe class GrownStacks
     private const long PlaneDistance = 1L << 32;
     private const nint KeptResident = 64 * 1024;
     private const nint DumpedAtOnce = 256;
-    private const nint Overhead = Os.PageSize + Goroutine.ControlSize;
+    private const nint MostOverhead = Os.PageSize + Homes.MostAbove;
 
     // Where the planes for large stacks are: between the heaps low in the address space and what the
     // kernel places from the top. Only ever a request, which fails where something is.
@@ -44,7 +44,7 @@ internal static unsafe class GrownStacks
     private static int s_firstClass;
     private static nint s_base;
     private static nint s_stride;
-    private static nint s_slotsPerStride;
+    private static nint s_homesPerStride;
     private static nint s_areas;
     private static byte* s_guarded;
     private static byte* s_warm;
@@ -52,30 +52,30 @@ internal static unsafe class GrownStacks
     private static nint* s_dumped;
     private static int s_nextPlane;
 
-    /// <summary>With few slots, because address space is limited, only the largest size has places: a slot
+    /// <summary>With few homes, because address space is limited, only the largest size has places: a home
     /// takes 530 KB instead of 1 MB.</summary>
     internal static void ChooseSizes(bool few) => s_firstClass = few ? SmallClasses - 1 : 0;
 
-    /// <summary>The address space for all sizes of that many slots, a power of two.</summary>
-    internal static nint BytesFor(nint slots)
+    /// <summary>The address space for all sizes of that many homes, a power of two.</summary>
+    internal static nint BytesFor(nint homes)
     {
         nint bytes = 0;
         for (int k = s_firstClass; k < SmallClasses; k++)
         {
-            bytes += AreaOf(k, slots * Goroutine.SlotSize);
+            bytes += AreaOf(k, homes * Homes.Size);
         }
         return bytes;
     }
 
-    /// <summary>The slots are at address; <see cref="BytesFor"/> bytes behind them are ours.</summary>
-    internal static void Initialize(nint address, nint slots)
+    /// <summary>The homes are at address; <see cref="BytesFor"/> bytes behind them are ours.</summary>
+    internal static void Initialize(nint address, nint homes)
     {
         s_base = address;
-        s_stride = (nint)Math.Min(PlaneDistance, slots * Goroutine.SlotSize);
-        s_slotsPerStride = s_stride / Goroutine.SlotSize;
-        s_areas = address + (slots * Goroutine.SlotSize);
-        s_guarded = (byte*)AddressSpace.Need(slots);
-        s_warm = (byte*)AddressSpace.Need(slots);
+        s_stride = (nint)Math.Min(PlaneDistance, homes * Homes.Size);
+        s_homesPerStride = s_stride / Homes.Size;
+        s_areas = address + (homes * Homes.Size);
+        s_guarded = (byte*)AddressSpace.Need(homes);
+        s_warm = (byte*)AddressSpace.Need(homes);
         s_warmCount = (int*)AddressSpace.Need(Os.PageSize);
         s_dumped = (nint*)(s_warmCount + (Layout.CacheLine / sizeof(int)));
     }
@@ -84,7 +84,7 @@ internal static unsafe class GrownStacks
     internal static nint SizeFor(nint usable)
     {
         nint least = Math.Min(Layout.SmallestLargeStack << s_firstClass, StackGrowth.MaxStack);
-        return StackSizes.RoundUp(Math.Max(usable + Overhead, least));
+        return StackSizes.RoundUp(Math.Max(usable + MostOverhead, least));
     }
 
     private static bool HasPlaces(int k) => k >= s_firstClass && k < SmallClasses;
@@ -98,44 +98,44 @@ internal static unsafe class GrownStacks
         {
             return TakeLarge(g, size);
         }
-        nint slot = GoroutinePages.SlotOf(g);
-        nint high = PlaceOf(slot, k) - Goroutine.ControlSize;
-        if (!Has(s_guarded, slot, k))
+        nint home = g->Home;
+        nint high = PlaceOf(home, k) - Homes.Above(g->Home);
+        if (!Has(s_guarded, home, k))
         {
-            IncludeInDumps(slot, k);
+            IncludeInDumps(home, k);
             nint error = Os.Guard(LowOf(high, size) - Os.PageSize, Os.PageSize);
             if (error < 0)
             {
                 return error;
             }
-            Set(s_guarded, slot, k, true);
+            Set(s_guarded, home, k, true);
         }
-        if (Has(s_warm, slot, k))
+        if (Has(s_warm, home, k))
         {
-            Set(s_warm, slot, k, false);
+            Set(s_warm, home, k, false);
             Interlocked.Decrement(ref s_warmCount[k]);
         }
         return high;
     }
 
-    /// <summary>Gives back what g had at [low, high). Its pages stay for the slot's next goroutine while
+    /// <summary>Gives back what g had at [low, high). Its pages stay for the home's next goroutine while
     /// few do.</summary>
     internal static void Give(Goroutine* g, nint low, nint high)
     {
-        nint size = high - low + Overhead;
+        nint end = EndOf(high);
+        nint size = end - low + Os.PageSize;
         int k = StackSizes.ClassOf(size);
         if (!HasPlaces(k))
         {
             _ = Os.Release(low - Os.PageSize, size);
             return;
         }
-        nint slot = GoroutinePages.SlotOf(g);
-        nint end = PlaceOf(slot, k);
-        Check.Debug(end == high + Goroutine.ControlSize, "stacks: not the place of this goroutine"u8);
+        nint home = g->Home;
+        Check.Debug(end == PlaceOf(home, k), "stacks: not the place of this goroutine"u8);
         bool keep = Volatile.Read(ref s_warmCount[k]) < Layout.GrownStacksKept;
         if (keep)
         {
-            Set(s_warm, slot, k, true);
+            Set(s_warm, home, k, true);
             Interlocked.Increment(ref s_warmCount[k]);
         }
         nint top = keep ? Math.Max(low, end - KeptResident) : end;
@@ -148,26 +148,29 @@ internal static unsafe class GrownStacks
     /// <summary>The same, and no page of it stays resident.</summary>
     internal static void GiveAll(Goroutine* g, nint low, nint high)
     {
-        nint size = high - low + Overhead;
+        nint end = EndOf(high);
+        nint size = end - low + Os.PageSize;
         if (!HasPlaces(StackSizes.ClassOf(size)))
         {
             _ = Os.Release(low - Os.PageSize, size);
         }
         else
         {
-            Check.Debug(
-                PlaceOf(GoroutinePages.SlotOf(g), StackSizes.ClassOf(size)) == high + Goroutine.ControlSize,
-                "stacks: not the place of this goroutine"u8);
-            _ = Os.Discard(low, high + Goroutine.ControlSize - low);
+            bool isIts = end == PlaceOf(g->Home, StackSizes.ClassOf(size));
+            Check.Debug(isIts, "stacks: not the place of this goroutine"u8);
+            _ = Os.Discard(low, end - low);
         }
     }
 
     /// <summary>The lowest usable byte of a stack of that size.</summary>
-    internal static nint LowOf(nint high, nint size) => high + Overhead - size;
+    internal static nint LowOf(nint high, nint size) => EndOf(high) + Os.PageSize - size;
+
+    /// <summary>Where the place of a stack ends: less than a page behind it.</summary>
+    private static nint EndOf(nint high) => (high + Os.PageSize - 1) & -Os.PageSize;
 
     private static nint TakeLarge(Goroutine* g, nint size)
     {
-        nint end = (nint)g + Goroutine.ControlSize;
+        nint end = EndOf(Homes.HighOf(g->Home));
         long planes = (LargeHigh - LargeLow) / s_stride;
         for (long i = 0; i < planes; i++)
         {
@@ -179,7 +182,7 @@ internal static unsafe class GrownStacks
                 nint error = Os.Guard(address, Os.PageSize);
                 if (error == 0)
                 {
-                    return place - Goroutine.ControlSize;
+                    return place - Homes.Above(g->Home);
                 }
                 _ = Os.Release(address, size);
                 return error;
@@ -192,41 +195,41 @@ internal static unsafe class GrownStacks
         return -Os.Exists;
     }
 
-    /// <summary>Where the stack of a slot ends: n + 1 planes for each 4 GB of slots, so that the stacks that
+    /// <summary>Where the stack of a home ends: n + 1 planes for each 4 GB of homes, so that the stacks that
     /// begin below their plane do not reach into another's.</summary>
-    private static nint PlaceOf(nint slot, int k)
+    private static nint PlaceOf(nint home, int k)
     {
         nint area = s_areas;
         for (int i = s_firstClass; i < k; i++)
         {
             area += AreaOf(i, s_areas - s_base);
         }
-        nint n = SlotsPerStack(k);
-        nint group = slot / s_slotsPerStride;
-        nint within = slot % s_slotsPerStride;
+        nint n = HomesPerStack(k);
+        nint group = home / s_homesPerStride;
+        nint within = home % s_homesPerStride;
         nint plane = (group * (n + 1)) + (within % n) + 1;
-        return area + (plane * s_stride) + ((within + 1) * Goroutine.SlotSize);
+        return area + (plane * s_stride) + ((within + 1) * Homes.Size);
     }
 
-    /// <summary>Sees that core dumps have the slot's place of that size, and those of all slots before it.
+    /// <summary>Sees that core dumps have the home's place of that size, and those of all homes before it.
     /// Some more than that at once: it is a system call for each plane.</summary>
-    private static void IncludeInDumps(nint slot, int k)
+    private static void IncludeInDumps(nint home, int k)
     {
-        nint group = slot / s_slotsPerStride;
-        nint within = slot % s_slotsPerStride;
+        nint group = home / s_homesPerStride;
+        nint within = home % s_homesPerStride;
         nint* dumped = s_dumped + (group * SmallClasses) + k;
         nint before = Volatile.Read(ref *dumped);
         while (within >= before)
         {
             nint end = (within + (before / 4) + DumpedAtOnce) & -DumpedAtOnce;
-            end = Math.Min(end, s_slotsPerStride);
-            for (nint i = 0; i < Math.Min(SlotsPerStack(k), s_slotsPerStride); i++)
+            end = Math.Min(end, s_homesPerStride);
+            for (nint i = 0; i < Math.Min(HomesPerStack(k), s_homesPerStride); i++)
             {
-                nint plane = PlaceOf((group * s_slotsPerStride) + i, k) - ((i + 1) * Goroutine.SlotSize);
+                nint plane = PlaceOf((group * s_homesPerStride) + i, k) - ((i + 1) * Homes.Size);
                 // The first places begin below their plane.
                 nint low = before == 0
-                    ? plane - (Layout.SmallestLargeStack << k) : plane + (before * Goroutine.SlotSize);
-                Os.IncludeInDumps(low, plane + (end * Goroutine.SlotSize) - low);
+                    ? plane - (Layout.SmallestLargeStack << k) : plane + (before * Homes.Size);
+                Os.IncludeInDumps(low, plane + (end * Homes.Size) - low);
             }
             // Another machine may have done the same, or more.
             nint seen = Interlocked.CompareExchange(ref *dumped, end, before);
@@ -234,14 +237,14 @@ internal static unsafe class GrownStacks
         }
     }
 
-    private static nint AreaOf(int k, nint slotBytes) => (SlotsPerStack(k) + 1) * slotBytes;
+    private static nint AreaOf(int k, nint homeBytes) => (HomesPerStack(k) + 1) * homeBytes;
 
-    private static nint SlotsPerStack(int k) =>
-        (Layout.SmallestLargeStack << k) / Goroutine.SlotSize;
+    private static nint HomesPerStack(int k) =>
+        (Layout.SmallestLargeStack << k) / Homes.Size;
 
-    // One bit for each class. The slot's goroutine is the only one that looks.
-    private static bool Has(byte* table, nint slot, int k) => (table[slot] & (1 << k)) != 0;
+    // One bit for each class. The home's goroutine is the only one that looks.
+    private static bool Has(byte* table, nint home, int k) => (table[home] & (1 << k)) != 0;
 
-    private static void Set(byte* table, nint slot, int k, bool value) =>
-        table[slot] = (byte)(value ? table[slot] | (1 << k) : table[slot] & ~(1 << k));
+    private static void Set(byte* table, nint home, int k, bool value) =>
+        table[home] = (byte)(value ? table[home] | (1 << k) : table[home] & ~(1 << k));
 }

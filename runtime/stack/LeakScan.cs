@@ -74,7 +74,7 @@ internal static unsafe class LeakScan
         {
             return false;
         }
-        g->LeakNext = null;
+        g->Link = null;
         g->LeakPrevious = s_last;
         if (s_last == null)
         {
@@ -82,7 +82,7 @@ internal static unsafe class LeakScan
         }
         else
         {
-            s_last->LeakNext = g;
+            s_last->Link = g;
         }
         s_last = g;
         return true;
@@ -105,7 +105,7 @@ internal static unsafe class LeakScan
             Collector.Complete(scan);
             ReviveAll();
         }
-        for (Goroutine* g = s_first; g != null; g = g->LeakNext)
+        for (Goroutine* g = s_first; g != null; g = g->Link)
         {
             s_leaked(g);
             _ = GcRoots.ReportGoroutine(g, promotion: true, s_report, scan, planned: -1);
@@ -128,7 +128,7 @@ internal static unsafe class LeakScan
             Goroutine* next;
             for (Goroutine* g = forward ? s_first : s_last; g != null; g = next)
             {
-                next = forward ? g->LeakNext : g->LeakPrevious;
+                next = forward ? g->Link : g->LeakPrevious;
                 if (IsReachable(g))
                 {
                     Remove(g);
@@ -162,10 +162,10 @@ internal static unsafe class LeakScan
             case ParkReason.RWMutex:
             case ParkReason.Cond:
             case ParkReason.Semaphore:
-                return Goroutine.WaiterAt(g, 0)->IsQueued;
+                return Goroutine.WaiterOf(g)->IsQueued;
 
             case ParkReason.Select:
-                return g->SelectDone == 0;
+                return g->Extra->SelectDone == 0;
 
             case ParkReason.Never:
                 return true;
@@ -179,19 +179,19 @@ internal static unsafe class LeakScan
     {
         if (g->LeakPrevious == null)
         {
-            s_first = g->LeakNext;
+            s_first = g->Link;
         }
         else
         {
-            g->LeakPrevious->LeakNext = g->LeakNext;
+            g->LeakPrevious->Link = g->Link;
         }
-        if (g->LeakNext == null)
+        if (g->Link == null)
         {
             s_last = g->LeakPrevious;
         }
         else
         {
-            g->LeakNext->LeakPrevious = g->LeakPrevious;
+            g->Link->LeakPrevious = g->LeakPrevious;
         }
     }
 }

@@ -62,7 +62,7 @@ internal static unsafe class RuntimeThread
     /// <summary>At least.</summary>
     internal const int Size = 0x100;
 
-    private const int OwnOffsetCount = 26;
+    private const int OwnOffsetCount = 28;
     private const int CodeSearched = 256;
     private const int ShortCode = 16;
 
@@ -163,14 +163,17 @@ internal static unsafe class RuntimeThread
     {
         nint* table = Switch.Layout();
         Machine m;
+        Waiter w;
         ReadOnlySpan<int> own =
         [
-            0x00, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38, 0x40,
+            0x00, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30,
+            (int)((nint)(&m.BoundsLow) - (nint)(&m)), (int)((nint)(&m.BoundsHigh) - (nint)(&m)),
             0x48, 0x4c, 0x4d, (int)((nint)(&m.CxxWords) - (nint)(&m)),
             (int)((nint)(&m.Allocates) - (nint)(&m)),
-            (int)((nint)(&m.ShortCount) - (nint)(&m)), 0x60, 0xb8, 0x718, 0x6d0, 0x738, 0x740,
+            (int)((nint)(&m.ShortCount) - (nint)(&m)), 0x43, 0x42, 0xb0, 0xb8, 0x70, 0x34,
             (int)ParkReason.NativeReturn, (int)ParkReason.Preempted,
-            (int)((nint)(&m.Locked) - (nint)(&m)), 0x64, 0x300,
+            (int)((nint)(&m.Locked) - (nint)(&m)), 0x44, 0xc0, 0xb7,
+            0xc0 + (int)((nint)(&w.IsQueued) - (nint)(&w)),
         ];
         for (int i = 0; i < OwnOffsetCount; i++)
         {

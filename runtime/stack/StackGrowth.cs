@@ -169,20 +169,17 @@ internal static unsafe class StackGrowth
         nint rangeLow = oldLow - Os.PageSize;
         Copy(sp & ~7, oldHigh, rangeLow, distance);
         RuntimeThread.Relocate(Current.Thread(), rangeLow, oldHigh, distance);
-        for (int i = 0; i < Goroutine.WaiterCount; i++)
+        Waiter* waiter = Goroutine.WaiterOf(g); // A select's have no slots.
+        nint slot = (nint)waiter->Slot;
+        if (slot >= rangeLow && slot < oldHigh && !g->IsLineInUse)
         {
-            Waiter* waiter = Goroutine.WaiterAt(g, i);
-            nint slot = (nint)waiter->Slot;
-            if (slot >= rangeLow && slot < oldHigh)
-            {
-                waiter->Slot = (void*)(slot + distance);
-            }
+            waiter->Slot = (void*)(slot + distance);
         }
         g->StackLow = GrownStacks.LowOf(high, size);
         g->StackHigh = high;
         g->Context.ReserveLow = g->StackLow;
         s_growths++; // Not exact when two grow at once; nothing depends on it.
-        if (oldLow != Goroutine.FirstStackLow(g))
+        if (oldLow != Homes.LowOf(g->Home))
         {
             GrownStacks.Give(g, oldLow, oldHigh);
         }

@@ -1,9 +1,9 @@
-// How a grown stack becomes a first stack again: when its goroutine has waited on the network for a while,
-// and what it uses fits. A server's idle connections have all called native code once, and hold two pages at
-// least then; here they come down to the one page that has the control block.
+// How a grown stack goes home again: when its goroutine has waited on the network for a while, and what it
+// uses fits. A server's idle connections have all called native code once, and hold two pages at least then;
+// here they come down to one.
 //
-//   grown stack    [ guard ][ low ....................... <- sp ][ nothing, 2 KB ]   given back
-//   first stack    [ guard ][ .................. <- sp ][ control block, 2 KB ]      the same low 32 bits
+//   grown stack    [ guard ][ low ............................... <- sp ] high   given back
+//   home           [ guard ][ low ....... <- sp ] high                           the same low 32 bits
 //
 // It is growth the other way round, but the goroutine is parked, and a parked stack does not move otherwise.
 // Why it may here:
@@ -27,7 +27,7 @@ namespace Weft.Runtime;
 
 internal static unsafe class StackReturn
 {
-    private const nint Most = Goroutine.FirstStackSize - 512; // Room to go on without growing at once.
+    private const nint Most = Os.PageSize - Homes.MostAbove - 512; // Room to go on without growing at once.
 
     /// <summary>In one collection, for each of its threads: a system call each, with the world stopped.
     /// </summary>
@@ -46,7 +46,7 @@ internal static unsafe class StackReturn
     internal static bool MayBecomeDue(Goroutine* g)
     {
         nint sp = g->Context.SavedSp;
-        return g->StackHigh != (nint)g
+        return g->StackHigh != Homes.HighOf(g->Home)
             && g->State == GoroutineState.Waiting
             && g->Reason == ParkReason.Network
             && g->Kind == GoroutineKind.Movable
@@ -62,12 +62,13 @@ internal static unsafe class StackReturn
     {
         nint low = g->StackLow;
         nint high = g->StackHigh;
-        nint distance = (nint)g - high; // Whole planes, as for growth.
+        nint home = Homes.HighOf(g->Home);
+        nint distance = home - high; // Whole planes, as for growth.
         Check.Always((int)distance == 0, "stacks: a distance that changes low bytes"u8);
         StackGrowth.Copy(g->Context.SavedSp, high, low - Os.PageSize, distance);
         g->Context.SavedSp += distance;
-        g->StackLow = Goroutine.FirstStackLow(g);
-        g->StackHigh = (nint)g;
+        g->StackLow = Homes.LowOf(g->Home);
+        g->StackHigh = home;
         g->Context.ReserveLow = g->StackLow;
         GrownStacks.GiveAll(g, low, high);
         Interlocked.Increment(ref s_returns);

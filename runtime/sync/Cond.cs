@@ -90,7 +90,7 @@ public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue
         bool abandoned = false;
         try
         {
-            Waiter* waiter = Goroutine.WaiterAt(g, 0);
+            Waiter* waiter = Goroutine.WaiterOf(g);
             wait = TokenWait.Register(this, waiter, token);
             waiter->Goroutine = g;
             waiter->Result = WaitResult.Entering;

@@ -124,7 +124,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
         bool waits = _waiters.RemoveIfParked(g, this);
         if (waits)
         {
-            Goroutine.WaiterAt(g, 0)->Result = WaitResult.Cancelled;
+            Goroutine.WaiterOf(g)->Result = WaitResult.Cancelled;
             ClearWaitingIfNone();
         }
         _lock.Exit();
@@ -155,7 +155,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
         TokenWait? wait = null;
         try
         {
-            wait = TokenWait.Register(this, Goroutine.WaiterAt(g, 0), token);
+            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token);
             return LockAs(g, wait);
         }
         finally
@@ -229,7 +229,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
             _lock.Exit();
             return WaitResult.Cancelled;
         }
-        Waiter* waiter = Goroutine.WaiterAt(g, 0);
+        Waiter* waiter = Goroutine.WaiterOf(g);
         if (again)
         {
             _waiters.EnqueueFirst(waiter);

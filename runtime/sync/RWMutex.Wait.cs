@@ -61,7 +61,7 @@ public sealed unsafe partial class RWMutex
         TokenWait? wait = null;
         try
         {
-            wait = TokenWait.Register(this, Goroutine.WaiterAt(g, 0), token); // May throw: not counted yet.
+            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token); // May throw: not counted yet.
             return Interlocked.Increment(ref _state) >= 0 || WaitForWriter(g, wait);
         }
         finally
@@ -82,7 +82,7 @@ public sealed unsafe partial class RWMutex
         TokenWait? wait = null;
         try
         {
-            wait = TokenWait.Register(this, Goroutine.WaiterAt(g, 0), token); // May throw: as above.
+            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token); // May throw: as above.
             return Announce() == 0 || WaitForReaders(g, wait);
         }
         finally
@@ -117,7 +117,7 @@ public sealed unsafe partial class RWMutex
             }
             if (g != null)
             {
-                Waiter* waiter = Goroutine.WaiterAt(g, 0);
+                Waiter* waiter = Goroutine.WaiterOf(g);
                 _waitingReaders.Enqueue(waiter);
                 return Park(g, waiter);
             }
@@ -150,7 +150,7 @@ public sealed unsafe partial class RWMutex
             }
             if (g != null)
             {
-                Waiter* waiter = Goroutine.WaiterAt(g, 0);
+                Waiter* waiter = Goroutine.WaiterOf(g);
                 waiter->IsQueued = true;
                 _waitingWriter = g;
                 return Park(g, waiter);
@@ -238,7 +238,7 @@ public sealed unsafe partial class RWMutex
         _waitingWriter = null;
         if (g != null)
         {
-            Goroutine.WaiterAt(g, 0)->IsQueued = false;
+            Goroutine.WaiterOf(g)->IsQueued = false;
         }
         return g;
     }

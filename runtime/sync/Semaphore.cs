@@ -93,7 +93,7 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
         bool waits = _waiters.RemoveIfParked(g, this);
         if (waits)
         {
-            Goroutine.WaiterAt(g, 0)->Result = WaitResult.Cancelled;
+            Goroutine.WaiterOf(g)->Result = WaitResult.Cancelled;
         }
         _lock.Exit();
         return waits;
@@ -121,7 +121,7 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
         TokenWait? wait = null;
         try
         {
-            Waiter* waiter = Goroutine.WaiterAt(g, 0);
+            Waiter* waiter = Goroutine.WaiterOf(g);
             wait = TokenWait.Register(this, waiter, token);
             _lock.Enter();
             bool cancelled = wait is { IsCancelled: true };

@@ -104,7 +104,7 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
         TokenWait? wait = null;
         try
         {
-            Waiter* waiter = Goroutine.WaiterAt(g, 0);
+            Waiter* waiter = Goroutine.WaiterOf(g);
             wait = TokenWait.Register(this, waiter, token);
             _lock.Enter();
             bool isOver = _count == 0;
