@@ -9,6 +9,46 @@ namespace Weft.Tests;
 
 internal sealed class SchedulerTests
 {
+    // What a stack holds of a thread that its goroutine has left: at every place, of every length.
+    [Test]
+    public async Task AddressesOfAnotherThreadAreChangedWhereverTheyLie()
+    {
+        // The second one's upper half is not one number.
+        nint[] lows = [unchecked((nint)0x7f00_1234_5000), unchecked((nint)0x7f00_ffff_fff0)];
+        const nint size = 0x700;
+        const nint distance = -0x10_0000;
+        string? failure = null;
+        for (int length = 0; length < 40; length++)
+        {
+            for (int at = 0; at < length; at++)
+            {
+                foreach (nint low in lows)
+                {
+                    foreach (nint value in (nint[])[low - 1, low, low + 8, low + size - 1, low + size, 0, -1])
+                    {
+                        failure ??= Moved(length, at, value, low);
+                    }
+                }
+            }
+        }
+
+        await Assert.That(failure).IsNull();
+
+        static unsafe string? Moved(int length, int at, nint value, nint low)
+        {
+            nint[] words = new nint[length + 1];
+            words[at] = value;
+            words[length] = low + 1; // Behind the end.
+            nint[] expected = [.. words];
+            expected[at] += value >= low && value < low + size ? distance : 0;
+            fixed (nint* first = words)
+            {
+                Scheduler.MoveAddresses(first, first + length, low, size, distance);
+            }
+            return words.AsSpan().SequenceEqual(expected) ? null : $"{value:x} at {at} of {length}";
+        }
+    }
+
     [Test]
     [Arguments(1)]
     [Arguments(2)]

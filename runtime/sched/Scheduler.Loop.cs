@@ -7,6 +7,7 @@
 
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Weft.Runtime;
 
@@ -180,11 +181,40 @@ internal static unsafe partial class Scheduler
             end = Math.Min(end, g->Context.SavedSp + PreemptedPart);
         }
         nint low = old->ThreadLocalLow;
-        nint high = old->ThreadLocalHigh;
-        nint distance = m->Thread - old->Thread;
-        for (nint* word = (nint*)g->Context.SavedSp; word < (nint*)end; word++)
+        MoveAddresses(
+            (nint*)g->Context.SavedSp, (nint*)end, low, old->ThreadLocalHigh - low, m->Thread - old->Thread);
+    }
+
+    /// <summary>Adds the distance to each word that lies in [low, low + size). Hardly any does, and all of
+    /// them are read each time: so eight at once, for the upper half of such an address.</summary>
+    internal static void MoveAddresses(nint* word, nint* end, nint low, nint size, nint distance)
+    {
+        const int each = 8;
+        int upper = (int)(low >> 32);
+        if (upper == (int)((low + size - 1) >> 32))
         {
-            if (*word >= low && *word < high)
+            Vector128<int> sought = Vector128.Create(upper);
+            for (; end - word >= each; word += each)
+            {
+                Vector128<int>* halves = (Vector128<int>*)word;
+                Vector128<int> found = Vector128.Equals(halves[0], sought)
+                    | Vector128.Equals(halves[1], sought)
+                    | Vector128.Equals(halves[2], sought)
+                    | Vector128.Equals(halves[3], sought);
+                if (found != Vector128<int>.Zero)
+                {
+                    MoveEach(word, word + each, low, size, distance);
+                }
+            }
+        }
+        MoveEach(word, end, low, size, distance);
+    }
+
+    private static void MoveEach(nint* word, nint* end, nint low, nint size, nint distance)
+    {
+        for (; word < end; word++)
+        {
+            if ((nuint)(*word - low) < (nuint)size)
             {
                 *word += distance;
             }
