@@ -1,7 +1,14 @@
 // The base library's calls on sockets and pipes that may block: on a goroutine they park it.
 //
 // A socket that was ever used asynchronously is in non-blocking mode, and its synchronous calls wait in an
-// event (waits.c). All others block in the functions of libSystem.Native that those below stand in front of.
+// event (waits.c), of which a thread of .NET's is told. That costs 10 us and more: event, lock and condition
+// are made for each wait. A synchronous receive tells by its form that it is one (is_synchronous), and waits
+// here first: for a second, or an eighth of its time-out; then .NET waits, and where it tries again it waits
+// here again. So where a form should ever mislead a call comes back late, but it comes back (HACKING, trap
+// bu). Only a stream's: a datagram socket that is shut down, as for a close, is readable and still would
+// block who may not, and what is tried after that finds the base library's record of the socket gone.
+//
+// All others block in the functions of libSystem.Native that those below stand in front of.
 // Each tries without blocking, and waits in Weft's poller in between (sched/SocketWait.cs).
 //
 //   file    a descriptor that a goroutine used so, until it is closed. It has what the poller reports, from
@@ -27,7 +34,7 @@
 // instance, for this call, which is one.
 //
 // SO_RCVTIMEO and SO_SNDTIMEO count from the first try, and end in what the kernel says then: EAGAIN, and
-// EINPROGRESS of a connect. In non-blocking mode nobody waits.
+// EINPROGRESS of a connect. In non-blocking mode nobody waits but a synchronous receive, as said above.
 //
 // The base library closes a socket after all calls on it have ended, which it sees to by a shutdown: the
 // poller reports that. Where a number is closed all the same, or has become another file's (the poller's
@@ -68,6 +75,8 @@
 #define NS_PER_MS       1000000L
 #define NS_PER_SECOND   1000000000L
 #define NEVER           INT64_MAX
+#define MOST_BEFORE_EVENT NS_PER_SECOND // What a synchronous call waits here in non-blocking mode; and
+#define PART_BEFORE_EVENT 8             // at most this part of its time-out, which .NET counts from then on.
 #define UNKNOWN         0
 
 enum mode { READ, WRITE };
@@ -92,6 +101,7 @@ struct wait {
     int fd;
     enum mode mode;
     int exact;                          // The try is poll(2) itself.
+    int synchronous;                    // It waits a while in non-blocking mode, too.
     int64_t end;                        // Of CLOCK_MONOTONIC, in ns; or UNKNOWN.
     struct file *file;                  // Not NULL: the side is held.
     int waited;                         // The poller has reported something.
@@ -148,6 +158,13 @@ static __attribute__((noinline)) int is_non_blocking(int fd)
     return flags < 0 || (flags & O_NONBLOCK) != 0;
 }
 
+static __attribute__((noinline)) int socket_option(int fd, int option)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
+}
+
 static __attribute__((noinline)) void find_end(struct wait *w)
 {
     struct timeval limit = { 0, 0 };
@@ -155,6 +172,15 @@ static __attribute__((noinline)) void find_end(struct wait *w)
     int error = getsockopt(w->fd, SOL_SOCKET, w->mode == READ ? SO_RCVTIMEO : SO_SNDTIMEO, &limit, &size);
     int64_t ns = limit.tv_sec * NS_PER_SECOND + limit.tv_usec * 1000L;
     w->end = error != 0 || ns == 0 ? NEVER : now() + ns;
+}
+
+static void find_end_before_event(struct wait *w)
+{
+    find_end(w);
+    int64_t start = now(), most = MOST_BEFORE_EVENT;
+    if (w->end != NEVER && (w->end - start) / PART_BEFORE_EVENT < most)
+        most = (w->end - start) / PART_BEFORE_EVENT;
+    w->end = start + most;
 }
 
 // How long until the end, rounded up; 0 when it is over.
@@ -327,8 +353,11 @@ static int wait_again(struct wait *w)
     if (w->file == NULL) {
         int in_line;
         if (!w->exact && is_non_blocking(w->fd)) {
-            w->outcome = NON_BLOCKING;
-            return 0;
+            if (!w->synchronous || socket_option(w->fd, SO_TYPE) != SOCK_STREAM) {
+                w->outcome = NON_BLOCKING;
+                return 0;
+            }
+            find_end_before_event(w);
         }
         if (!enter(w, &in_line))
             return 0;
@@ -385,14 +414,37 @@ static int32_t tell(enum mode mode, int fd, int32_t result)
     return result;
 }
 
+struct io_vector { char *base; uintptr_t size; };
+
+// The base library's, of a call that receives a message.
+struct message {
+    void *address;
+    struct io_vector *vectors;
+    void *control;
+    int32_t address_size, vector_count, control_size, flags;
+};
+
+// Whether who receives it waits for it. .NET receives into one buffer by this call where it is synchronous,
+// and by Receive where it is not, or may not wait. Into a list of buffers it receives by this one always;
+// there the vectors lie in memory that was asked for on the way, further down the stack or on the heap. The
+// one of a single buffer is a local above the header, in a small frame.
+static int is_synchronous(const struct message *m)
+{
+    if (m == NULL)
+        return 0;                       // The call itself then says why.
+    uintptr_t distance = (uintptr_t)m->vectors - (uintptr_t)m;
+    return m->vector_count == 1 && m->address_size == 0 && m->control_size == 0
+        && distance >= sizeof *m && distance < 2 * sizeof *m;
+}
+
 // Those that have a flag for "without blocking": tried with it until there is an answer.
-#define BY_FLAG(name, its_mode, call, ...)                                              \
+#define BY_FLAG(name, its_mode, its_form, call, ...)                                    \
     int32_t __real_SystemNative_##name(__VA_ARGS__);                                    \
     HIDDEN int32_t __wrap_SystemNative_##name(__VA_ARGS__)                              \
     {                                                                                   \
         if (!is_to_wait(flags))                                                         \
             return tell(its_mode, (int)fd, call(name, flags));                          \
-        struct wait w = { .fd = (int)fd, .mode = its_mode };                            \
+        struct wait w = { .fd = (int)fd, .mode = its_mode, .synchronous = its_form };   \
         int32_t result;                                                                 \
         do {                                                                            \
             weft_call_is_short();                                                       \
@@ -407,10 +459,12 @@ static int32_t tell(enum mode mode, int fd, int32_t result)
 #define OF_BYTES(name, flags)   __real_SystemNative_##name(fd, buffer, size, flags, count)
 #define OF_MESSAGE(name, flags) __real_SystemNative_##name(fd, message, flags, count)
 
-BY_FLAG(Receive, READ, OF_BYTES, intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
-BY_FLAG(Send, WRITE, OF_BYTES, intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
-BY_FLAG(ReceiveMessage, READ, OF_MESSAGE, intptr_t fd, void *message, int32_t flags, int64_t *count)
-BY_FLAG(SendMessage, WRITE, OF_MESSAGE, intptr_t fd, void *message, int32_t flags, int64_t *count)
+BY_FLAG(Receive, READ, 0, OF_BYTES, intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
+BY_FLAG(Send, WRITE, 0, OF_BYTES, intptr_t fd, void *buffer, int32_t size, int32_t flags, int32_t *count)
+BY_FLAG(ReceiveMessage, READ, is_synchronous(message), OF_MESSAGE,
+        intptr_t fd, struct message *message, int32_t flags, int64_t *count)
+BY_FLAG(SendMessage, WRITE, 0, OF_MESSAGE,
+        intptr_t fd, struct message *message, int32_t flags, int64_t *count)
 
 // For those that have no form without blocking: with the side held, waits until it can be done at once.
 static void wait_until_ready(struct wait *w)
@@ -432,13 +486,6 @@ HIDDEN int32_t __wrap_SystemNative_Accept(intptr_t fd, void *address, int32_t *s
     int32_t result = w.outcome == NONE ? __real_SystemNative_Accept(fd, address, size, accepted) : 0;
     result = finish(&w, result, PAL_EAGAIN);
     return w.outcome == BLOCK ? __real_SystemNative_Accept(fd, address, size, accepted) : result;
-}
-
-static __attribute__((noinline)) int socket_option(int fd, int option)
-{
-    int value = 0;
-    socklen_t size = sizeof value;
-    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
 }
 
 int32_t __real_SystemNative_Connect(intptr_t fd, void *address, int32_t size);
@@ -673,8 +720,6 @@ HIDDEN int32_t __wrap_SystemNative_WriteToNonblocking(intptr_t fd, const void *b
 }
 
 // Of one handle's several buffers.
-
-struct io_vector { char *base; uintptr_t size; };
 
 int64_t __real_SystemNative_ReadV(intptr_t fd, struct io_vector *vectors, int32_t count);
 HIDDEN int64_t __wrap_SystemNative_ReadV(intptr_t fd, struct io_vector *vectors, int32_t count)

@@ -46,6 +46,7 @@ internal static partial class SocketOutcomes
             new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified),
             s => s.Connect(new UnixDomainSocketEndPoint("/nowhere/at/all"))),
         ["datagram, closed"] = () => Closed(Datagrams(), s => s.Receive(new byte[1])),
+        ["datagram, closed, used before"] = () => Closed(UsedDatagrams(), s => s.Receive(new byte[1])),
         ["datagram, from, closed"] = () => Closed(Datagrams(), s =>
         {
             EndPoint from = new IPEndPoint(IPAddress.Any, 0);
@@ -104,6 +105,13 @@ internal static partial class SocketOutcomes
             Later(peer.Dispose);
             Note($"{s.Receive(new byte[1])}");
         }),
+        ["receive, end, used before"] = () => WithPair((s, peer) =>
+        {
+            _ = peer.Send(new byte[1]);
+            Note($"{s.ReceiveAsync(new byte[1]).Result}");
+            Later(peer.Dispose);
+            Note($"{s.Receive(new byte[1])}");
+        }),
         ["receive, not connected"] = () => With(New(), s => s.Receive(new byte[1])),
         ["receive, non-blocking"] = () => WithPair((s, peer) =>
         {
@@ -135,6 +143,13 @@ internal static partial class SocketOutcomes
             Later(() => s.Shutdown(SocketShutdown.Receive));
             Note($"{s.Receive(new byte[1])}");
         }),
+        ["receive, shut down, used before"] = () => WithPair((s, peer) =>
+        {
+            _ = peer.Send(new byte[1]);
+            Note($"{s.ReceiveAsync(new byte[1]).Result}");
+            Later(() => s.Shutdown(SocketShutdown.Receive));
+            Note($"{s.Receive(new byte[1])}");
+        }),
         ["receive, time-out"] = () => WithPair((s, peer) =>
         {
             s.ReceiveTimeout = LimitMs;
@@ -153,6 +168,14 @@ internal static partial class SocketOutcomes
         ["receive, unix, closed"] = () =>
         {
             (Socket client, Socket server) = UnixPair();
+            Closed(client, s => Note($"{s.Receive(new byte[1])}"));
+            server.Dispose();
+        },
+        ["receive, unix, closed, used before"] = () =>
+        {
+            (Socket client, Socket server) = UnixPair();
+            _ = server.Send(new byte[1]);
+            Note($"{client.ReceiveAsync(new byte[1]).Result}");
             Closed(client, s => Note($"{s.Receive(new byte[1])}"));
             server.Dispose();
         },
@@ -236,6 +259,13 @@ internal static partial class SocketOutcomes
             });
             server.Dispose();
         },
+        ["stream, closed, used before"] = () => WithPair((s, peer) =>
+        {
+            _ = peer.Send(new byte[1]);
+            Note($"{s.ReceiveAsync(new byte[1]).Result}");
+            using NetworkStream stream = new(s);
+            Closed(s, each => stream.ReadByte());
+        }),
         ["stream, time-out"] = () => WithPair((s, peer) =>
         {
             using NetworkStream stream = new(s) { ReadTimeout = LimitMs };
@@ -383,6 +413,15 @@ internal static partial class SocketOutcomes
     {
         Socket s = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         s.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return s;
+    }
+
+    /// <summary>One in non-blocking mode, as it was used asynchronously.</summary>
+    private static Socket UsedDatagrams()
+    {
+        Socket s = Datagrams();
+        _ = s.SendTo(new byte[1], s.LocalEndPoint!);
+        Note($"{s.ReceiveAsync(new byte[1]).Result}");
         return s;
     }
 
