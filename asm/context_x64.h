@@ -17,8 +17,9 @@
 #define M_RETAKE            0x4c    // not 0 when somebody takes, or has taken, the processor away
 #define M_STOP_ASKED        0x4d    // not 0 when what runs is to stop; read with M_RETAKE, as one word
 #define G_NO_PREEMPT        0x43    // a byte; not 0 while it must not be stopped in the middle
+#define LOCKED_MOST         32767
 #define M_LOCKED            0x88    // the goroutine that alone runs on it
-#define G_LOCKED            0x44    // how often it has been locked to its machine
+#define G_LOCKED            0x44    // two bytes; how often it has been locked to its machine
 #define M_CXX               0x90    // this thread's words of __cxa_get_globals; 0: not asked for yet
 #define M_ALLOCATES         0x98    // not 0 while its goroutine is in the slow path of an allocation
 #define M_SHORT_COUNT       0xa0    // its count in a native call that has said that it does not block

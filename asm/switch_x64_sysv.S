@@ -918,6 +918,23 @@ FUNCTION weft_call_on_system_stack
         ret
 END weft_call_on_system_stack
 
+// void weft_uncollected(function, a, b): calls raw C# in place. Collections are shut out: nothing moves.
+FUNCTION weft_uncollected
+        KEEP    %rbx
+        KEEP    %r12
+        sub     $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        mov     %rdi, %rax
+        mov     %rsi, %rdi
+        mov     %rdx, %rsi
+        CALL_UNCOLLECTED *%rax, %rbx, %r12d
+        add     $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        RESTORE %r12
+        RESTORE %rbx
+        ret
+END weft_uncollected
+
 // void weft_as_parked(function, a): calls raw C# with (sp, a), the caller's stack as it would lie if the
 // caller parked here and sp were its saved sp. Collections are shut out: nothing moves.
 FUNCTION weft_as_parked

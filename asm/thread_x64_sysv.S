@@ -42,14 +42,18 @@ EXPORTED weft_lock_thread
         mov     %fs:TLS_GOROUTINE(%rax), %rcx
         test    %rcx, %rcx
         jz      1f
-        cmpl    $0, G_LOCKED(%rcx)
+        cmpw    $0, G_LOCKED(%rcx)
         jne     2f
         mov     %fs:TLS_MACHINE(%rax), %rdx
         mov     %rcx, M_LOCKED(%rdx)
-2:      incl    G_LOCKED(%rcx)
+2:      cmpw    $LOCKED_MOST, G_LOCKED(%rcx)
+        je      3f
+        incw    G_LOCKED(%rcx)
         xor     %eax, %eax
         ret
 1:      mov     $-3, %eax
+        ret
+3:      mov     $-12, %eax
         ret
 END weft_lock_thread
 
@@ -120,7 +124,7 @@ FUNCTION weft_thread_ends
         jae     1f
         mov     %fs:TLS_GOROUTINE(%rcx), %rcx
         mov     $FAILED_ENDED, %esi
-        cmpl    $0, G_LOCKED(%rcx)
+        cmpw    $0, G_LOCKED(%rcx)
         je      fail
         cmpq    $0, EXIT_HOOK
         je      fail

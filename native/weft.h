@@ -213,7 +213,8 @@ int weft_preemptible(const void *start, const void *end);
 #endif
 
 /* Keeps the goroutine on the thread that calls, and others off it, until weft_unlock_thread was called as often;
- * its end ends the thread then. Goroutine. Errors: WEFT_EPERM it is not locked. */
+ * its end ends the thread then. Goroutine. Errors: WEFT_ENOMEM locked 32,767 times already, WEFT_EPERM
+ * it is not locked. */
 int weft_lock_thread(void);
 int weft_unlock_thread(void);
 

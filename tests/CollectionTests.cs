@@ -1,5 +1,6 @@
 // What collections do with parked goroutines. The tortures (GcTorture.cs) are short here; for long ones run the
-// child programs, with WEFTDEBUG=gcverify=1 or without.
+// child programs, with WEFTDEBUG=gcverify=1 or without, and with homes=1, 8 or 64: nearly all stacks are stored
+// then while they wait (stack/StackStore.cs).
 //
 // Safeguards of stack/FrameWalk.cs, StackShapes.cs, GcRoots.cs and core/GcAges.cs, taken out one at a time, and
 // what fails then:
@@ -37,16 +38,20 @@ internal sealed class CollectionTests
     private static readonly Dictionary<string, string> s_verifies = new() { ["WEFTDEBUG"] = "gcverify=1" };
 
     [Test]
-    [Arguments("peers", 2, "0")]
-    [Arguments("peers", 4, "1")]
-    [Arguments("frames", 1, "1")]
-    [Arguments("frames", 4, "0")]
-    public async Task WhatAParkedGoroutineHoldsIsThere(string program, int procs, string concurrent)
+    [Arguments("peers", 2, "0", "")]
+    [Arguments("peers", 4, "1", "")]
+    [Arguments("peers", 1, "0", ",homes=8")]
+    [Arguments("peers", 2, "1", ",homes=1")]
+    [Arguments("peers", 4, "0", ",homes=64")]
+    [Arguments("frames", 1, "1", "")]
+    [Arguments("frames", 4, "0", "")]
+    [Arguments("frames", 2, "0", ",homes=1")]
+    public async Task WhatAParkedGoroutineHoldsIsThere(string program, int procs, string concurrent, string homes)
     {
         ChildResult child = ChildProcess.Run(
             "gc-torture",
             [program, "500", "1", procs.ToString(CultureInfo.InvariantCulture), "signals"],
-            new(s_verifies) { ["DOTNET_gcConcurrent"] = concurrent });
+            new() { ["DOTNET_gcConcurrent"] = concurrent, ["WEFTDEBUG"] = "gcverify=1" + homes });
 
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
     }

@@ -254,7 +254,7 @@ internal static unsafe class GcWalks
         new Span<nint>(scan, ScanWords).Clear();
         nint top = Current.Goroutine()->StackHigh + question->MoreDepth;
         StackShapes.Cache* cache = StackShapes.Of(question->Cache);
-        StackShapes.Shape* shape = StackShapes.Find(cache, sp, top, (nint)scan);
+        StackShapes.Shape* shape = StackShapes.Find(cache, sp, top, sp, (nint)scan);
         question->HasShape = shape != null;
         question->Frames = shape != null ? shape->FrameCount : 0;
         question->Slots = shape != null ? shape->SlotCount : 0;

@@ -12,6 +12,10 @@ internal sealed class RunQueueTests
     private const uint Size = Layout.RunQueueSize;
 
     /// <summary>Queues and goroutines of one test, in memory that does not move.</summary>
+    // Since when the oldest of the fresh ones has waited for its turn: it is due, or is not.
+    private const long Long = long.MinValue / 2;
+    private const long Never = long.MaxValue / 2;
+
     private sealed unsafe class Ground : IDisposable
     {
         private readonly RunQueue* _queues;
@@ -24,10 +28,11 @@ internal sealed class RunQueueTests
             _queues = (RunQueue*)NativeMemory.AlignedAlloc(
                 (nuint)(queues * sizeof(RunQueue)), Layout.CacheLine);
             NativeMemory.Clear(_queues, (nuint)(queues * sizeof(RunQueue)));
-            _slots = (nint*)NativeMemory.AllocZeroed((nuint)queues * Size, (nuint)sizeof(nint));
+            _slots = (nint*)NativeMemory.AllocZeroed((nuint)queues * 2 * Size, (nuint)sizeof(nint));
             for (int i = 0; i < queues; i++)
             {
-                _queues[i].Initialize((Goroutine**)(_slots + (i * Size)));
+                _queues[i].Initialize((Goroutine**)(_slots + (i * 2 * Size)));
+                OldestSince(ref _queues[i]) = Never;
                 Head(ref _queues[i]) = start;
                 Tail(ref _queues[i]) = start;
             }
@@ -61,6 +66,9 @@ internal sealed class RunQueueTests
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_head")]
     private static extern ref uint Head(ref RunQueue queue);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_oldestSince")]
+    private static extern ref long OldestSince(ref RunQueue queue);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_tail")]
     private static extern ref uint Tail(ref RunQueue queue);
@@ -204,7 +212,7 @@ internal sealed class RunQueueTests
     }
 
     [Test]
-    public async Task TakeHalfGivesTheOlderHalfOfAFullRingAsAList()
+    public async Task TakeHalfGivesTheOlderHalfOfAFullRing()
     {
         await Assert.That(Take()).IsNull();
 
@@ -216,17 +224,17 @@ internal sealed class RunQueueTests
             {
                 _ = queue->TryPush(ground.Make(i));
             }
-            int count = queue->TakeHalf(out Goroutine* first, out Goroutine* last);
-            if (count != Size / 2 || last->Link != null || ground.Number(last) != count - 1)
+            int count = queue->TakeHalf(out uint first);
+            if (count != Size / 2)
             {
-                return $"{count} taken, the last of them {ground.Number(last)}";
+                return $"{count} taken";
             }
             int n = 0;
-            for (Goroutine* g = first; g != null; g = g->Link)
+            for (; n < count; n++)
             {
-                if (ground.Number(g) != n++)
+                if (ground.Number(queue->Slots[(first + (uint)n) % Size]) != n)
                 {
-                    return $"the {n}th in the list is number {ground.Number(g)}";
+                    return $"the {n}th of them is another";
                 }
             }
             for (; n < Size; n++)
@@ -238,6 +246,137 @@ internal sealed class RunQueueTests
             }
             return queue->IsEmpty ? null : "something is left";
         }
+    }
+
+    [Test]
+    [Arguments(false)]
+    [Arguments(true)]
+    public async Task FreshOnesGoNewestFirstInTurnWithTheRingAndTheOldestOnceInASlice(bool exclusive)
+    {
+        // Two rings' worth of numbers: 10 and 11 lie in the ring. Then, at a slice's end, the oldest.
+        await Assert.That(Pop(exclusive)).IsEqualTo("3 10 2 11 0 1 null");
+
+        static unsafe string Pop(bool exclusive)
+        {
+            using Ground ground = new(1, 12);
+            RunQueue* queue = ground.Queue(0);
+            queue->Exclusive = exclusive;
+            for (int i = 0; i < 4; i++)
+            {
+                _ = queue->TryPushFresh(ground.Make(i));
+            }
+            _ = queue->TryPush(ground.Make(10));
+            _ = queue->TryPush(ground.Make(11));
+            List<int> popped = [];
+            for (int i = 0; i < 7; i++)
+            {
+                OldestSince(ref *queue) = i == 4 ? Long : Never;
+                popped.Add(ground.Number(queue->Pop()));
+            }
+            return string.Join(' ', popped.Select(n => n < 0 ? "null" : $"{n}"));
+        }
+    }
+
+    [Test]
+    public async Task AThiefTakesTheOlderHalfOfTheFreshOnesAndAFullStackGivesUpTheSame()
+    {
+        await Assert.That(Steal()).IsNull();
+
+        static unsafe string? Steal()
+        {
+            for (int available = 0; available <= Size; available++)
+            {
+                using Ground ground = new(2, (int)Size + 1);
+                RunQueue* victim = ground.Queue(0);
+                for (int i = 0; i < available; i++)
+                {
+                    _ = victim->TryPushFresh(ground.Make(i));
+                }
+                if (available == Size && victim->TryPushFresh(ground.Make((int)Size)))
+                {
+                    return "a push where there is no room";
+                }
+                int half = (available + 1) / 2;
+                Goroutine* stolen = ground.Queue(1)->StealFrom(victim, takeNext: false);
+                if (ground.Number(stolen) != half - 1)
+                {
+                    return $"of {available} the thief runs number {ground.Number(stolen)}";
+                }
+                OldestSince(ref *victim) = Never;
+                int left = available - half;
+                int count = victim->TakeFreshHalf(out uint first);
+                if (count != (left + 1) / 2)
+                {
+                    return $"of {left} {count} are given up";
+                }
+                for (int i = 0; i < count; i++)
+                {
+                    if (ground.Number(victim->FreshSlots[(first + (uint)i) % Size]) != half + i)
+                    {
+                        return $"of {left} number {i} that is given up is another";
+                    }
+                }
+                for (int i = available - 1; i >= half + count; i--)
+                {
+                    if (ground.Number(victim->Pop()) != i)
+                    {
+                        return $"of {available} number {i} is not next";
+                    }
+                }
+                if (!victim->IsEmpty)
+                {
+                    return $"of {available} something is left";
+                }
+            }
+            return null;
+        }
+    }
+
+    [Test]
+    public async Task TheGlobalQueueIsInOrderOfArrivalAndGivesUpItsEnd()
+    {
+        await Assert.That(Use()).IsEqualTo("0 1 2 | 5 6 7 | 3 4 null");
+
+        static unsafe string Use()
+        {
+            GlobalQueue queue = new(5); // Eight places: a power of two.
+            using Ground ground = new(1, 8);
+            for (int round = 0; round < 3; round++)
+            {
+                for (int i = 0; i < 8; i++)
+                {
+                    queue.Push(ground.Make(i));
+                }
+                for (int i = 0; i < 5 && round < 2; i++)
+                {
+                    _ = queue.Pop();
+                }
+                if (round < 2)
+                {
+                    queue.Drop(3);
+                }
+            }
+            List<int> taken = [];
+            for (int i = 0; i < 3; i++)
+            {
+                taken.Add(ground.Number(queue.Pop()));
+            }
+            List<int> last = [];
+            for (int i = 0; i < 3; i++)
+            {
+                last.Add(ground.Number(queue.Last(i, 3)));
+            }
+            queue.Drop(3);
+            List<int> rest = [];
+            for (int i = 0; i < 3; i++)
+            {
+                rest.Add(ground.Number(queue.Pop()));
+            }
+            return $"{Text(taken)} | {Text(last)} | {Text(rest)}";
+        }
+
+        static string Text(List<int> numbers) =>
+            string.Join(' ', numbers.Select(n => n < 0 ? "null" : $"{n}"));
     }
 
     // The owner does what a processor does: makes goroutines next or pushes them, takes half of a full
@@ -307,7 +446,8 @@ internal sealed class RunQueueTests
                 queue->Exclusive = false;
                 for (int i = 1; i <= Each; i++)
                 {
-                    _ = queue->TryPush(ground.Make((round * Each) - i));
+                    Goroutine* g = ground.Make((round * Each) - i);
+                    _ = round % 2 == 0 ? queue->TryPushFresh(g) : queue->TryPush(g);
                 }
                 Volatile.Write(ref begun, round);
                 for (int i = 0; i < Each; i++)
@@ -345,6 +485,18 @@ internal sealed class RunQueueTests
             {
                 g = queue->ExchangeNext(g);
             }
+            if (random.Next(4) == 0)
+            {
+                while (g != null && !queue->TryPushFresh(g))
+                {
+                    int count = queue->TakeFreshHalf(out uint first);
+                    for (int j = 0; j < count; j++)
+                    {
+                        ground.Take(queue->FreshSlots[(first + (uint)j) % Size]);
+                    }
+                }
+                g = null;
+            }
             while (g != null && !queue->TryPush(g))
             {
                 TakeHalf(ground, queue);
@@ -352,6 +504,7 @@ internal sealed class RunQueueTests
             // Runs of pushes and of pops, so that the ring is full at times and empty at others.
             for (int pops = random.Next(i / 1000 % 2 == 0 ? 2 : 4); pops > 0; pops--)
             {
+                OldestSince(ref *queue) = random.Next(8) == 0 ? Long : Never; // Now and then it is due.
                 TakeIfAny(ground, random.Next(8) == 0 ? queue->PopRingFirst() : queue->Pop());
             }
         }
@@ -363,12 +516,10 @@ internal sealed class RunQueueTests
 
     private static unsafe void TakeHalf(Ground ground, RunQueue* queue)
     {
-        int count = queue->TakeHalf(out Goroutine* g, out _);
-        for (; count > 0; count--)
+        int count = queue->TakeHalf(out uint first);
+        for (int i = 0; i < count; i++)
         {
-            Goroutine* next = g->Link;
-            ground.Take(g);
-            g = next;
+            ground.Take(queue->Slots[(first + (uint)i) % Size]);
         }
     }
 
@@ -438,7 +589,7 @@ internal sealed class RunQueueTests
                 }
                 if (g != null)
                 {
-                    _ = queue->TryPush(g);
+                    _ = (i & 4) == 0 ? queue->TryPushFresh(g) : queue->TryPush(g);
                 }
                 _ = ringFirst ? queue->PopRingFirst() : queue->Pop();
             }

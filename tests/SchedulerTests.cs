@@ -383,7 +383,7 @@ internal sealed class SchedulerTests
 
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
         double bytes = double.Parse(child.Output, CultureInfo.InvariantCulture);
-        await Assert.That(bytes).IsLessThan(4400);
+        await Assert.That(bytes).IsLessThan(1000);
     }
 
     internal static int Million(string[] args) => WeftHost.Run(() =>

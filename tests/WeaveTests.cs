@@ -241,7 +241,7 @@ internal sealed class WeaveTests
 
         string resident = result.Output.Split('\n').Single(line => line.StartsWith("resident"));
         double bytesEach = double.Parse(resident.Split()[^3], CultureInfo.InvariantCulture);
-        await Assert.That(bytesEach).IsGreaterThan(2000).And.IsLessThan(4.4 * 1024);
+        await Assert.That(bytesEach).IsGreaterThan(500).And.IsLessThan(2.2 * 1024);
     }
 
     [Test]

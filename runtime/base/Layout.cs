@@ -35,6 +35,10 @@ internal static class Layout
     internal const int FreePagesKept = 64;
     internal const int FreeBlocksKept = 64;
     internal const int HomesPerChunk = 16;
+    internal const int HomesLimit = 2;
+    internal const int ColumnsPerChunk = 2;
+    internal const int StoredPerProcessor = 2;
+    internal const int StoreChunk = 64 * 1024;
     internal const int BlocksPerChunk = 16; // One page.
     internal const int EventsPerPoll = 2;
     internal const int TimersPerChunk = 256;
@@ -47,9 +51,13 @@ internal static class Layout
     internal const int FixedStacksKept = 256;
     internal const int FixedStacksPerProcessor = 64;
     internal const int GrownStacksKept = 1024;
-    internal const int FreePagesKept = 16 * 1024;
+    internal const int FreePagesKept = 8 * 1024;
     internal const int FreeBlocksKept = 64 * 1024;
     internal const int HomesPerChunk = 256;
+    internal const int HomesLimit = 16 * 1024;
+    internal const int ColumnsPerChunk = 32;
+    internal const int StoredPerProcessor = 32;
+    internal const int StoreChunk = Os.HugePageSize;
     internal const int BlocksPerChunk = Os.HugePageSize / 256; // One huge page.
     internal const int EventsPerPoll = 128;
     internal const int TimersPerChunk = Os.HugePageSize / 16; // One huge page.

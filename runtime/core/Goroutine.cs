@@ -131,7 +131,16 @@ internal unsafe struct Goroutine
     /// <summary>How often it has been locked to its machine, the only one that may run it meanwhile.
     /// Owner.</summary>
     [FieldOffset(0x44)]
-    internal int Locked;
+    internal short Locked;
+
+    /// <summary>Its home shares a page: what it does when it parks, StackStore has to see. Owner.</summary>
+    [FieldOffset(0x46)]
+    internal bool SharesPage;
+
+    /// <summary>Its stack is not where its addresses say, but at Frames. Written with collections shut
+    /// out.</summary>
+    [FieldOffset(0x47)]
+    internal bool IsStored;
 
     [FieldOffset(0x48)]
     internal long Id;
@@ -176,7 +185,8 @@ internal unsafe struct Goroutine
     [FieldOffset(0x88)]
     internal nint StackHigh;
 
-    /// <summary>About when it began to wait: sysmon's time, in ns (Scheduler.CoarseNow).</summary>
+    /// <summary>About when it began to wait: sysmon's time, in ns (Scheduler.CoarseNow). 0 before its first
+    /// wait. </summary>
     [FieldOffset(0x90)]
     internal long WaitSince;
 
@@ -191,6 +201,10 @@ internal unsafe struct Goroutine
 
     [FieldOffset(0xa0)]
     internal void* ParkArgument;
+
+    /// <summary>Where what lies from the saved sp up is, if IsStored: its stop is complete.</summary>
+    [FieldOffset(0xa0)]
+    internal nint Frames;
 
     /// <summary>What few need, made on demand; or null: stack/GoroutineExtras.cs. Owner.</summary>
     [FieldOffset(0xa8)]
@@ -233,6 +247,14 @@ internal unsafe struct Goroutine
     /// <summary>Only a machine's loop resumes it: it stopped in assembly, which cannot complete the stop of
     /// another, or it must run on one machine. It is never in a local queue.</summary>
     internal readonly bool NeedsLoop => Reason >= ParkReason.NativeReturn || Locked != 0;
+
+    /// <summary>Whether its stop has to be completed after the switch, whatever it waits for: it is locked to
+    /// its machine, or shares a page.</summary>
+    internal readonly bool ParksInFull => Locked != 0 || SharesPage;
+
+    /// <summary>Where the words of a parked stack lie, from the saved sp up: all who look at it without
+    /// running it have to ask. What they hold are the addresses of where it runs.</summary>
+    internal static nint FramesOf(Goroutine* g) => g->IsStored ? g->Frames : g->Context.SavedSp;
 
     internal static ref Delegate? Delegate(Goroutine* g) =>
         ref Unsafe.AsRef<Delegate?>(&g->DelegateSlot);
@@ -290,12 +312,24 @@ internal unsafe struct Goroutine
         }
     }
 
+    /// <summary>The same of one: all of its control block.</summary>
+    internal static void PrefetchBlock(Goroutine* g)
+    {
+        if (Sse.IsSupported)
+        {
+            for (int line = 0; line < Size / Layout.CacheLine; line++)
+            {
+                Sse.Prefetch0((byte*)g + (line * Layout.CacheLine));
+            }
+        }
+    }
+
     /// <summary>The same for what it takes to switch to it: the newest part of its stack.</summary>
     internal static void PrefetchStack(Goroutine* g)
     {
         if (Sse.IsSupported)
         {
-            byte* top = (byte*)g->Context.SavedSp;
+            byte* top = (byte*)FramesOf(g);
             for (int line = 0; line < 8; line++)
             {
                 Sse.Prefetch0(top + (line * Layout.CacheLine));

@@ -14,6 +14,15 @@ internal enum ProcessorState
     Held,
 }
 
+/// <summary>Free ones of one size that a processor keeps: stack/StackStore.cs.</summary>
+internal unsafe struct StackPlaces
+{
+    internal const int Sizes = 12;
+
+    internal int Count;
+    internal fixed int Numbers[2 * Layout.StoredPerProcessor];
+}
+
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Processor
 {
@@ -98,6 +107,9 @@ internal unsafe struct Processor
     internal int* FreeHomes;
 
     internal int FreeHomeCount;
+
+    /// <summary>Places in the store of stacks, for each of its sizes. Owner.</summary>
+    internal StackPlaces* StackPlaces;
 
     /// <summary>Fixed stacks of the usual size to spawn from. Owner: see stack/FixedStacks.cs.</summary>
     internal nint FreeStacks;

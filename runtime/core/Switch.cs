@@ -61,6 +61,11 @@ internal static unsafe class Switch
     [RuntimeImport("*", "weft_call_on_system_stack")]
     internal static extern nint CallOnSystemStack(nint function, nint a, nint b);
 
+    /// <summary>Calls a raw C# function in place, collections shut out.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_uncollected")]
+    internal static extern void Uncollected(nint function, Goroutine* g, nint b);
+
     /// <summary>Calls a raw C# function with (sp, a), the caller's stack as it would lie if the caller had
     /// parked, and sp were its saved sp. Collections are shut out.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]

@@ -14,12 +14,16 @@
 //                       was due: else the one that has just used its slice would come before all those it
 //                       kept waiting
 //   the halves          where both have somebody, the one that was not served last
+//   begun or fresh      in turn (core/RunQueue.cs). Fresh ones that a processor has too many of are a third
+//                       part of the global queue: who has none left takes some, in turn with the halves; the
+//                       oldest has a turn in each time slice
 
 namespace Weft.Runtime;
 
 internal static unsafe partial class Scheduler
 {
     private const int StealPasses = 4;
+    private const int GlobalAtOnce = 1 + (Layout.RunQueueSize / 16);
 
     /// <summary>On m's system stack. Returns with a processor held, perhaps another; null when m, asleep for
     /// a long time, has to end.</summary>
@@ -94,7 +98,10 @@ internal static unsafe partial class Scheduler
         p->RoundsToGlobal = Processor.GlobalEvery;
         p->LocalFirst = false;
         p->GlobalWaits = false;
-        Goroutine* g = TakeGlobal(p, most: 1); // Only for fairness: the local queue has work.
+        // Only for fairness: the local queue has work. A few at a time if that is one that yields again and
+        // again.
+        int most = p->Queue.Count < GlobalAtOnce ? GlobalAtOnce : 1;
+        Goroutine* g = TakeGlobal(p, most);
         return g != null ? g : p->Queue.PopRingFirst();
     }
 
@@ -107,58 +114,110 @@ internal static unsafe partial class Scheduler
             return null;
         }
         s_lock.Enter();
-        Goroutine* first = PopGlobal();
+        s_forkedTurn = !s_forkedTurn;
+        Goroutine* first = s_forkedTurn ? TakeForked(p) : null;
+        first = first != null ? first : PopGlobal();
+        first = first != null || s_forkedTurn ? first : TakeForked(p);
+        if (first == null || most == 1)
+        {
+            s_lock.Exit();
+            return first;
+        }
         int room = Layout.RunQueueSize - (int)p->Queue.Count; // Only we fill it, so room only grows.
         int share = Math.Min(s_globalCount / MaxProcessors, Math.Min(room, most - 1));
-        for (int i = 0; i < share && s_global.First != null && !s_global.First->NeedsLoop; i++)
+        share = (int)Math.Min(share, s_global.Count);
+        for (int i = 0; i < share; i++)
         {
-            bool pushed = p->Queue.TryPush(Pop(ref s_global));
+            bool pushed = p->Queue.TryPush(s_global.Pop());
             Check.Always(pushed, "scheduler: a queue with room is full"u8);
         }
+        Volatile.Write(ref s_globalCount, s_globalCount - share);
         s_lock.Exit();
+        if (share > 0)
+        {
+            p->Queue.PrefetchLast((uint)share);
+        }
+        return first;
+    }
+
+    /// <summary>Where p has fresh ones of its own, the oldest of those that are left of forks, once in a time
+    /// slice; else a number of the newest, to go on in depth. Under s_lock.</summary>
+    private static Goroutine* TakeForked(Processor* p)
+    {
+        if (s_forked.IsEmpty)
+        {
+            return null;
+        }
+        int count = 1;
+        Goroutine* first;
+        if (p->Queue.HasFresh)
+        {
+            long now = CoarseNow;
+            if (now - s_forkedSince < SliceNs)
+            {
+                return null;
+            }
+            s_forkedSince = now;
+            first = s_forked.Pop();
+        }
+        else
+        {
+            count = (int)Math.Min(Layout.RunQueueSize / 2, s_forked.Count);
+            first = s_forked.Last(count - 1, count);
+            for (int i = 0; i < count - 1; i++)
+            {
+                bool pushed = p->Queue.TryPushFresh(s_forked.Last(i, count));
+                Check.Always(pushed, "scheduler: a stack that was empty is full"u8);
+            }
+            s_forked.Drop(count);
+            p->Queue.PrefetchFresh();
+        }
+        Volatile.Write(ref s_globalCount, s_globalCount - count);
         return first;
     }
 
     /// <summary>From the two halves of the global queue in turn. Under s_lock.</summary>
     private static Goroutine* PopGlobal()
     {
-        s_stoppedTurn = s_stopped.First != null && (s_stoppedTurn || s_global.First == null);
-        Goroutine* g = s_stoppedTurn ? Pop(ref s_stopped) : Pop(ref s_global);
+        s_stoppedTurn = !s_stopped.IsEmpty && (s_stoppedTurn || s_global.IsEmpty);
+        Goroutine* g = s_stoppedTurn ? s_stopped.Pop() : s_global.Pop();
         s_stoppedTurn = !s_stoppedTurn;
-        return g;
-    }
-
-    private static Goroutine* Pop(ref GoroutineList list)
-    {
-        Goroutine* g = list.First;
         if (g != null)
         {
-            list.First = g->Link;
             Volatile.Write(ref s_globalCount, s_globalCount - 1);
         }
         return g;
     }
 
-    /// <summary>Under s_lock. A linked list of count goroutines, first to last, that were made
-    /// ready.</summary>
-    private static void PushGlobal(Goroutine* first, Goroutine* last, int count) =>
-        Append(ref s_global, first, last, count);
-
-    /// <summary>Under s_lock. One that was interrupted, or lost its processor to a native call.</summary>
-    private static void PushStopped(Goroutine* g) => Append(ref s_stopped, g, g, 1);
-
-    private static void Append(ref GoroutineList list, Goroutine* first, Goroutine* last, int count)
+    /// <summary>Under s_lock. One that was made ready, or has not begun.</summary>
+    private static void PushGlobal(Goroutine* g)
     {
-        last->Link = null;
-        if (list.First == null)
+        if (g->NeedsLoop)
         {
-            list.First = first;
+            PushStopped(g);
+            return;
         }
-        else
+        s_global.Push(g);
+        Volatile.Write(ref s_globalCount, s_globalCount + 1);
+    }
+
+    /// <summary>Under s_lock. One that was interrupted, or lost its processor to a native call; or that only
+    /// a loop may resume for another reason: who takes many of the other half does not look at
+    /// each.</summary>
+    private static void PushStopped(Goroutine* g)
+    {
+        s_stopped.Push(g);
+        Volatile.Write(ref s_globalCount, s_globalCount + 1);
+    }
+
+    /// <summary>Under s_lock. Of a local queue, which its owner has just taken from there: they need no
+    /// loop.</summary>
+    private static void PushAll(ref GlobalQueue queue, Goroutine** ring, uint start, int count)
+    {
+        for (int i = 0; i < count; i++)
         {
-            list.Last->Link = first;
+            queue.Push(ring[(start + (uint)i) % Layout.RunQueueSize]);
         }
-        list.Last = last;
         Volatile.Write(ref s_globalCount, s_globalCount + count);
     }
 

@@ -22,6 +22,7 @@ internal static unsafe partial class Scheduler
         {
             g->Machine->Locked = g;
         }
+        Check.Always(g->Locked < short.MaxValue, "threads: a goroutine is locked to its own too often"u8);
         g->Locked++;
         g->NoPreempt = 0;
     }

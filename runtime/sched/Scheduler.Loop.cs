@@ -148,13 +148,17 @@ internal static unsafe partial class Scheduler
         }
     }
 
-    /// <summary>g ran on another machine last, or never.</summary>
+    /// <summary>g ran on another machine last, or never, or its stack is stored.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Settle(Machine* m, Goroutine* g)
     {
         Machine* old = g->Machine;
         g->Machine = m;
-        if (old == null)
+        if (old == null && g->IsStored)
+        {
+            StackStore.In(m->Processor, g);
+        }
+        else if (old == null)
         {
             Begin(m->Processor, g);
         }
@@ -267,8 +271,13 @@ internal static unsafe partial class Scheduler
 
             default:
                 delegate*<Goroutine*, void*, bool> commit = g->ParkCommit; // LeakScan uses its place then.
+                void* argument = g->ParkArgument;
+                if (g->SharesPage && StackStore.Takes(g))
+                {
+                    StackStore.Out(Current.Machine()->Processor, g);
+                }
                 g->Transition(GoroutineState.Running, GoroutineState.Waiting);
-                if (commit != null && !commit(g, g->ParkArgument))
+                if (commit != null && !commit(g, argument))
                 {
                     g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
                     Push(Current.Machine()->Processor, g, next: true);

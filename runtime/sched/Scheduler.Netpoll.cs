@@ -168,8 +168,6 @@ internal static unsafe partial class Scheduler
     private static void SubmitAll(Goroutine* list)
     {
         Goroutine* first = null;
-        Goroutine* last = null;
-        int count = 0;
         while (list != null)
         {
             Goroutine* next = list->Link;
@@ -182,8 +180,6 @@ internal static unsafe partial class Scheduler
                 list->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
                 list->Link = first;
                 first = list;
-                last = last == null ? list : last;
-                count++;
             }
             list = next;
         }
@@ -192,7 +188,10 @@ internal static unsafe partial class Scheduler
             return;
         }
         s_lock.Enter();
-        PushGlobal(first, last, count);
+        for (Goroutine* g = first; g != null; g = g->Link)
+        {
+            PushGlobal(g);
+        }
         s_lock.Exit();
         Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
         WakeProcessor();

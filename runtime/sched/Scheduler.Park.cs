@@ -41,7 +41,7 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TryParkAndUnlock(Goroutine* g, ref ShortLock held, ParkReason reason)
     {
-        if (g->Kind == GoroutineKind.Thread || g->Locked != 0)
+        if (g->Kind == GoroutineKind.Thread || g->ParksInFull)
         {
             return false;
         }
@@ -245,6 +245,28 @@ internal static unsafe partial class Scheduler
         Os.WakeAddress(&g->Wakened, 1);
     }
 
+    /// <summary>The same for one that has not begun: see RunQueue.</summary>
+    private static void SubmitFresh(Goroutine* g)
+    {
+        Switch.EnterCritical();
+        Machine* m = Current.Machine();
+        Processor* p = m == null ? null : m->Processor;
+        if (p == null)
+        {
+            SubmitGlobal(g);
+        }
+        else
+        {
+            PushFresh(p, g);
+            if (!p->Queue.Exclusive)
+            {
+                Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+                WakeProcessor();
+            }
+        }
+        Switch.LeaveCritical();
+    }
+
     /// <summary>Puts a runnable goroutine where it will be found, and sees that somebody looks.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Submit(Goroutine* g)
@@ -277,7 +299,7 @@ internal static unsafe partial class Scheduler
     private static void SubmitGlobal(Goroutine* g)
     {
         s_lock.Enter();
-        PushGlobal(g, g, 1);
+        PushGlobal(g);
         s_lock.Exit();
         Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
         WakeProcessor();
@@ -309,16 +331,33 @@ internal static unsafe partial class Scheduler
     {
         while (!p->Queue.TryPush(g))
         {
-            int count = p->Queue.TakeHalf(out Goroutine* first, out Goroutine* last);
+            int count = p->Queue.TakeHalf(out uint start);
             if (count == 0)
             {
                 continue;
             }
-            last->Link = g;
             s_lock.Enter();
-            PushGlobal(first, g, count + 1);
+            PushAll(ref s_global, p->Queue.Slots, start, count);
+            PushGlobal(g);
             s_lock.Exit();
             return;
+        }
+    }
+
+    /// <summary>The same for one that has not begun.</summary>
+    private static void PushFresh(Processor* p, Goroutine* g)
+    {
+        if (Layout.RandomChoice && p->NextRandom(2) == 0)
+        {
+            PushRing(p, g);
+            return;
+        }
+        while (!p->Queue.TryPushFresh(g))
+        {
+            int count = p->Queue.TakeFreshHalf(out uint start);
+            s_lock.Enter();
+            PushAll(ref s_forked, p->Queue.FreshSlots, start, count);
+            s_lock.Exit();
         }
     }
 }

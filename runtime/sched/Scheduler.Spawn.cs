@@ -70,7 +70,18 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>Runs what Create made. The delegate and its argument are in place.</summary>
-    internal static void Start(Goroutine* g) => Submit(g);
+    internal static void Start(Goroutine* g)
+    {
+        Goroutine* starter = Current.Goroutine();
+        if (starter != null && starter->WaitSince == 0)
+        {
+            SubmitFresh(g);
+        }
+        else
+        {
+            Submit(g);
+        }
+    }
 
     /// <summary>g runs for the first time, on the machine that holds p: it gets its stack, and its first
     /// frame. </summary>
@@ -79,13 +90,16 @@ internal static unsafe partial class Scheduler
         if (g->Kind != GoroutineKind.Fixed)
         {
             int home = TakeHome(p);
+            nint high = Homes.Enter(home);
             g->Home = home;
-            g->StackLow = Homes.LowOf(home);
-            g->StackHigh = Homes.HighOf(home);
+            g->StackLow = (high - 1) & -Os.PageSize;
+            g->StackHigh = high;
+            g->SharesPage = Homes.IsSharing(home);
         }
         // 0 where no check need ever ask: it never moves, or grows on the fault, whatever runs.
         g->Context.ReserveLow = g->Kind == GoroutineKind.Movable ? g->StackLow : 0;
         g->Context.NativeDepth = -1; // The entry counts once: see Context.NativeDepth.
+        g->WaitSince = 0;
         Switch.Prepare(g, g->StackHigh, &GoroutineMain, g);
     }
 
@@ -250,15 +264,15 @@ internal static unsafe partial class Scheduler
         }
         else
         {
-            if (low != Homes.LowOf(g->Home))
+            if (high - low > Os.PageSize)
             {
                 GrownStacks.Give(g, low, high);
             }
-            p->FreeHomes[p->FreeHomeCount++] = g->Home;
-            if (p->FreeHomeCount > Homes.FreePerProcessor)
+            else
             {
-                GiveHomes(p, Math.Max(1, Homes.FreePerProcessor / 2));
+                Homes.Leave(g->Home, high);
             }
+            GiveHome(p, g);
         }
         p->Free[p->FreeCount++] = g;
         p->Live--;
@@ -276,6 +290,25 @@ internal static unsafe partial class Scheduler
         for (int i = 0; i < p->FreeCount; i++)
         {
             p->Free[i] = p->Free[i + count];
+        }
+    }
+
+    private static void GiveHome(Processor* p, Goroutine* g)
+    {
+        int home = g->Home;
+        if (g->SharesPage)
+        {
+            g->SharesPage = false;
+            if (Homes.HasOwnPagesLeft)
+            {
+                Homes.Give(&home, 1);
+                return;
+            }
+        }
+        p->FreeHomes[p->FreeHomeCount++] = home;
+        if (p->FreeHomeCount > Homes.FreePerProcessor)
+        {
+            GiveHomes(p, Math.Max(1, Homes.FreePerProcessor / 2));
         }
     }
 

@@ -43,13 +43,13 @@ internal static unsafe partial class Scheduler
 
     /// <summary>The time as of sysmon's last look, in ns: at most a look's distance old while anything runs.
     /// </summary>
-    internal static long CoarseNow { get; private set; }
+    internal static long CoarseNow => CoarseTime.Now;
 
     /// <summary>Starts the thread. Startup calls it once.</summary>
     private static void StartSysmon()
     {
         s_sysmonAsleep = (int*)AddressSpace.Need(Os.PageSize);
-        CoarseNow = Os.NowNs();
+        CoarseTime.Now = Os.NowNs();
         nint error = Os.StartThread(&SysmonMain, 0);
         if (error < 0)
         {
@@ -73,7 +73,7 @@ internal static unsafe partial class Scheduler
                 nap = Math.Min(nap * 2, LongestNapNs);
             }
             Os.Sleep(Math.Min(nap, Math.Max(ShortestNapNs, s_nextLook - CoarseNow)));
-            CoarseNow = Os.NowNs();
+            CoarseTime.Now = Os.NowNs();
             TraceIfDue();
             QuitReport.BeginIfAsked();
             if (SleepWhileAllAreIdle())
@@ -128,7 +128,7 @@ internal static unsafe partial class Scheduler
             {
                 continue;
             }
-            CoarseNow = Os.NowNs();
+            CoarseTime.Now = Os.NowNs();
             TraceIfDue();
             ReturnPagesIfDue(ReturnEveryIdleNs);
             if (CoarseNow >= stallAt)
@@ -148,7 +148,8 @@ internal static unsafe partial class Scheduler
 
     /// <summary>When the next pages go back to the system.</summary>
     private static long NextReturn(long every) =>
-        Homes.HasTooMany || GoroutineTable.HasTooMany ? s_lastReturn + every : long.MaxValue;
+        Homes.HasTooMany || GoroutineTable.HasTooMany || StackStore.HasTooMany
+            ? s_lastReturn + every : long.MaxValue;
 
     /// <summary>What the rest of the process does without asking: it installs handlers, and loads
     /// libraries.</summary>
@@ -169,6 +170,7 @@ internal static unsafe partial class Scheduler
             s_lastReturn = CoarseNow;
             Homes.ReturnSome();
             GoroutineTable.ReturnSome();
+            StackStore.ReturnSome();
         }
     }
 
@@ -187,7 +189,7 @@ internal static unsafe partial class Scheduler
         if (*s_sysmonAsleep != 0)
         {
             *s_sysmonAsleep = 0;
-            CoarseNow = Os.NowNs();
+            CoarseTime.Now = Os.NowNs();
             Os.WakeAddress(s_sysmonAsleep, 1);
         }
     }

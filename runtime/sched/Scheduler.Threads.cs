@@ -381,7 +381,7 @@ internal static unsafe partial class Scheduler
         s_lock.Enter();
         for (Goroutine* g = p->Queue.Pop(); g != null; g = p->Queue.Pop())
         {
-            PushGlobal(g, g, 1);
+            PushGlobal(g);
         }
         Interlocked.Add(ref s_externalLive, p->Live); // Threads that spawn add to it without the lock.
         p->Live = 0;

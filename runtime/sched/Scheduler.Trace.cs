@@ -42,6 +42,7 @@ internal static unsafe partial class Scheduler
                     ("dotnetwaits", 0 or 1) => (waits = value == 1) || true,
                     ("gcprecise", 0 or 1) => (precise = value).HasValue,
                     ("gcages", 0 or 1) => (ages = value).HasValue,
+                    ("homes", > 0) => (Homes.OwnPages = value) > 0,
                     ("gcverify", 0 or 1) => (verifies = value == 1) || true,
                     _ => false,
                 };
@@ -49,7 +50,7 @@ internal static unsafe partial class Scheduler
             {
                 throw new ArgumentException(
                     $"WEFTDEBUG has '{setting}': it takes schedtrace=MILLISECONDS, scheddetail=1, "
-                    + "dumpeach=1, dotnetwaits=0, gcprecise=0, gcages=0 and gcverify=1, "
+                    + "dumpeach=1, dotnetwaits=0, gcprecise=0, gcages=0, gcverify=1 and homes=NUMBER, "
                     + "with commas between them.");
             }
         }
@@ -94,7 +95,7 @@ internal static unsafe partial class Scheduler
         text.Write(" [");
         for (int i = 0; i < MaxProcessors; i++)
         {
-            text.Write($"{(i == 0 ? "" : " ")}{s_processors[i]->Queue.Count}");
+            text.Write($"{(i == 0 ? "" : " ")}{s_processors[i]->Queue.CountOfAll}");
         }
         text.Write("]\n");
     }
@@ -106,7 +107,7 @@ internal static unsafe partial class Scheduler
             Processor* p = s_processors[i];
             Machine* m = p->Machine;
             text.Write($"  P{i}: status={p->State} m={(m == null ? "nil" : m->Id)}");
-            text.Write($" runqsize={p->Queue.Count} gfreecnt={p->FreeCount}\n");
+            text.Write($" runqsize={p->Queue.CountOfAll} gfreecnt={p->FreeCount}\n");
         }
         for (Machine* m = GcRoots.Machines; m != null; m = m->AllLink)
         {

@@ -30,8 +30,11 @@ internal static unsafe partial class Scheduler
     private const int IdBatch = 16;
 
     private static ShortLock s_lock;
-    private static GoroutineList s_global;  // The global queue: those that were made ready,
-    private static GoroutineList s_stopped; // and those that were stopped in the middle.
+    private static GlobalQueue s_global;  // The global queue: those that were made ready,
+    private static GlobalQueue s_stopped; // those that were stopped in the middle, or need a loop,
+    private static GlobalQueue s_forked;  // and fresh ones that a processor has too many of.
+    private static long s_forkedSince;
+    private static bool s_forkedTurn;
     private static bool s_stoppedTurn;
     private static int s_globalCount;
     private static Processor* s_idleProcessors;
@@ -47,13 +50,6 @@ internal static unsafe partial class Scheduler
     private static long s_externalLive;
     private static int s_changing;
     private static int s_started;
-
-    /// <summary>Linked by Link; Last counts only while First is not null.</summary>
-    private struct GoroutineList
-    {
-        internal Goroutine* First;
-        internal Goroutine* Last;
-    }
 
     /// <summary>Machines that exist. For tests.</summary>
     internal static int MachineCount => Volatile.Read(ref s_machineCount);
@@ -92,6 +88,9 @@ internal static unsafe partial class Scheduler
         {
             s_processors = (Processor**)AddressSpace.Need(Layout.MaxProcessors * sizeof(nint));
             s_freeMachines = (Machine**)AddressSpace.Need((1 << FreeBucketBits) * sizeof(nint));
+            s_global = new GlobalQueue(GoroutineTable.Capacity);
+            s_stopped = new GlobalQueue(GoroutineTable.Capacity);
+            s_forked = new GlobalQueue(GoroutineTable.Capacity);
         }
         s_maxProcessors = processors;
         InitializeTimers();
@@ -171,15 +170,17 @@ internal static unsafe partial class Scheduler
 
     private static Processor* NewProcessor(int id)
     {
-        nint ring = (nint)Layout.RunQueueSize * sizeof(nint);
+        nint ring = 2 * (nint)Layout.RunQueueSize * sizeof(nint); // And as many that have not begun.
         nint free = (nint)(Layout.FreeGoroutinesPerProcessor + 1) * sizeof(nint);
         nint homes = (nint)(Layout.FreeHomesPerProcessor + 1) * sizeof(int);
-        nint memory = AddressSpace.Need(Os.PageSize + ring + free + homes);
+        nint places = StackPlaces.Sizes * sizeof(StackPlaces);
+        nint memory = AddressSpace.Need(Os.PageSize + ring + free + homes + places);
         Processor* p = (Processor*)memory;
         memory += Os.PageSize;
         p->Queue.Initialize((Goroutine**)memory);
         p->Free = (Goroutine**)(memory + ring);
-        p->FreeHomes = (int*)(memory + ring + free);
+        p->StackPlaces = (StackPlaces*)(memory + ring + free);
+        p->FreeHomes = (int*)(memory + ring + free + places);
         p->Id = id;
         p->Random = ((ulong)id * 0x9e3779b97f4a7c15) + 0x1234567;
         return p;

@@ -125,8 +125,9 @@ internal static unsafe class StackRecords
             }
             return;
         }
-        nint frame = *(nint*)(sp + SavedFramePointer);
-        nint address = *(nint*)(sp + SavedReturn);
+        nint distance = Goroutine.FramesOf(g) - sp; // 0, unless its stack is stored.
+        nint frame = *(nint*)(sp + distance + SavedFramePointer);
+        nint address = *(nint*)(sp + distance + SavedReturn);
         if (g->Reason == ParkReason.Preempted)
         {
             address = *(nint*)(frame + PreemptedAddress);
@@ -140,7 +141,7 @@ internal static unsafe class StackRecords
             address = *(nint*)(sp + AboveNativeReturn);
         }
         Add(address);
-        WalkUp(g, frame);
+        WalkUp(g, frame, distance);
     }
 
     /// <summary>g is on its machine's thread, which is stopped.</summary>
@@ -172,7 +173,8 @@ internal static unsafe class StackRecords
         }
     }
 
-    private static void WalkUp(Goroutine* g, nint frame)
+    /// <summary>From a frame's address on, whose words lie that far from there.</summary>
+    private static void WalkUp(Goroutine* g, nint frame, nint distance = 0)
     {
         for (int i = 1; i < MaxFrames; i++)
         {
@@ -180,8 +182,8 @@ internal static unsafe class StackRecords
             {
                 return;
             }
-            Add(((nint*)frame)[1]);
-            nint next = *(nint*)frame;
+            Add(((nint*)(frame + distance))[1]);
+            nint next = *(nint*)(frame + distance);
             if (next <= frame)
             {
                 return;

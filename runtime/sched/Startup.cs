@@ -62,6 +62,10 @@ internal static unsafe class Startup
             nint goroutines = Homes.Initialize(MappingLimit());
             GoroutineTable.Initialize(goroutines);
             GoroutineExtras.Initialize(goroutines);
+            if (Homes.AreShared)
+            {
+                StackStore.Initialize(goroutines);
+            }
             PollTable.ChooseCapacity();
             if (OwnsProcess)
             {

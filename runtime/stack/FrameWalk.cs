@@ -124,15 +124,15 @@ internal static unsafe class FrameWalk
         s_codeEnd = addresses[RuntimeThread.ManagedCodeEnd];
     }
 
-    /// <summary>Whether the stack, which is parked, is one of managed frames only, that the iterator can
-    /// start at. The same answer in all of a collection.</summary>
-    internal static bool CanWalk(Context* context)
+    /// <summary>Whether the stack, which is parked, its words at frames, is one of managed frames only, that
+    /// the iterator can start at. The same answer in all of a collection.</summary>
+    internal static bool CanWalk(Context* context, nint frames)
     {
         if (context->NativeDepth != 0 || context->ExInfo != 0 || context->GcFrames != 0)
         {
             return false;
         }
-        nint pc = *(nint*)(context->SavedSp + ReturnAddress);
+        nint pc = *(nint*)(frames + ReturnAddress);
         return pc >= s_codeStart && pc < s_codeEnd;
     }
 

@@ -258,7 +258,7 @@ internal static unsafe class GcRoots
         }
         if (ages[slot + near] < GcAges.Dead)
         {
-            byte* sp = (byte*)GoroutineTable.At(slot + near)->Context.SavedSp;
+            byte* sp = (byte*)Goroutine.FramesOf(GoroutineTable.At(slot + near));
             for (int line = 0; line < 5; line++)
             {
                 Sse.Prefetch0(sp + (line * Layout.CacheLine));
@@ -281,23 +281,25 @@ internal static unsafe class GcRoots
         {
             return -1;
         }
+        nint frames = Goroutine.FramesOf(g);
         youngest = Math.Min(youngest, ReportSlot(&g->Context.Statics, Precise, report, scan, planned));
         youngest = Math.Min(youngest, ReportSlot(&g->Context.InlinedStatics, Precise, report, scan, planned));
         if (IsWalked(g))
         {
-            return Math.Min(youngest, ReportFrames(sp, g->StackHigh, report, scan, planned));
+            return Math.Min(youngest, ReportFrames(sp, g->StackHigh, frames, report, scan, planned));
         }
         if (!promotion)
         {
             return -1; // Nothing of the stack has moved; but the generations may be others by now.
         }
         WordByWord++;
-        return Math.Min(youngest, ReportWords(sp, g->StackHigh, report, scan));
+        return Math.Min(youngest, ReportWords(frames, frames + (g->StackHigh - sp), report, scan));
     }
 
     /// <summary>Whether the frames of g, which is parked, are walked, not read word by word.</summary>
     private static bool IsWalked(Goroutine* g) =>
-        g->Kind != GoroutineKind.Thread && FrameWalk.IsOn && FrameWalk.CanWalk(&g->Context);
+        g->Kind != GoroutineKind.Thread && FrameWalk.IsOn
+        && FrameWalk.CanWalk(&g->Context, Goroutine.FramesOf(g));
 
     /// <summary>Reports a word if it holds an object of the heap's; its generation, or the oldest.</summary>
     private static int ReportSlot(nint* slot, nint flags, nint report, nint scan, int planned)
@@ -314,22 +316,46 @@ internal static unsafe class GcRoots
         return s_hasAges && Regions.IsCovered(*slot) ? Regions.GenerationOf(*slot, planned) : 0;
     }
 
-    private static int ReportFrames(nint sp, nint top, nint report, nint scan, int planned)
+    private static int ReportFrames(nint sp, nint top, nint frames, nint report, nint scan, int planned)
     {
         StackShapes.Cache* cache = StackShapes.Of(*(int*)(scan + ScanThreadNumber));
-        StackShapes.Shape* shape = StackShapes.Find(cache, sp, top, scan);
-        if (shape == null)
+        StackShapes.Shape* shape = StackShapes.Find(cache, sp, top, frames, scan);
+        if (shape == null && frames == sp)
         {
             return ReportWalk(sp, top, report, scan, planned);
         }
+        return shape != null
+            ? ReportShape(shape, frames, report, scan, planned)
+            : ReportStored(sp, top, frames, report, scan, planned);
+    }
+
+    private static int ReportShape(
+        StackShapes.Shape* shape, nint frames, nint report, nint scan, int planned)
+    {
         int youngest = Collector.OldestGeneration;
         int count = shape->SlotCount;
         for (int i = 0; i < count; i++)
         {
-            nint* slot = StackShapes.SlotAt(shape, i, sp, out nint flags);
+            nint* slot = StackShapes.SlotAt(shape, i, frames, out nint flags);
             youngest = Math.Min(youngest, ReportSlot(slot, flags, report, scan, planned));
         }
         return youngest;
+    }
+
+    /// <summary>One that is stored, and whose shape is not to be remembered: it is learned for this once. It
+    /// has none where the runtime looks for the method of an interface call: then it is read word by word, as
+    /// is found out in either pass.</summary>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int ReportStored(nint sp, nint top, nint frames, nint report, nint scan, int planned)
+    {
+        byte* memory = stackalloc byte[StackShapes.MostOfStored];
+        StackShapes.Shape* shape = (StackShapes.Shape*)memory;
+        if (StackShapes.LearnStored(shape, sp, top, frames, scan))
+        {
+            return ReportShape(shape, frames, report, scan, planned);
+        }
+        return planned >= 0 ? -1 : ReportWords(frames, frames + (top - sp), report, scan);
     }
 
     [SkipLocalsInit]

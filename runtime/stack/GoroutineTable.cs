@@ -31,6 +31,9 @@ internal static unsafe class GoroutineTable
     /// <summary>How many dead ones a processor keeps: few where there are few.</summary>
     internal static int FreePerProcessor { get; private set; }
 
+    /// <summary>How many goroutines there may be.</summary>
+    internal static nint Capacity => s_pool.Capacity;
+
     /// <summary>How many blocks have ever been used. Read by the collector's hook while all managed threads
     /// are stopped.</summary>
     internal static nint Carved => s_pool.Carved;

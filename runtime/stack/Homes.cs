@@ -13,6 +13,20 @@
 //
 // Behind the homes, in the same reservation, are the places that stacks grow to.
 //
+// Beyond the first ones, which are as many as OwnPages, there are too many to have a page each. Homes whose
+// addresses are equal in the low 32 bits, 4 GB apart, make a column, and share the page of the first of them,
+// in which nobody lives:
+//
+//   plane 0   [ own pages of the first homes )[ shared page ][ shared page ] ...
+//   plane 1                                   [ home        ][ home        ] ...   its own page, where it
+//   ...                                                                            has to: mostly nothing
+//   plane 31                                  [ home        ][ home        ] ...
+//
+// A goroutine with such a home runs in its column's page, if nobody else is there, and takes its stack out of
+// it when it parks (StackStore.cs). What cannot be taken out stays, and the others of the column use their
+// own pages meanwhile. A stack moves between the two by whole planes, as it does when it grows. Nobody ever
+// waits for a page.
+//
 // Guards are installed a chunk of homes at a time, and pages given back a chunk at a time: one system call
 // for hundreds. With guards by protection each costs two of the mappings that the kernel allows; part of them
 // is left to everybody else, who would fail without a message. There are fewer goroutines then.
@@ -34,8 +48,6 @@ internal static unsafe class Homes
     /// <summary>What is left free above a stack, at most.</summary>
     internal const nint MostAbove = (Colors - 1) * Layout.CacheLine;
 
-    internal const int None = -1;
-
     private const nint Colors = 16;
     private const nint CapacityWanted = 16 * 1024 * 1024;
     private const nint CapacityLeast = 16;
@@ -43,22 +55,44 @@ internal static unsafe class Homes
     private const int ShareOfLimit = 2;
     private const long MappingsLeft = 8 * 1024;
     private const int HomesReturnedAtOnce = 256;
+    private const nint Columns = (nint)((1L << 32) / Size);
+    private const nint Planes = CapacityWanted / Columns;
+    private const nint PerColumn = Planes - 1; // Nobody lives in the shared page.
+
+    // Of a page, in s_states.
+    private const byte Taken = 1;    // A shared one: a stack is in it.
+    private const byte Guarded = 2;  // A home of a column: it has been used.
 
     private static ShortLock s_lock;
     private static SlotPool s_pool;
+    private static SlotPool s_sharing;
     private static nint s_base;
-    private static nint s_guarded;
+    private static nint s_limit;
+    private static nint s_guarded; // Of plane 0.
     private static nint* s_guardBuffer;
+    private static byte* s_states;
 
     /// <summary>How many free ones a processor keeps: none where there are few.</summary>
     internal static int FreePerProcessor { get; private set; }
 
-    /// <summary>Free pages that still hold memory. For tests.</summary>
-    internal static nint FreeResident => s_pool.FreeResident;
+    /// <summary>Whether there are homes that share pages: not where address space is limited, or guards are
+    /// by protection.</summary>
+    internal static bool AreShared { get; private set; }
+
+    /// <summary>From how many on homes share pages; what there may be at all, where address space is limited.
+    /// </summary>
+    internal static nint OwnPages
+    {
+        get => s_limit == 0 ? Layout.HomesLimit : s_limit;
+        set => s_limit = value;
+    }
+
+    /// <summary>Free homes whose pages still hold memory. For tests.</summary>
+    internal static nint FreeResident => s_pool.FreeResident + s_sharing.FreeResident;
 
     /// <summary>Whether <see cref="ReturnSome"/> has something to do. Stale as soon as it is
     /// read.</summary>
-    internal static bool HasTooMany => s_pool.HasTooMany;
+    internal static bool HasTooMany => s_pool.HasTooMany || s_sharing.HasTooMany;
 
     /// <summary>Reserves the range, and says for how many goroutines there are homes, wherever processors
     /// keep some.</summary>
@@ -83,24 +117,85 @@ internal static unsafe class Homes
         }
         Os.LeaveOutOfDumps(address, (capacity * Size) + GrownStacks.BytesFor(capacity));
         s_base = address;
+        _ = Os.Guard(address, Os.PageSize); // Where the kernel has no other guards, it is known from here on.
         GrownStacks.Initialize(address, capacity);
-        nint usable = Os.GuardByProtection
-            ? (nint)Math.Clamp((mappingLimit - MappingsLeft) / 2, 0, capacity)
-            : capacity;
-        s_pool = new SlotPool(usable, Layout.HomesPerChunk, Layout.FreePagesKept);
         s_guardBuffer = (nint*)AddressSpace.Need(Layout.HomesPerChunk * 2 * sizeof(nint));
+        AreShared = capacity == CapacityWanted && !Os.GuardByProtection && OwnPages < Columns;
+        nint usable = AreShared ? OwnPages
+            : Os.GuardByProtection ? (nint)Math.Clamp((mappingLimit - MappingsLeft) / 2, 0, capacity)
+            : capacity;
+        s_limit = usable;
+        s_pool = new SlotPool(usable, Layout.HomesPerChunk, Layout.FreePagesKept);
+        if (AreShared)
+        {
+            usable += (Columns - OwnPages) / Layout.ColumnsPerChunk * SharingPerChunk;
+            s_sharing = new SlotPool(usable - OwnPages, SharingPerChunk, Layout.FreePagesKept * PerColumn);
+            s_states = (byte*)AddressSpace.Need(capacity);
+        }
         FreePerProcessor = (int)Math.Min(usable / (16 * Layout.MaxProcessors), Layout.FreeHomesPerProcessor);
         return usable - (FreePerProcessor * Layout.MaxProcessors);
     }
 
-    /// <summary>The first byte of the page.</summary>
+    // Of homes that share pages as many at once as fill some columns.
+    private const int SharingPerChunk = Layout.ColumnsPerChunk * (int)PerColumn;
+
+    /// <summary>Whether it shares a page.</summary>
+    internal static bool IsSharing(int home) => home >= Columns;
+
+    /// <summary>The first byte of its own page.</summary>
     internal static nint LowOf(int home) => s_base + (home * Size) + Os.PageSize;
 
-    /// <summary>One past the stack's highest byte.</summary>
+    /// <summary>One past the highest byte of a stack in its own page.</summary>
     internal static nint HighOf(int home) => s_base + ((home + 1) * Size) - Above(home);
 
     /// <summary>How many bytes are left free above the stacks of that home, wherever they are.</summary>
     internal static nint Above(int home) => (home & (Colors - 1)) * Layout.CacheLine;
+
+    /// <summary>Makes room for a stack that begins, or comes back: in the page that the home shares, if it
+    /// does and nobody is there, or in its own. Where that is: one past the highest byte.</summary>
+    internal static nint Enter(int home)
+    {
+        if (IsSharing(home))
+        {
+            int page = PageOf(home);
+            if (Interlocked.CompareExchange(ref s_states[page], Taken, 0) == 0)
+            {
+                return HighOf(page);
+            }
+        }
+        return EnterOwn(home);
+    }
+
+    /// <summary>The same in its own page. Raw code.</summary>
+    internal static nint EnterOwn(int home)
+    {
+        if (IsSharing(home) && s_states[home] == 0)
+        {
+            s_states[home] = Guarded;
+            nint error = Os.Guard(LowOf(home) - Os.PageSize, Os.PageSize);
+            Check.Always(error == 0, "homes: no memory for a guard"u8);
+        }
+        return HighOf(home);
+    }
+
+    /// <summary>The stack that was in [.., high) of one of the home's pages is gone. Raw code; in a signal
+    /// handler.</summary>
+    internal static void Leave(int home, nint high)
+    {
+        if (!IsSharing(home))
+        {
+            return;
+        }
+        int page = PageOf(home);
+        if (high == HighOf(page))
+        {
+            Volatile.Write(ref s_states[page], 0); // Pairs with the exchange in Enter.
+        }
+        else if (high == HighOf(home))
+        {
+            _ = Os.Discard(LowOf(home), Os.PageSize);
+        }
+    }
 
     /// <summary>Takes up to count homes into the array, and says how many: at least one, or -errno.</summary>
     internal static nint Take(int* into, int count)
@@ -112,13 +207,25 @@ internal static unsafe class Homes
         {
             if (s_pool.IsNextNew && s_pool.Carved == s_guarded)
             {
-                error = GuardChunk();
+                error = GuardChunk(s_pool.Capacity);
                 if (error < 0)
                 {
                     break;
                 }
             }
             into[taken++] = (int)s_pool.Take();
+        }
+        while (taken < count && s_pool.Left == 0 && s_sharing.Left > 0)
+        {
+            if (s_sharing.IsNextNew && PageOf(HomeOf(s_sharing.Carved)) >= s_guarded)
+            {
+                error = GuardChunk(Columns);
+                if (error < 0)
+                {
+                    break;
+                }
+            }
+            into[taken++] = HomeOf(s_sharing.Take());
         }
         s_lock.Exit();
         return taken > 0 ? taken : error;
@@ -130,30 +237,70 @@ internal static unsafe class Homes
         s_lock.Enter();
         for (int i = 0; i < count; i++)
         {
-            s_pool.Give(from[i]);
+            if (IsSharing(from[i]))
+            {
+                s_sharing.Give(NumberOf(from[i]));
+            }
+            else
+            {
+                s_pool.Give(from[i]);
+            }
         }
         s_lock.Exit();
     }
+
+    /// <summary>Whether homes that share no page are free: who keeps one of the others gives it back
+    /// then. Stale as soon as it is read.</summary>
+    internal static bool HasOwnPagesLeft => s_pool.LooksFree;
 
     /// <summary>Gives a megabyte of pages back to the system, if there are too many. Takes about 0.3 ms, in
     /// which nobody else gets a page.</summary>
     internal static void ReturnSome()
     {
-        for (int homes = 0; homes < HomesReturnedAtOnce && HasTooMany; homes += Layout.HomesPerChunk)
+        for (int homes = 0; homes < HomesReturnedAtOnce && s_pool.HasTooMany; homes += Layout.HomesPerChunk)
         {
             s_lock.Enter();
-            if (HasTooMany)
+            if (s_pool.HasTooMany)
             {
                 // The guards lie within; giving pages back does not remove them.
                 _ = Os.Discard(s_base + (s_pool.TakeWhole() * Size), Layout.HomesPerChunk * Size);
             }
             s_lock.Exit();
         }
+        s_lock.Enter();
+        if (s_sharing.HasTooMany)
+        {
+            // Of whole columns, nobody of which has a stack.
+            int page = PageOf(HomeOf(s_sharing.TakeWhole()));
+            _ = Os.Discard(s_base + (page * Size), Layout.ColumnsPerChunk * Size);
+        }
+        s_lock.Exit();
     }
 
-    private static nint GuardChunk()
+    // Homes that share pages have numbers of their own: row by row of some columns. Who runs next is often
+    // the one that was started next, and enters before the one that stops has left.
+
+    private static int HomeOf(nint number)
     {
-        nint end = Math.Min(s_guarded + Layout.HomesPerChunk, s_pool.Capacity);
+        nint within = number % SharingPerChunk;
+        nint column = (number / SharingPerChunk * Layout.ColumnsPerChunk) + (within % Layout.ColumnsPerChunk);
+        return (int)(OwnPages + column + (((within / Layout.ColumnsPerChunk) + 1) * Columns));
+    }
+
+    private static nint NumberOf(int home)
+    {
+        nint column = PageOf(home) - OwnPages;
+        nint row = (home / Columns) - 1;
+        return (column / Layout.ColumnsPerChunk * SharingPerChunk) + (row * Layout.ColumnsPerChunk)
+            + (column % Layout.ColumnsPerChunk);
+    }
+
+    private static int PageOf(int home) => (int)(home & (Columns - 1));
+
+    /// <summary>Some more of plane 0.</summary>
+    private static nint GuardChunk(nint most)
+    {
+        nint end = Math.Min(s_guarded + Layout.HomesPerChunk, most);
         // First: the part in use is one mapping and the rest another, while nothing of the rest was touched.
         Os.IncludeInDumps(s_base + (s_guarded * Size), (end - s_guarded) * Size);
         nint error = Os.GuardEach(

@@ -55,6 +55,10 @@ internal unsafe struct SlotPool
     /// <summary>Whether the next one to be taken is one that was never used.</summary>
     internal readonly bool IsNextNew => _freeCount == 0;
 
+    /// <summary>Whether one is free, or was never used. Read by anybody; stale as soon as it is
+    /// read.</summary>
+    internal readonly bool LooksFree => Volatile.Read(in _freeCount) > 0 || Carved < Capacity;
+
     /// <summary>Free ones that still hold memory. Read by anybody.</summary>
     internal readonly nint FreeResident => Volatile.Read(in _freeResident);
 

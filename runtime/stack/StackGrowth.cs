@@ -179,9 +179,13 @@ internal static unsafe class StackGrowth
         g->StackHigh = high;
         g->Context.ReserveLow = g->StackLow;
         s_growths++; // Not exact when two grow at once; nothing depends on it.
-        if (oldLow != Homes.LowOf(g->Home))
+        if (oldHigh - oldLow > Os.PageSize)
         {
             GrownStacks.Give(g, oldLow, oldHigh);
+        }
+        else
+        {
+            Homes.Leave(g->Home, oldHigh);
         }
         return distance;
     }
@@ -190,23 +194,28 @@ internal static unsafe class StackGrowth
     /// are looked for at every fourth byte: the compiler aligns slots for references to eight bytes, but
     /// may spill a native pointer to any slot of four. What two halves make up is not taken for one where
     /// the second is part of an aligned one.</summary>
-    internal static void Copy(nint from, nint high, nint low, nint distance)
+    internal static void Copy(nint from, nint high, nint low, nint distance) =>
+        Copy(from, from + distance, high - from, low, high, distance);
+
+    /// <summary>The same of what lies somewhere else than its addresses say, and goes to any place.</summary>
+    internal static void Copy(nint from, nint to, nint size, nint low, nint high, nint distance)
     {
-        for (nint at = from; at < high; at += sizeof(nint))
+        for (nint i = 0; i < size; i += sizeof(nint))
         {
-            *(nint*)(at + distance) = *(nint*)at;
+            *(nint*)(to + i) = *(nint*)(from + i);
         }
-        nint last = high - sizeof(nint);
+        nint last = from + size - sizeof(nint);
+        nint by = to - from;
         for (nint at = from; at <= last; at += sizeof(nint))
         {
             nint half = at + sizeof(int);
             if (PointsInto(at, low, high))
             {
-                *(nint*)(at + distance) += distance;
+                *(nint*)(at + by) += distance;
             }
             else if (at < last && PointsInto(half, low, high) && !PointsInto(at + sizeof(nint), low, high))
             {
-                *(nint*)(half + distance) += distance;
+                *(nint*)(half + by) += distance;
             }
         }
     }

@@ -46,7 +46,7 @@ internal static unsafe class StackReturn
     internal static bool MayBecomeDue(Goroutine* g)
     {
         nint sp = g->Context.SavedSp;
-        return g->StackHigh != Homes.HighOf(g->Home)
+        return g->StackHigh - g->StackLow > Os.PageSize
             && g->State == GoroutineState.Waiting
             && g->Reason == ParkReason.Network
             && g->Kind == GoroutineKind.Movable
@@ -62,12 +62,12 @@ internal static unsafe class StackReturn
     {
         nint low = g->StackLow;
         nint high = g->StackHigh;
-        nint home = Homes.HighOf(g->Home);
+        nint home = Homes.EnterOwn(g->Home);
         nint distance = home - high; // Whole planes, as for growth.
         Check.Always((int)distance == 0, "stacks: a distance that changes low bytes"u8);
         StackGrowth.Copy(g->Context.SavedSp, high, low - Os.PageSize, distance);
         g->Context.SavedSp += distance;
-        g->StackLow = Homes.LowOf(g->Home);
+        g->StackLow = (home - 1) & -Os.PageSize;
         g->StackHigh = home;
         g->Context.ReserveLow = g->StackLow;
         GrownStacks.GiveAll(g, low, high);

@@ -25,6 +25,10 @@
 //
 //   cache   [ counts | 4,096 places of shapes | shape frames slots | shape frames slots | ...       ]
 //
+// A stack that is stored (StackStore.cs) lies somewhere else than its addresses say. What is compared lies
+// there; to be walked it is copied to where its addresses can be made true, for a moment: the distances are
+// the same.
+//
 // WEFTDEBUG=gcverify=1: each shape that is used is compared with a walk; a difference ends the process.
 //
 // Raw code. Locks: none.
@@ -45,6 +49,10 @@ internal static unsafe class StackShapes
     private const int MissesInARow = 64;  // Then most are not learned:
     private const int LearnedThen = 16;   // one of so many is.
     private const int FlagBits = 2;
+
+    /// <summary>Memory for the shape of any stack that is stored: a frame has two words at least.</summary>
+    internal static int MostOfStored =>
+        sizeof(Shape) + (StackStore.Largest / sizeof(nint) * (sizeof(Frame) + sizeof(int)));
 
     /// <summary>The chain, and the references: its frames follow, and then its slots, an int each with the
     /// distance and the collector's flags below it. Distances are from sp.</summary>
@@ -121,25 +129,25 @@ internal static unsafe class StackShapes
 
     /// <summary>The shape of a parked stack that FrameWalk.CanWalk; null where it has none, or none is to be
     /// kept: then it has to be walked.</summary>
-    internal static Shape* Find(Cache* cache, nint sp, nint top, nint scan)
+    internal static Shape* Find(Cache* cache, nint sp, nint top, nint frames, nint scan)
     {
         if (cache == null)
         {
             return null;
         }
-        nint pc = *(nint*)(sp + FrameWalk.ReturnAddress);
+        nint pc = *(nint*)(frames + FrameWalk.ReturnAddress);
         nint depth = top - sp;
         int* set = SetOf(cache, pc, depth);
         for (int* place = set; place < set + Ways; place++)
         {
             Shape* shape = (Shape*)((byte*)cache + *place);
-            if (*place != 0 && shape->Pc == pc && shape->Depth == depth && Matches(shape, sp))
+            if (*place != 0 && shape->Pc == pc && shape->Depth == depth && Matches(shape, sp, frames))
             {
                 cache->Hits++;
                 cache->MissesInARow = 0;
                 if (Verifies)
                 {
-                    Compare(shape, sp, top, scan);
+                    Compare(shape, sp, top, frames, scan);
                 }
                 return shape;
             }
@@ -151,7 +159,9 @@ internal static unsafe class StackShapes
         }
         MakeRoom(cache);
         Shape* learned = (Shape*)((byte*)cache + cache->End);
-        if (!Learn(learned, sp, top, scan))
+        bool known = frames == sp
+            ? Learn(learned, sp, top, scan) : LearnStored(learned, sp, top, frames, scan);
+        if (!known)
         {
             return null;
         }
@@ -197,14 +207,14 @@ internal static unsafe class StackShapes
         return cache->Places + ((nint)(hash >> (64 - SetBits)) * Ways);
     }
 
-    private static bool Matches(Shape* shape, nint sp)
+    private static bool Matches(Shape* shape, nint sp, nint frames)
     {
         nint depth = shape->Depth;
         Frame* end = FramesOf(shape) + shape->FrameCount;
         for (Frame* frame = FramesOf(shape); frame < end; frame++)
         {
-            if (*(nint*)(sp + frame->ReturnAt) != frame->Return
-                || Distance(sp, depth, *(nint*)(sp + frame->RbpAt)) != frame->Rbp)
+            if (*(nint*)(frames + frame->ReturnAt) != frame->Return
+                || Distance(sp, depth, *(nint*)(frames + frame->RbpAt)) != frame->Rbp)
             {
                 return false;
             }
@@ -215,6 +225,24 @@ internal static unsafe class StackShapes
     /// <summary>How far an address of this stack is from sp; -1 of what is none.</summary>
     private static int Distance(nint sp, nint depth, nint value) =>
         (nuint)(value - sp) < (nuint)depth ? (int)(value - sp) : -1;
+
+    /// <summary>The same of one that is stored, and so is small.</summary>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static bool LearnStored(Shape* shape, nint sp, nint top, nint frames, nint scan)
+    {
+        byte* memory = stackalloc byte[StackStore.Largest + Layout.CacheLine];
+        nint copy = CopyOf(sp, top, frames, memory);
+        return Learn(shape, copy, copy + (top - sp), scan);
+    }
+
+    /// <summary>A copy of a stored stack, for a walk: its addresses are those of the copy.</summary>
+    private static nint CopyOf(nint sp, nint top, nint frames, byte* memory)
+    {
+        nint copy = ((nint)memory + Layout.CacheLine - 1) & -Layout.CacheLine;
+        StackGrowth.Copy(frames, copy, top - sp, sp, top, copy - sp);
+        return copy;
+    }
 
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -275,9 +303,16 @@ internal static unsafe class StackShapes
     /// <summary>The references that a walk finds now have to be the shape's, in its order.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Compare(Shape* shape, nint sp, nint top, nint scan)
+    private static void Compare(Shape* shape, nint sp, nint top, nint frames, nint scan)
     {
         nint* found = stackalloc nint[MostSlots];
+        if (frames != sp)
+        {
+            byte* memory = stackalloc byte[StackStore.Largest + Layout.CacheLine];
+            nint copy = CopyOf(sp, top, frames, memory);
+            top = copy + (top - sp);
+            sp = copy;
+        }
         FrameWalk.Walk walk;
         FrameWalk.Begin(&walk, sp, top, isBounded: true);
         walk.Data = found;

@@ -13,8 +13,9 @@ namespace Weave;
 
 internal static class MillionCommand
 {
-    // A page, and the collector's part; the check wants to be right about hopeless requests only.
-    private const long BytesEach = 4200;
+    // A control block, its stack in the store, and the collector's part; the check wants to be right about
+    // hopeless requests only.
+    private const long BytesEach = 1000;
 
     internal static int Run(long count)
     {

@@ -1,0 +1,236 @@
+// Where parked stacks are that share a page (Homes.cs): copied out, one close to the next, as long as they
+// wait.
+//
+//   the page     [ low ............ <- sp | frames ] high       the next goroutine's, when they are out
+//   store        [ frames ][ frames ][ frames ] ...             128 to 1,024 bytes; the addresses in them
+//                                                               are those of the page
+//
+// Out goes who has just parked, on its own machine, after the switch and before anybody can see that it waits
+// (Scheduler.Complete). In comes who is about to run (Scheduler.Settle), perhaps to another page of its
+// column: then each word that is an address of the stack moves by whole planes, as when a stack grows. In
+// between nothing but the collector and reports look at the frames, at Goroutine.Frames; and a peer that
+// gives an element, by the slot of the waiter, which goes along.
+//
+// Not taken out, and left where they are: stacks with native frames, or with an exception in flight, or
+// frames registered with the collector, which hold addresses of their own; grown ones; those with more than
+// the largest size; whoever is locked to its thread. And none that was stopped in the middle of something:
+// its registers may hold addresses of its thread.
+//
+// Copying is raw code, with collections shut out: they find a stack either here or there.
+//
+// Rejected: to take out the one that has waited longest. It would have to be kept from being woken meanwhile:
+// a word that everyone exchanges who runs a goroutine, 1.2 ns a switch. Who is among the first ones never
+// pays anything here; who is not pays some 30 ns for each wait.
+// Locks: s_lock guards the pools; a leaf.
+
+namespace Weft.Runtime;
+
+internal static unsafe class StackStore
+{
+    private const int Classes = StackPlaces.Sizes;
+    private const int Smallest = 128;
+
+    /// <summary>The most bytes of a stack that is taken out.</summary>
+    internal const int Largest = 1024;
+
+    private static ShortLock s_lock;
+    private static SlotPool* s_pools;
+    private static nint* s_bases;
+    private static nint* s_prepared;
+    private static long s_stored;
+
+    /// <summary>How often a stack was taken out. For tests; about.</summary>
+    internal static long Stored => Volatile.Read(ref s_stored);
+
+    /// <summary>For that many goroutines, and what processors keep.</summary>
+    internal static void Initialize(nint goroutines)
+    {
+        nint capacity = goroutines + (2 * Layout.StoredPerProcessor * Layout.MaxProcessors);
+        s_pools = (SlotPool*)AddressSpace.Need(Classes * sizeof(SlotPool));
+        s_bases = (nint*)AddressSpace.Need(2 * Classes * sizeof(nint));
+        s_prepared = s_bases + Classes;
+        for (int k = 0; k < Classes; k++)
+        {
+            nint bytes = capacity * SizeOf(k);
+            nint address = AddressSpace.Need(bytes + Os.HugePageSize);
+            Os.LeaveOutOfDumps(address, bytes + Os.HugePageSize);
+            s_bases[k] = (address + Os.HugePageSize - 1) & -Os.HugePageSize;
+            s_pools[k] = new SlotPool(capacity, ChunkOf(k), Layout.FreePagesKept);
+        }
+    }
+
+    /// <summary>Whether the stack of g, which has just left it to wait, is taken out.</summary>
+    internal static bool Takes(Goroutine* g) =>
+        g->Kind == GoroutineKind.Movable
+        && g->StackHigh - g->Context.SavedSp <= Largest
+        && g->StackHigh - g->StackLow <= Os.PageSize
+        && g->Context.NativeDepth == 0
+        && g->Context.ExInfo == 0
+        && g->Context.GcFrames == 0
+        && g->Locked == 0;
+
+    /// <summary>Takes it out, on the machine that holds p, where it has stopped and nobody knows
+    /// yet.</summary>
+    internal static void Out(Processor* p, Goroutine* g)
+    {
+        int k = ClassOf(g->StackHigh - g->Context.SavedSp);
+        nint place = TakePlace(p, k);
+        Switch.Uncollected((nint)(delegate*<Goroutine*, nint, nint>)&CopyOut, g, place);
+        Homes.Leave(g->Home, g->StackHigh);
+        s_stored++;
+    }
+
+    /// <summary>Brings it back: g is about to run on the machine that holds p.</summary>
+    internal static void In(Processor* p, Goroutine* g)
+    {
+        nint place = g->Frames;
+        int k = ClassOf(g->StackHigh - g->Context.SavedSp);
+        Switch.Uncollected((nint)(delegate*<Goroutine*, nint, nint>)&CopyIn, g, Homes.Enter(g->Home));
+        GivePlace(p, k, place);
+    }
+
+    private static nint CopyOut(Goroutine* g, nint place)
+    {
+        nint sp = g->Context.SavedSp;
+        nint distance = place - sp;
+        for (nint at = sp; at < g->StackHigh; at += sizeof(nint))
+        {
+            *(nint*)(at + distance) = *(nint*)at;
+        }
+        Waiter* waiter = Goroutine.WaiterOf(g);
+        nint slot = (nint)waiter->Slot;
+        if (slot >= sp && slot < g->StackHigh)
+        {
+            waiter->Slot = (void*)(slot + distance);
+        }
+        g->Frames = place;
+        g->IsStored = true;
+        g->Machine = null; // Whoever runs it next comes to Settle.
+        return 0;
+    }
+
+    private static nint CopyIn(Goroutine* g, nint high)
+    {
+        nint sp = g->Context.SavedSp;
+        nint size = g->StackHigh - sp;
+        nint distance = high - g->StackHigh; // Whole planes, or nothing.
+        if (distance == 0)
+        {
+            nint* from = (nint*)g->Frames;
+            nint* to = (nint*)sp;
+            for (nint i = 0; i < size / sizeof(nint); i++)
+            {
+                to[i] = from[i];
+            }
+        }
+        else
+        {
+            Check.Always((int)distance == 0, "store: a distance that changes low bytes"u8);
+            StackGrowth.Copy(
+                g->Frames, sp + distance, size, g->StackLow - Os.PageSize, g->StackHigh, distance);
+            g->Context.SavedSp = sp + distance;
+            g->StackLow += distance;
+            g->StackHigh = high;
+            g->Context.ReserveLow = g->StackLow;
+        }
+        g->IsStored = false;
+        return 0;
+    }
+
+    private static int SizeOf(int k) => k < 8 ? Smallest + (64 * k) : 640 + (128 * (k - 8));
+
+    /// <summary>128, 192 to 576 by 64; 640, 768, 896, 1,024.</summary>
+    private static int ClassOf(nint bytes)
+    {
+        Check.Debug(bytes is > 0 and <= Largest, "store: a size there is no class for"u8);
+        return bytes <= Smallest ? 0
+            : bytes <= 576 ? (int)((bytes - Smallest + 63) / 64)
+            : (int)(8 + Math.Max(0, (bytes - 640 + 127) / 128));
+    }
+
+    private static nint ChunkOf(int k) => Layout.StoreChunk / SizeOf(k);
+
+    private static nint TakePlace(Processor* p, int k)
+    {
+        StackPlaces* kept = p->StackPlaces + k;
+        if (kept->Count == 0)
+        {
+            s_lock.Enter();
+            for (int i = 0; i < Layout.StoredPerProcessor; i++)
+            {
+                kept->Numbers[kept->Count++] = (int)s_pools[k].Take();
+            }
+            if (s_pools[k].Carved > s_prepared[k])
+            {
+                PrepareChunks(k);
+            }
+            s_lock.Exit();
+        }
+        return s_bases[k] + ((nint)kept->Numbers[--kept->Count] * SizeOf(k));
+    }
+
+    private static void GivePlace(Processor* p, int k, nint place)
+    {
+        StackPlaces* kept = p->StackPlaces + k;
+        if (kept->Count == 2 * Layout.StoredPerProcessor)
+        {
+            s_lock.Enter();
+            for (int i = 0; i < Layout.StoredPerProcessor; i++)
+            {
+                s_pools[k].Give(kept->Numbers[i]);
+                kept->Numbers[i] = kept->Numbers[i + Layout.StoredPerProcessor];
+            }
+            s_lock.Exit();
+            kept->Count = Layout.StoredPerProcessor;
+        }
+        kept->Numbers[kept->Count++] = (int)((place - s_bases[k]) / SizeOf(k));
+    }
+
+    /// <summary>As GoroutineTable.PrepareChunk.</summary>
+    private static void PrepareChunks(int k)
+    {
+        nint from = s_prepared[k];
+        nint chunk = ChunkOf(k);
+        s_prepared[k] = (s_pools[k].Carved + chunk - 1) / chunk * chunk;
+        nint low = (s_bases[k] + (from * SizeOf(k))) & -Os.PageSize;
+        nint high = s_bases[k] + (s_prepared[k] * SizeOf(k));
+        Os.IncludeInDumps(low, high - low);
+        if (from > 0)
+        {
+            low = (s_bases[k] + (from * SizeOf(k)) + Os.HugePageSize - 1) & -Os.HugePageSize;
+            Os.AllowHugePages(low, high - low + Os.HugePageSize);
+        }
+    }
+
+    /// <summary>Whether <see cref="ReturnSome"/> has something to do. Stale as soon as it is
+    /// read.</summary>
+    internal static bool HasTooMany
+    {
+        get
+        {
+            bool any = false;
+            for (int k = 0; s_pools != null && k < Classes; k++)
+            {
+                any |= s_pools[k].HasTooMany;
+            }
+            return any;
+        }
+    }
+
+    /// <summary>Gives memory back to the system, a chunk of each size that has too many.</summary>
+    internal static void ReturnSome()
+    {
+        for (int k = 0; s_pools != null && k < Classes; k++)
+        {
+            s_lock.Enter();
+            if (s_pools[k].HasTooMany)
+            {
+                nint low = s_bases[k] + (s_pools[k].TakeWhole() * SizeOf(k));
+                nint first = (low + Os.PageSize - 1) & -Os.PageSize;
+                nint end = (low + (ChunkOf(k) * SizeOf(k))) & -Os.PageSize;
+                _ = Os.Discard(first, end - first);
+            }
+            s_lock.Exit();
+        }
+    }
+}
