@@ -37,4 +37,8 @@ internal struct Context
     /// zero the stack may not move. The entry frame itself does not count.</summary>
     [FieldOffset(0x30)]
     internal int NativeDepth;
+
+    /// <summary>Whether all frames of the parked stack are managed code's, none of which is in the middle of
+    /// an exception or registered with the collector. A stack that has not been run has none.</summary>
+    internal readonly bool HasPlainFrames => NativeDepth == 0 && ExInfo == 0 && GcFrames == 0;
 }

@@ -35,7 +35,7 @@ internal enum GoroutineState : byte
 
 internal enum GoroutineKind : byte
 {
-    /// <summary>Starts at 2 KB and grows by copying.</summary>
+    /// <summary>Starts on a page and grows by copying.</summary>
     Movable,
 
     /// <summary>Address space reserved up front; pointers into the stack stay valid.</summary>
@@ -101,8 +101,7 @@ internal unsafe struct Goroutine
     [FieldOffset(0x34)]
     internal int Wakened;
 
-    /// <summary>Where its stack starts; Homes.None before its first run, and for other kinds.
-    /// Owner.</summary>
+    /// <summary>Where its stack starts, once it has begun, if that may move. Owner.</summary>
     [FieldOffset(0x38)]
     internal int Home;
 
@@ -171,7 +170,8 @@ internal unsafe struct Goroutine
     [FieldOffset(0x70)]
     internal nint CxxCaught;
 
-    /// <summary>The machine that runs it, or ran it last; null before its first run.</summary>
+    /// <summary>The machine that runs it, or ran it last; null before its first run, and while it
+    /// IsStored.</summary>
     [FieldOffset(0x78)]
     internal Machine* Machine;
 
@@ -181,12 +181,12 @@ internal unsafe struct Goroutine
     [FieldOffset(0x80)]
     internal nint StackLow;
 
-    /// <summary>One past the highest byte of the current stack; 0 before its first run.</summary>
+    /// <summary>One past the highest byte of the current stack.</summary>
     [FieldOffset(0x88)]
     internal nint StackHigh;
 
     /// <summary>About when it began to wait: sysmon's time, in ns (Scheduler.CoarseNow). 0 before its first
-    /// wait. </summary>
+    /// wait.</summary>
     [FieldOffset(0x90)]
     internal long WaitSince;
 

@@ -84,7 +84,7 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>g runs for the first time, on the machine that holds p: it gets its stack, and its first
-    /// frame. </summary>
+    /// frame.</summary>
     private static void Begin(Processor* p, Goroutine* g)
     {
         if (g->Kind != GoroutineKind.Fixed)
@@ -264,14 +264,7 @@ internal static unsafe partial class Scheduler
         }
         else
         {
-            if (high - low > Os.PageSize)
-            {
-                GrownStacks.Give(g, low, high);
-            }
-            else
-            {
-                Homes.Leave(g->Home, high);
-            }
+            StackGrowth.GiveUp(g, low, high);
             GiveHome(p, g);
         }
         p->Free[p->FreeCount++] = g;

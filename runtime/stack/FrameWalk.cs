@@ -128,7 +128,7 @@ internal static unsafe class FrameWalk
     /// the iterator can start at. The same answer in all of a collection.</summary>
     internal static bool CanWalk(Context* context, nint frames)
     {
-        if (context->NativeDepth != 0 || context->ExInfo != 0 || context->GcFrames != 0)
+        if (!context->HasPlainFrames)
         {
             return false;
         }

@@ -56,7 +56,7 @@ internal static unsafe class GoroutineExtras
         }
         else
         {
-            Check.Always(s_next < s_end, "sides: more than goroutines"u8);
+            Check.Always(s_next < s_end, "extras: more than goroutines"u8);
             if (s_next == s_dumped)
             {
                 s_dumped = s_end - s_next < DumpedAtOnce ? s_end : s_next + DumpedAtOnce;

@@ -75,8 +75,8 @@ internal static unsafe class GoroutineTable
 
     internal static nint NumberOf(Goroutine* g) => ((nint)g - s_base) / Goroutine.Size;
 
-    /// <summary>The goroutine with that number if there is one, dead or not; null where its memory need not
-    /// be looked at to know that it is dead. Raw code.</summary>
+    /// <summary>The goroutine with that number, or null where that is dead: its memory is not looked at if
+    /// its age says so. Raw code.</summary>
     internal static Goroutine* AliveAt(nint number)
     {
         Goroutine* g = s_ages[number] == GcAges.Dead ? null : At(number);

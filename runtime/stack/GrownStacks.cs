@@ -162,6 +162,9 @@ internal static unsafe class GrownStacks
         }
     }
 
+    /// <summary>Whether a movable stack is one of these: those in homes have a page.</summary>
+    internal static bool IsGrown(nint low, nint high) => high - low > Os.PageSize;
+
     /// <summary>The lowest usable byte of a stack of that size.</summary>
     internal static nint LowOf(nint high, nint size) => EndOf(high) + Os.PageSize - size;
 

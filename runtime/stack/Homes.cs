@@ -67,7 +67,7 @@ internal static unsafe class Homes
     private static SlotPool s_pool;
     private static SlotPool s_sharing;
     private static nint s_base;
-    private static nint s_limit;
+    private static nint s_ownPages;
     private static nint s_guarded; // Of plane 0.
     private static nint* s_guardBuffer;
     private static byte* s_states;
@@ -83,8 +83,8 @@ internal static unsafe class Homes
     /// </summary>
     internal static nint OwnPages
     {
-        get => s_limit == 0 ? Layout.HomesLimit : s_limit;
-        set => s_limit = value;
+        get => s_ownPages == 0 ? Layout.HomesLimit : s_ownPages;
+        set => s_ownPages = value;
     }
 
     /// <summary>Free homes whose pages still hold memory. For tests.</summary>
@@ -124,7 +124,7 @@ internal static unsafe class Homes
         nint usable = AreShared ? OwnPages
             : Os.GuardByProtection ? (nint)Math.Clamp((mappingLimit - MappingsLeft) / 2, 0, capacity)
             : capacity;
-        s_limit = usable;
+        s_ownPages = usable;
         s_pool = new SlotPool(usable, Layout.HomesPerChunk, Layout.FreePagesKept);
         if (AreShared)
         {

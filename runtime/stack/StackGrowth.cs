@@ -179,15 +179,21 @@ internal static unsafe class StackGrowth
         g->StackHigh = high;
         g->Context.ReserveLow = g->StackLow;
         s_growths++; // Not exact when two grow at once; nothing depends on it.
-        if (oldHigh - oldLow > Os.PageSize)
+        GiveUp(g, oldLow, oldHigh);
+        return distance;
+    }
+
+    /// <summary>g has left the stack that it had at [low, high), grown or in one of its pages.</summary>
+    internal static void GiveUp(Goroutine* g, nint low, nint high)
+    {
+        if (GrownStacks.IsGrown(low, high))
         {
-            GrownStacks.Give(g, oldLow, oldHigh);
+            GrownStacks.Give(g, low, high);
         }
         else
         {
-            Homes.Leave(g->Home, oldHigh);
+            Homes.Leave(g->Home, high);
         }
-        return distance;
     }
 
     /// <summary>Copies [from, high) by distance, moving every word that points into [low, high). Words
@@ -200,10 +206,7 @@ internal static unsafe class StackGrowth
     /// <summary>The same of what lies somewhere else than its addresses say, and goes to any place.</summary>
     internal static void Copy(nint from, nint to, nint size, nint low, nint high, nint distance)
     {
-        for (nint i = 0; i < size; i += sizeof(nint))
-        {
-            *(nint*)(to + i) = *(nint*)(from + i);
-        }
+        CopyWords(from, to, size);
         nint last = from + size - sizeof(nint);
         nint by = to - from;
         for (nint at = from; at <= last; at += sizeof(nint))
@@ -217,6 +220,15 @@ internal static unsafe class StackGrowth
             {
                 *(nint*)(half + by) += distance;
             }
+        }
+    }
+
+    /// <summary>As they are.</summary>
+    internal static void CopyWords(nint from, nint to, nint size)
+    {
+        for (nint i = 0; i < size; i += sizeof(nint))
+        {
+            *(nint*)(to + i) = *(nint*)(from + i);
         }
     }
 

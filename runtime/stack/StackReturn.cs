@@ -46,15 +46,13 @@ internal static unsafe class StackReturn
     internal static bool MayBecomeDue(Goroutine* g)
     {
         nint sp = g->Context.SavedSp;
-        return g->StackHigh - g->StackLow > Os.PageSize
+        return GrownStacks.IsGrown(g->StackLow, g->StackHigh)
             && g->State == GoroutineState.Waiting
             && g->Reason == ParkReason.Network
             && g->Kind == GoroutineKind.Movable
             && sp != 0
             && g->StackHigh - sp <= Most
-            && g->Context.NativeDepth == 0
-            && g->Context.ExInfo == 0
-            && g->Context.GcFrames == 0;
+            && g->Context.HasPlainFrames;
     }
 
     /// <summary>Moves it.</summary>

@@ -63,10 +63,8 @@ internal static unsafe class StackStore
     internal static bool Takes(Goroutine* g) =>
         g->Kind == GoroutineKind.Movable
         && g->StackHigh - g->Context.SavedSp <= Largest
-        && g->StackHigh - g->StackLow <= Os.PageSize
-        && g->Context.NativeDepth == 0
-        && g->Context.ExInfo == 0
-        && g->Context.GcFrames == 0
+        && !GrownStacks.IsGrown(g->StackLow, g->StackHigh)
+        && g->Context.HasPlainFrames
         && g->Locked == 0;
 
     /// <summary>Takes it out, on the machine that holds p, where it has stopped and nobody knows
@@ -93,10 +91,7 @@ internal static unsafe class StackStore
     {
         nint sp = g->Context.SavedSp;
         nint distance = place - sp;
-        for (nint at = sp; at < g->StackHigh; at += sizeof(nint))
-        {
-            *(nint*)(at + distance) = *(nint*)at;
-        }
+        StackGrowth.CopyWords(sp, place, g->StackHigh - sp);
         Waiter* waiter = Goroutine.WaiterOf(g);
         nint slot = (nint)waiter->Slot;
         if (slot >= sp && slot < g->StackHigh)
@@ -116,12 +111,7 @@ internal static unsafe class StackStore
         nint distance = high - g->StackHigh; // Whole planes, or nothing.
         if (distance == 0)
         {
-            nint* from = (nint*)g->Frames;
-            nint* to = (nint*)sp;
-            for (nint i = 0; i < size / sizeof(nint); i++)
-            {
-                to[i] = from[i];
-            }
+            StackGrowth.CopyWords(g->Frames, sp, size);
         }
         else
         {
