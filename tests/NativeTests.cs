@@ -75,6 +75,9 @@ internal sealed class NativeTests
     public Task AHostWithLittleAddressSpaceIsToldSo() => Passes("memory");
 
     [Test]
+    public Task WhatAGoroutineCostsDoesNotGrowWithTheirNumber() => Passes("many");
+
+    [Test]
     public Task PythonMayLoadIt() => Passes("python");
 
     [Test]

@@ -31,6 +31,8 @@ internal static class Programs
 #endif
         Register("overflow", StackTests.Overflow);
         Register("overflow-fixed", StackTests.OverflowFixed);
+        Register("fixed-deep", FixedStackTests.Deep);
+        Register("fixed-limit", FixedStackTests.Limit);
         Register("growth", StackTests.Growth);
         Register("growth-storm", GrowthStorm.Program);
         Register("scope-catch", GoScopeTests.CatchesOnlyWhatWasThrown);

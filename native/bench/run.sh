@@ -4,6 +4,8 @@
 # All times in ns. The last column is what a call costs more in C than in C#.
 #
 #   run.sh million [COUNT]     instead: so many parked goroutines at once, their memory, their start and end
+#   run.sh growth              whether a start costs more the more there are: 50,000 and 500,000, on one
+#                              processor, and the ratio; takes 6 GB of memory that is at hand (million.c)
 set -eu
 cd "$(dirname "$0")/../.."
 here=native/bench
@@ -15,6 +17,15 @@ if [ "${1:-}" = million ]; then
     build million
     shift
     exec out/bin/weft-million "$@"
+fi
+if [ "${1:-}" = growth ]; then
+    build million
+    for count in 50000 500000; do
+        WEFT_MAXPROCS=1 out/bin/weft-million $count at_hand | tee "out/million-$count"
+    done
+    sed -n 's/^cpu *\([0-9]*\) .*/\1/p' out/million-50000 out/million-500000 |
+        awk 'NR == 1 { few = $1 } END { printf "a start among 500,000 costs %.2f of one among 50,000\n", $1 / few }'
+    exit
 fi
 build costs
 out/bin/weft-costs >out/costs.c.tsv

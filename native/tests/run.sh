@@ -123,6 +123,26 @@ memory() {
     "$program" || fail "exit code $?"
 }
 
+# What a goroutine costs does not grow with their number: the time of a start, its memory, the mappings.
+many() {
+    program=$(mktemp "$tmp/million-XXXXXX")
+    cc -std=gnu99 -O2 -Wall -Wextra -Werror -I"$prefix/include" "$here/../bench/million.c" -o "$program" \
+        -L"$prefix/lib" -lweft "-Wl,-rpath,$prefix/lib"
+    for count in 4000 40000; do
+        WEFT_MAXPROCS=1 "$program" $count at_hand >"$program.$count" || fail "exit code $?"
+    done
+    [ "$(number cpu 40000)" -lt $((3 * $(number cpu 4000))) ] ||
+        fail "a start takes $(number cpu 4000) ns among 4,000, $(number cpu 40000) among 40,000"
+    [ "$(number mappings 40000)" -lt $(($(number mappings 4000) + 20)) ] ||
+        fail "$(number mappings 4000) mappings for 4,000, $(number mappings 40000) for 40,000"
+    [ "$(number resident 40000)" -lt 5000 ] || fail "$(number resident 40000) bytes each"
+}
+
+# What million says: number WORD COUNT
+number() {
+    sed -n "s/^$1 *\([0-9]*\).*/\1/p" "$program.$2"
+}
+
 python() {
     need python3
     says passed python3 "$here/ctypes_test.py" "$prefix/lib/libweft.so"
@@ -258,7 +278,7 @@ all() {
     for name in lock ends main_ends too_late exits; do
         run threads $name
     done
-    for name in cmake_samples old_cxx setting sanitizers shadow_stacks static abi host memory python errno handoff overflow stacks \
+    for name in cmake_samples old_cxx setting sanitizers shadow_stacks static abi host memory many python errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done

@@ -22,6 +22,9 @@ internal static unsafe partial class Os
     internal const long NoLimit = -1;
     internal const long NoAlarm = 0;
 
+    /// <summary>Where guards cost mappings: the guard, and what it cuts off.</summary>
+    internal const long MappingsPerGuard = 2;
+
     private const nint SysWrite = 1;
     private const nint SysMmap = 9;
     private const nint SysMprotect = 10;
@@ -72,6 +75,7 @@ internal static unsafe partial class Os
     private const int SigactionFlagsOffset = 136;
 
     private static int s_guardByProtection;
+    private static long s_mayProtect = long.MaxValue;
 
     /// <summary>Whether guards cost a mapping each (mprotect), because the kernel has no guard regions.
     /// Set by the first refusal, or by WEFT_GUARD=mprotect.</summary>
@@ -80,6 +84,10 @@ internal static unsafe partial class Os
         get => s_guardByProtection != 0;
         set => s_guardByProtection = value ? 1 : 0;
     }
+
+    /// <summary>How many mappings GuardEach may make where guards cost them. Others, who would fail without a
+    /// message, need the rest.</summary>
+    internal static void LimitProtected(long mappings) => s_mayProtect = mappings;
 
     /// <summary>Reserves address space: readable, writable, zero, without huge pages.</summary>
     internal static nint Reserve(nint bytes)
@@ -113,20 +121,23 @@ internal static unsafe partial class Os
     }
 
     /// <summary>As many bytes as a huge page has, at a multiple of that.</summary>
-    internal static nint ReserveHugePage()
+    internal static nint ReserveHugePage() => ReserveAligned(HugePageSize, HugePageSize);
+
+    /// <summary>The same at a multiple of a power of two.</summary>
+    internal static nint ReserveAligned(nint bytes, nint alignment)
     {
-        nint got = Reserve(2 * HugePageSize);
+        nint got = Reserve(bytes + alignment);
         if (got <= 0)
         {
             return got;
         }
-        nint page = (got + HugePageSize - 1) & -HugePageSize;
-        if (page > got)
+        nint address = (got + alignment - 1) & -alignment;
+        if (address > got)
         {
-            _ = Release(got, page - got);
+            _ = Release(got, address - got);
         }
-        _ = Release(page + HugePageSize, got + HugePageSize - page);
-        return page;
+        _ = Release(address + bytes, got + alignment - address);
+        return address;
     }
 
     /// <summary>Lets the range have huge pages, where the system has any.</summary>
@@ -176,11 +187,18 @@ internal static unsafe partial class Os
                 return 0;
             }
         }
+        long mappings = s_guardByProtection != 0 ? MappingsPerGuard * count : 0;
+        if (Interlocked.Add(ref s_mayProtect, -mappings) < 0)
+        {
+            _ = Interlocked.Add(ref s_mayProtect, mappings);
+            return -NoMemory;
+        }
         for (int i = 0; i < count; i++)
         {
             nint error = Guard(address + (i * stride), bytes);
             if (error < 0)
             {
+                _ = Interlocked.Add(ref s_mayProtect, mappings);
                 return error;
             }
         }
@@ -190,6 +208,20 @@ internal static unsafe partial class Os
     /// <summary>Gives the pages back to the system; the next touch finds zeros.</summary>
     internal static nint Discard(nint address, nint bytes) =>
         Syscall(SysMadvise, address, bytes, AdviseDontNeed, 0, 0, 0);
+
+    /// <summary>The same for several ranges, in one system call where the kernel can (Linux 6.13). Of each
+    /// range its address and its bytes.</summary>
+    internal static void DiscardEach(nint* ranges, int count)
+    {
+        if (Syscall(SysProcessMadvise, PidFdSelf, (nint)ranges, count, AdviseDontNeed, 0, 0) > 0)
+        {
+            return; // All of them: each is memory of ours, in a mapping that may be discarded.
+        }
+        for (int i = 0; i < count; i++)
+        {
+            _ = Discard(ranges[2 * i], ranges[(2 * i) + 1]);
+        }
+    }
 
     /// <summary>Leaves it out of core dumps: the kernel would look for each page of a reservation. Where this
     /// begins and ends a mapping does too.</summary>

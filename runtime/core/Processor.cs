@@ -111,10 +111,11 @@ internal unsafe struct Processor
     /// <summary>Places in the store of stacks, for each of its sizes. Owner.</summary>
     internal StackPlaces* StackPlaces;
 
-    /// <summary>Fixed stacks of the usual size to spawn from. Owner: see stack/FixedStacks.cs.</summary>
-    internal nint FreeStacks;
+    /// <summary>Places of fixed stacks of the usual size to spawn from, the last one first, of each its
+    /// address and how many bytes the system may have back; Layout.FixedStacksPerProcessor. Owner.</summary>
+    internal nint* KeptStacks;
 
-    internal int FreeStackCount;
+    internal int KeptStackCount;
 
     /// <summary>Spawned minus ended here; the sum over all processors is the number of goroutines.</summary>
     internal long Live;

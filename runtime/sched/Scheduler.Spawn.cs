@@ -26,7 +26,8 @@ internal static unsafe partial class Scheduler
     /// one, unless the caller stores another.</param>
     internal static Goroutine* Create(GoroutineKind kind, nint fixedSize, bool flows = false)
     {
-        nint fixedStack = kind == GoroutineKind.Fixed ? TakeFixedStack(fixedSize) : 0;
+        fixedSize = kind == GoroutineKind.Fixed ? StackSizes.RoundUp(fixedSize) : 0;
+        nint place = fixedSize != 0 ? TakeFixedStack(fixedSize) : 0;
         Switch.EnterCritical();
         Machine* m = Current.Machine();
         Goroutine* g;
@@ -48,17 +49,17 @@ internal static unsafe partial class Scheduler
         Switch.LeaveCritical();
         if (g == null)
         {
-            if (fixedStack != 0)
+            if (place != 0)
             {
-                FixedStacks.Give(fixedStack, StackSizes.RoundUp(fixedSize));
+                FixedStacks.Give(place, fixedSize);
             }
             throw new InsufficientMemoryException(OutOfGoroutines());
         }
         g->Kind = kind;
-        if (kind == GoroutineKind.Fixed)
+        if (place != 0)
         {
-            g->StackLow = fixedStack;
-            g->StackHigh = fixedStack + StackSizes.RoundUp(fixedSize);
+            g->StackHigh = StackPieces.HighOf(place, fixedSize);
+            g->StackLow = g->StackHigh - fixedSize;
         }
         g->NoPreempt = 1; // Until GoroutineMain has completed the stop of its predecessor.
         g->Transition(GoroutineState.Dead, GoroutineState.Runnable);
@@ -230,7 +231,9 @@ internal static unsafe partial class Scheduler
                 Fatal.Line line = new();
                 line.Add("no memory for the stack of another goroutine, error "u8);
                 line.Add(-taken);
-                line.Add("; see ulimit -v and the memory limits of the container"u8);
+                line.Add(Os.GuardByProtection
+                    ? "; a guard costs two mappings here: raise sysctl vm.max_map_count"u8
+                    : "; see ulimit -v and the memory limits of the container"u8);
                 line.Throw();
             }
             p->FreeHomeCount = (int)taken;
@@ -260,7 +263,7 @@ internal static unsafe partial class Scheduler
         }
         if (g->Kind == GoroutineKind.Fixed)
         {
-            FixedStacks.Give(p, low, high - low);
+            FixedStacks.Give(p, StackPieces.PlaceOf(low), high - low);
         }
         else
         {
@@ -316,15 +319,14 @@ internal static unsafe partial class Scheduler
         }
     }
 
-    private static nint TakeFixedStack(nint bytes)
+    private static nint TakeFixedStack(nint size)
     {
-        nint size = StackSizes.RoundUp(bytes);
         Switch.EnterCritical();
         Machine* m = Current.Machine();
-        nint low = m == null ? 0 : FixedStacks.TakeKept(m->Processor, size);
+        nint place = m == null ? 0 : FixedStacks.TakeKept(m->Processor, size);
         Switch.LeaveCritical();
-        low = low != 0 ? low : FixedStacks.Take(size);
-        return low > 0 ? low : throw new InsufficientMemoryException(OutOfGoroutines());
+        place = place != 0 ? place : FixedStacks.Take(size);
+        return place > 0 ? place : throw new InsufficientMemoryException(OutOfGoroutines());
     }
 
     private static string OutOfGoroutines() => Os.GuardByProtection

@@ -10,8 +10,8 @@
 // and another would want the same), it leaves them theirs for 10 ms: coming back would cost them more. And it
 // asks goroutines to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the
 // network if nobody has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended
-// back to the system, a megabyte every 5 ms, every millisecond while all are idle (stack/Homes.cs).
-// And it looks, twenty times a second while anything runs, at the handlers of signals
+// back to the system, a megabyte every 5 ms, every millisecond while all are idle (stack/Homes.cs,
+// stack/FixedStacks.cs). And it looks, twenty times a second while anything runs, at the handlers of signals
 // (stack/LateHandlers.cs) and at what libraries are loaded (stack/CxxExceptions.cs), and once a second how
 // many processors the process may use (Scheduler.FollowLimit.cs).
 
@@ -148,7 +148,7 @@ internal static unsafe partial class Scheduler
 
     /// <summary>When the next pages go back to the system.</summary>
     private static long NextReturn(long every) =>
-        Homes.HasTooMany || GoroutineTable.HasTooMany || StackStore.HasTooMany
+        Homes.HasTooMany || GoroutineTable.HasTooMany || StackStore.HasTooMany || FixedStacks.HasTooMany
             ? s_lastReturn + every : long.MaxValue;
 
     /// <summary>What the rest of the process does without asking: it installs handlers, and loads
@@ -171,6 +171,7 @@ internal static unsafe partial class Scheduler
             Homes.ReturnSome();
             GoroutineTable.ReturnSome();
             StackStore.ReturnSome();
+            FixedStacks.ReturnSome();
         }
     }
 

@@ -174,13 +174,15 @@ internal static unsafe partial class Scheduler
         nint free = (nint)(Layout.FreeGoroutinesPerProcessor + 1) * sizeof(nint);
         nint homes = (nint)(Layout.FreeHomesPerProcessor + 1) * sizeof(int);
         nint places = StackPlaces.Sizes * sizeof(StackPlaces);
-        nint memory = AddressSpace.Need(Os.PageSize + ring + free + homes + places);
+        nint stacks = 2 * (nint)Layout.FixedStacksPerProcessor * sizeof(nint);
+        nint memory = AddressSpace.Need(Os.PageSize + ring + free + places + stacks + homes);
         Processor* p = (Processor*)memory;
         memory += Os.PageSize;
         p->Queue.Initialize((Goroutine**)memory);
         p->Free = (Goroutine**)(memory + ring);
         p->StackPlaces = (StackPlaces*)(memory + ring + free);
-        p->FreeHomes = (int*)(memory + ring + free + places);
+        p->KeptStacks = (nint*)(memory + ring + free + places);
+        p->FreeHomes = (int*)(memory + ring + free + places + stacks);
         p->Id = id;
         p->Random = ((ulong)id * 0x9e3779b97f4a7c15) + 0x1234567;
         return p;

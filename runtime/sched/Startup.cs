@@ -17,6 +17,7 @@ internal static unsafe class Startup
     private const string DebugVariable = "WEFTDEBUG";
 
     private const int BadSettingExitCode = 2;
+    private const long MappingsLeft = 8 * 1024;
 
     private static readonly Lock s_startLock = new();
     private static bool s_done;
@@ -59,7 +60,9 @@ internal static unsafe class Startup
             }
             Settings settings = ReadSettings();
             Os.GuardByProtection = settings.GuardByProtection;
-            nint goroutines = Homes.Initialize(MappingLimit());
+            long mappings = Math.Max(0, MappingLimit() - MappingsLeft);
+            Os.LimitProtected(mappings);
+            nint goroutines = Homes.Initialize(mappings);
             GoroutineTable.Initialize(goroutines);
             GoroutineExtras.Initialize(goroutines);
             if (Homes.AreShared)

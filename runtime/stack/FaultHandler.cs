@@ -36,8 +36,10 @@ internal static unsafe class FaultHandler
         nint address = *(nint*)(info + SignalInfoAddress);
         if (g != null)
         {
-            nint guard = g->Kind == GoroutineKind.Fixed ? FixedStacks.GuardSize : Os.PageSize;
-            if (address >= g->StackLow - guard && address < g->StackLow)
+            nint guard = g->Kind == GoroutineKind.Fixed
+                ? StackPieces.PlaceOf(g->StackLow) - StackPieces.GuardSize
+                : g->StackLow - Os.PageSize;
+            if (address >= guard && address < g->StackLow)
             {
                 StackGrowth.OnFault(g, context, address);
                 return;

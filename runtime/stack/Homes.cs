@@ -28,8 +28,8 @@
 // waits for a page.
 //
 // Guards are installed a chunk of homes at a time, and pages given back a chunk at a time: one system call
-// for hundreds. With guards by protection each costs two of the mappings that the kernel allows; part of them
-// is left to everybody else, who would fail without a message. There are fewer goroutines then.
+// for hundreds. With guards by protection each costs two mappings, and there are no more homes than that
+// leaves room for (Os.LimitProtected).
 //
 // Core dumps have what was guarded, and of the places to grow to what was used: the kernel looks for every
 // page of what it dumps, which takes half an hour for the whole reservation.
@@ -53,7 +53,6 @@ internal static unsafe class Homes
     private const nint CapacityLeast = 16;
     private const nint CapacityUnlimited = 8 * 1024;
     private const int ShareOfLimit = 2;
-    private const long MappingsLeft = 8 * 1024;
     private const int HomesReturnedAtOnce = 256;
     private const nint Columns = (nint)((1L << 32) / Size);
     private const nint Planes = CapacityWanted / Columns;
@@ -96,7 +95,8 @@ internal static unsafe class Homes
 
     /// <summary>Reserves the range, and says for how many goroutines there are homes, wherever processors
     /// keep some.</summary>
-    internal static nint Initialize(long mappingLimit)
+    /// <param name="mappings">How many mappings guards may make, where they cost any.</param>
+    internal static nint Initialize(long mappings)
     {
         AddressSpace.Prepare();
         nint share = AddressSpace.Share(ShareOfLimit);
@@ -122,7 +122,7 @@ internal static unsafe class Homes
         s_guardBuffer = (nint*)AddressSpace.Need(Layout.HomesPerChunk * 2 * sizeof(nint));
         AreShared = capacity == CapacityWanted && !Os.GuardByProtection && OwnPages < Columns;
         nint usable = AreShared ? OwnPages
-            : Os.GuardByProtection ? (nint)Math.Clamp((mappingLimit - MappingsLeft) / 2, 0, capacity)
+            : Os.GuardByProtection ? (nint)Math.Min(mappings / Os.MappingsPerGuard, capacity)
             : capacity;
         s_ownPages = usable;
         s_pool = new SlotPool(usable, Layout.HomesPerChunk, Layout.FreePagesKept);
