@@ -281,7 +281,9 @@ internal static unsafe class GcWalks
         using Barrier step = new(2);
         Thread thread = new(() =>
         {
+#pragma warning disable WEFT101 // Called by a test, on a thread, whose stack stays.
             GcRoots.BeginReport(second);
+#pragma warning restore WEFT101
             step.SignalAndWait();
             step.SignalAndWait();
             told = told with { SecondStill = GcRoots.IsReporting() };

@@ -1,0 +1,31 @@
+// WEFT105: docs/WEFT105.md.
+
+using System.Collections.Immutable;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.Diagnostics;
+using Microsoft.CodeAnalysis.Operations;
+
+namespace Weft.Analyzers;
+
+[DiagnosticAnalyzer(LanguageNames.CSharp)]
+public sealed class LockAnalyzer : WeftAnalyzer
+{
+    public override ImmutableArray<DiagnosticDescriptor> SupportedDiagnostics => [Rules.LockOnWeft];
+
+    private protected override void Start(CompilationStartAnalysisContext context, WeftTypes weft) =>
+        context.RegisterOperationAction(operation => Look(operation, weft), OperationKind.Lock);
+
+    private static void Look(OperationAnalysisContext context, WeftTypes weft)
+    {
+        IOperation locked = ((ILockOperation)context.Operation).LockedValue;
+        while (locked is IConversionOperation conversion)
+        {
+            locked = conversion.Operand;
+        }
+        if (weft.IsOurs(locked.Type))
+        {
+            context.ReportDiagnostic(Diagnostic.Create(
+                Rules.LockOnWeft, locked.Syntax.GetLocation(), locked.Type!.Name));
+        }
+    }
+}
