@@ -1,4 +1,5 @@
-// WEFT105: docs/WEFT105.md.
+// WEFT105: docs/WEFT105.md. Only of what is there to wait on: to lock a Conn, so that two writes stay
+// together, is no mistake.
 
 using System.Collections.Immutable;
 using Microsoft.CodeAnalysis;
@@ -22,10 +23,13 @@ public sealed class LockAnalyzer : WeftAnalyzer
         {
             locked = conversion.Operand;
         }
-        if (weft.IsOurs(locked.Type))
+        if (weft.IsOurs(locked.Type) && IsWaitedOn(locked.Type!))
         {
             context.ReportDiagnostic(Diagnostic.Create(
                 Rules.LockOnWeft, locked.Syntax.GetLocation(), locked.Type!.Name));
         }
     }
+
+    private static bool IsWaitedOn(ITypeSymbol type) =>
+        type.Name is "Chan" or "Mutex" or "RWMutex" or "Semaphore" or "Cond" or "WaitGroup" or "Once";
 }

@@ -40,7 +40,7 @@ internal static class Rules
 
     internal static readonly DiagnosticDescriptor LockOnWeft = Rule(
         "WEFT105",
-        "A lock statement on an object of Weft's",
+        "A lock statement on a channel or a lock of Weft's",
         "'lock' on a {0} takes the monitor that every .NET object has, which has nothing to do with what the "
             + "object does: lock a Lock or an object of your own, or call its methods",
         "A lock on a channel keeps nobody from using the channel; one on a Mutex does not lock the Mutex.");

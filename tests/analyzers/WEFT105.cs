@@ -21,8 +21,11 @@ internal sealed class LockOnWeft
         }
     }
 
-    internal void Right(Mutex mutex)
+    internal void Right(Mutex mutex, Conn conn)
     {
+        lock (conn) // Two writes that stay together.
+        {
+        }
         lock (_lock)
         {
         }
