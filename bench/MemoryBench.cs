@@ -13,6 +13,7 @@ internal static class MemoryBench
 {
     private const int WarmUp = 100;
     private const double NsPerMs = 1e6;
+    private const long Megabyte = 1 << 20;
 
     internal static Question[] Questions =>
     [
@@ -21,11 +22,14 @@ internal static class MemoryBench
         Of("mem_1m_1p", 1_000_000, 1),
         Of("mem_1m_2p", 1_000_000, 2),
         Of("mem_100k_native_2p", 100_000, 2, native: true),
+        Of("mem_100k_idle_2p", 100_000, 2, native: true, idle: true),
     ];
 
-    private static Question Of(string name, int count, int processors, bool native = false)
+    private static Question Of(
+        string name, int count, int processors, bool native = false, bool idle = false)
     {
-        string them = $"{count:N0} goroutines " + (native ? "after a P/Invoke" : "on a channel");
+        string them = $"{count:N0} goroutines " + (native ? "after a P/Invoke" : "on a channel")
+            + (idle ? ", some seconds later" : "");
         Row[] rows =
         [
             new($"{name}_rss", "B", $"resident, each of {them}"),
@@ -33,18 +37,35 @@ internal static class MemoryBench
             new($"{name}_wake", "ms", "to wake them, until all have ended"),
         ];
         return new Question(
-            name, rows, () => Drive.On(processors, () => Sample(count, native)), OwnProcess: true);
+            name, rows, () => Drive.On(processors, () => Sample(count, native, idle)), OwnProcess: true);
     }
 
-    private static double[] Sample(int count, bool native)
+    private static double[] Sample(int count, bool native, bool idle)
     {
         _ = new Parked(WarmUp).Wake();
         long before = Environment.WorkingSet;
         long start = Stopwatch.GetTimestamp();
         Parked crowd = new(count, native);
         double create = Drive.Since(start);
-        long resident = Environment.WorkingSet - before;
+        long resident = (idle ? AtRest() : Environment.WorkingSet) - before;
         double wake = crowd.Wake();
         return [(double)resident / count, create / NsPerMs, wake / NsPerMs];
+    }
+
+    /// <summary>What is resident when it has not become less for two seconds.</summary>
+    private static long AtRest()
+    {
+        long least = long.MaxValue;
+        for (int same = 0; same < 4; same++)
+        {
+            Go.Sleep(TimeSpan.FromSeconds(0.5));
+            long now = Environment.WorkingSet;
+            if (now < least - Megabyte)
+            {
+                same = -1;
+            }
+            least = Math.Min(now, least);
+        }
+        return least;
     }
 }

@@ -18,7 +18,6 @@
 //             forgotten when it runs; only who waits     WhatAParkedGoroutineHoldsIsThere
 //             of where objects move to                   AnAgeFollowsAnObjectThatBecomesYounger
 //             of all words, in either pass               WhatIsNotWalkedIsFound: dispatch
-//             none where a stack may come down           StackReturnTests
 //             no look-up beyond the collector's map      WhatIsNotWalkedIsFound: beyond, dispatch
 //   fault     asked at all; in LeakScan.Decide; ended    AFaultInACollectionEndsTheProcess
 //             by the number of the thread                EachThreadIsToldWhetherItReports
@@ -46,6 +45,7 @@ internal sealed class CollectionTests
     [Arguments("frames", 1, "1", "")]
     [Arguments("frames", 4, "0", "")]
     [Arguments("frames", 2, "0", ",homes=1")]
+    [Arguments("frames", 2, "1", ",idle=0")]
     public async Task WhatAParkedGoroutineHoldsIsThere(string program, int procs, string concurrent, string homes)
     {
         ChildResult child = ChildProcess.Run(

@@ -94,7 +94,8 @@ internal static unsafe class GcShapes
         {
             Goroutine* first = (Goroutine*)s_first;
             nint distance = Current.Goroutine()->StackHigh - (nint)(buffer + i);
-            nint word = *(nint*)(first->StackHigh - distance);
+            nint at = first->StackHigh - distance - first->Context.SavedSp;
+            nint word = at < 0 ? 0 : *(nint*)(Goroutine.FramesOf(first) + at); // It may be stored.
             bool isOfStack = word >= first->Context.SavedSp && word < first->StackHigh;
             buffer[i] = isOfStack ? word - first->StackHigh + Current.Goroutine()->StackHigh
                 : Regions.IsInHeap(word) ? 0 : word;

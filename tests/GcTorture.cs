@@ -78,7 +78,8 @@ internal abstract class GcTorture
         (long hits, long misses, long walks) = StackShapes.Counts();
         Console.WriteLine(
             $"right, {torture._rounds} rounds, {torture._collections} collections, looked at {GcRoots.Visits}, "
-            + $"word by word {GcRoots.WordByWord}; shapes found {hits}, not {misses}, walks {walks}");
+            + $"word by word {GcRoots.WordByWord}; shapes found {hits}, not {misses}, walks {walks}; "
+            + $"{StackReturn.Returns} stacks came down");
         return torture._rounds > goroutines ? 0 : 3;
     }
 

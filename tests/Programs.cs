@@ -65,6 +65,7 @@ internal static class Programs
         Register("collection-alarm", CollectionAlarm.Program);
         Register("gc-torture", GcTorture.Program);
         Register("gc-claim", GcClaim.Program);
+        Register("stack-return", StackReturnTests.Program);
         Register("gc-passed-by", GcPassedBy.Program);
         Register("gc-fault", GcFault.Program);
         Register("gc-shapes", GcShapes.Program);

@@ -1,5 +1,5 @@
-// Grown stacks that come down again while their goroutines wait on the network. In the small build every
-// collection does that, in the normal one after a second.
+// Stacks that come down while their goroutines wait: grown ones, and where there are many goroutines all. In
+// the small build every collection does that, in the normal one after a second.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -7,8 +7,10 @@ using Weft.Runtime;
 
 namespace Weft.Tests;
 
-internal sealed unsafe partial class StackReturnTests
+internal sealed partial class StackReturnTests
 {
+    private const int Few = 20;
+
     [LibraryImport("libc", EntryPoint = "getppid")]
     private static partial int Parent();
 
@@ -17,39 +19,189 @@ internal sealed unsafe partial class StackReturnTests
     [Arguments(2)]
     public void AStackThatWaitsOnTheNetworkComesDownAndEverythingOnItIsRight(int procs)
     {
-        long before = StackReturn.Returns;
         string? failure = Crew.Run(procs, crew =>
         {
             List<(Conn Client, Conn Server)> pairs = [];
-            int right = 0;
-            for (int i = 0; i < 20; i++)
+            ComesDown(crew, ParkReason.Network, () =>
             {
                 (Conn client, Conn server) pair = Loopback.Pair();
                 pairs.Add(pair);
-                crew.GoAndPark(ParkReason.Network, () => Wait(crew, pair.server, ref right));
-            }
-            GC.Collect(); // They could get ages: collections of generation 0 would pass by.
-            GC.Collect();
-            Go.Sleep(TimeSpan.FromMilliseconds(Layout.IdleBeforeShrinkNs / 1_000_000 * 3 / 2));
-            for (int i = 0; i < 3; i++)
-            {
-                GC.Collect(i, GCCollectionMode.Forced, blocking: true, compacting: true);
-                Crew.LetOthersRun();
-                crew.Expect(StackReturn.Returns - before >= 20, $"{StackReturn.Returns - before} came down");
-            }
-            pairs.ForEach(pair => pair.Client.Write("x"u8));
-            crew.Until(() => Volatile.Read(ref right) == 20, "all to go on");
+                return () =>
+                {
+                    Span<byte> one = stackalloc byte[1];
+                    crew.Equal(pair.server.Read(one), 1, "read");
+                    crew.Equal(one[0], (byte)'x', "byte");
+                    pair.server.Dispose();
+                };
+            },
+            () => pairs.ForEach(pair => pair.Client.Write("x"u8)));
             pairs.ForEach(pair => pair.Client.Dispose());
         });
+        AssertRight(failure);
+    }
+
+    [Test]
+    [Arguments("receive", 1)]
+    [Arguments("receive", 2)]
+    [Arguments("send", 2)]
+    [Arguments("select", 2)]
+    [Arguments("lock", 2)]
+    [Arguments("group", 2)]
+    [Arguments("sleep", 2)]
+    public void SoDoesOneThatWaitsFor(string what, int procs)
+    {
+        string? failure = Crew.Run(procs, crew =>
+        {
+            Chan<string> channel = new();
+            Mutex held = new();
+            WaitGroup group = new();
+            held.Lock();
+            group.Add(1);
+            (ParkReason reason, Action wait, Action go) = what switch
+            {
+                "receive" => (ParkReason.ChanReceive, (Action)ReceiveOne, (Action)SendAll),
+                "send" => (ParkReason.ChanSend, () => channel.Send("given"), () => Times(Few, ReceiveOne)),
+                "select" => (ParkReason.Select, () => SelectOne(crew, channel), SendAll),
+                "lock" => (ParkReason.Mutex, () => LockOnce(held), held.Unlock),
+                "group" => (ParkReason.WaitGroup, group.Wait, group.Done),
+                _ => (ParkReason.Sleep, () => Go.Sleep(TimeSpan.FromSeconds(3)), (Action)(() => { })),
+            };
+            ComesDown(crew, reason, () => wait, go);
+
+            void ReceiveOne() => crew.Equal(channel.Receive(), "given", what);
+            void SendAll() => Times(Few, () => channel.Send("given"));
+        });
+        AssertRight(failure);
+    }
+
+    /// <summary>Planes are less than 4 GB apart there, and there is no store.</summary>
+    [Test]
+    public async Task SoTheyDoWithLittleAddressSpace()
+    {
+        ChildResult child = ChildProcess.Execute(
+            "/bin/sh", ["-c", "ulimit -v 1000000; exec \"$0\" --child stack-return", Environment.ProcessPath!]);
+
+        await Assert.That(child.ToString()).IsEqualTo("exit code 0\n--- stdout\n\n--- stderr\n");
+    }
+
+    internal static int Program(string[] args)
+    {
+        string? failure = Crew.Run(2, crew =>
+        {
+            Chan<int> channel = new();
+            ComesDown(crew, ParkReason.ChanReceive, () => () => channel.Receive(), channel.Close);
+        });
+        Console.Error.Write(failure);
+        return failure == null ? 0 : 1;
+    }
+
+    /// <summary>Nobody collects here: sysmon has to see that it is worth it.</summary>
+    [Test]
+    public void StacksOfAProcessThatDoesNothingComeDown()
+    {
+        const int count = 300;
+        long before = StackReturn.Returns;
+        string? failure = Crew.Run(2, crew =>
+        {
+            Chan<int> channel = new();
+            int right = 0;
+            for (int i = 0; i < count; i++)
+            {
+                crew.GoAndPark(ParkReason.ChanReceive, () => Wait(crew, () => channel.Receive(), ref right));
+            }
+            crew.Until(() => StackReturn.Returns - before >= count, "stacks to come down");
+            channel.Close();
+            crew.Until(() => Volatile.Read(ref right) == count, "all to go on");
+        });
+        AssertRight(failure);
+    }
+
+    [Test]
+    public void WhereThereAreManyThoseInPagesOfTheirOwnComeDown()
+    {
+        const int count = Layout.ManyHomes + 500;
+        long before = StackReturn.Returns;
+        string? failure = Crew.Run(2, crew =>
+        {
+            Chan<string> channel = new();
+            int parked = 0;
+            int right = 0;
+            for (int i = 0; i < count; i++)
+            {
+                crew.Go(() =>
+                {
+                    string own = new('x', 3);
+                    Interlocked.Increment(ref parked);
+                    crew.Equal(channel.Receive(), "given", "element");
+                    crew.Equal(own, "xxx", "own");
+                    Interlocked.Increment(ref right);
+                });
+            }
+            crew.Until(() => Volatile.Read(ref parked) == count, "all to wait");
+            long least = Layout.HomesLimit > count ? count : 0; // Else they have been stored before.
+            crew.Until(() => StackReturn.Returns - before >= least, "stacks to come down");
+            Times(count, () => channel.Send("given"));
+            crew.Until(() => Volatile.Read(ref right) == count, "all to go on");
+        });
+        AssertRight(failure);
+    }
+
+    private static void AssertRight(string? failure)
+    {
         if (failure != null)
         {
             Assert.Fail(failure);
         }
     }
 
+    private static void Times(int count, Action action)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            action();
+        }
+    }
+
+    private static void SelectOne(Crew crew, Chan<string> channel)
+    {
+        ReceiveCase<string> receive = new(channel);
+        _ = Select.Wait(receive, new ReceiveCase<string>(new Chan<string>()));
+        crew.Equal(receive.Value, "given", "select");
+    }
+
+    private static void LockOnce(Mutex held)
+    {
+        held.Lock();
+        held.Unlock();
+    }
+
+    /// <summary>Has some wait for that reason, with a grown stack each, until those have come down; and lets
+    /// them go on.</summary>
+    private static void ComesDown(Crew crew, ParkReason reason, Func<Action> wait, Action go)
+    {
+        long before = StackReturn.Returns;
+        int right = 0;
+        for (int i = 0; i < Few; i++)
+        {
+            Action one = wait();
+            crew.GoAndPark(reason, () => Wait(crew, one, ref right));
+        }
+        GC.Collect(); // They get ages: collections of generation 0 pass by.
+        GC.Collect();
+        Go.Sleep(TimeSpan.FromMilliseconds(Layout.IdleBeforeShrinkNs / 1_000_000 * 3 / 2));
+        for (int i = 0; i < 3; i++)
+        {
+            GC.Collect(i, GCCollectionMode.Forced, blocking: true, compacting: true);
+            Crew.LetOthersRun();
+            crew.Expect(StackReturn.Returns - before >= Few, $"{StackReturn.Returns - before} came down");
+        }
+        go();
+        crew.Until(() => Volatile.Read(ref right) == Few, "all to go on");
+    }
+
     /// <summary>Grows, then waits with references, spans and pointers to its own stack in its frames; and
     /// grows once more.</summary>
-    private static void Wait(Crew crew, Conn server, ref int right)
+    private static unsafe void Wait(Crew crew, Action wait, ref int right)
     {
         _ = Parent();
         Span<int> numbers = stackalloc int[20];
@@ -60,7 +212,7 @@ internal sealed unsafe partial class StackReturnTests
         string text = new('x', 10);
         int local = 17;
         int* pointer = &local;
-        Inner(crew, server, numbers, ref local, text);
+        Inner(crew, wait, numbers, ref local, text);
         crew.Equal(*pointer, 18, "through a pointer");
         crew.Equal(local, 18, "the local");
         for (int i = 0; i < numbers.Length; i++)
@@ -70,16 +222,13 @@ internal sealed unsafe partial class StackReturnTests
         crew.Equal(text, "xxxxxxxxxx", "text");
         _ = Parent();
         crew.Equal(*pointer, 18, "through a pointer, after growth");
-        server.Dispose();
         Interlocked.Increment(ref right);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Inner(Crew crew, Conn server, Span<int> numbers, ref int local, string text)
+    private static void Inner(Crew crew, Action wait, Span<int> numbers, ref int local, string text)
     {
-        Span<byte> one = stackalloc byte[1];
-        crew.Equal(server.Read(one), 1, "read");
-        crew.Equal(one[0], (byte)'x', "byte");
+        wait();
         numbers[3] = -1;
         local++;
         crew.Equal(text.Length, 10, "length");

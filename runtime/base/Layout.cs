@@ -43,6 +43,10 @@ internal static class Layout
     internal const int EventsPerPoll = 2;
     internal const int TimersPerChunk = 256;
     internal const long IdleBeforeShrinkNs = 0;
+    internal const int ReturnLooks = 64;
+    internal const int ReturnLooksFull = 1024;
+    internal const int ManyHomes = 0;
+    internal const int StacksToCollectFor = 1;
     internal const bool RandomChoice = true;
 #else
     internal const int RunQueueSize = 256;
@@ -62,6 +66,10 @@ internal static class Layout
     internal const int EventsPerPoll = 128;
     internal const int TimersPerChunk = Os.HugePageSize / 16; // One huge page.
     internal const long IdleBeforeShrinkNs = 1_000_000_000;
+    internal const int ReturnLooks = 256;
+    internal const int ReturnLooksFull = 1024;
+    internal const int ManyHomes = 1024;
+    internal const int StacksToCollectFor = 64;
     internal const bool RandomChoice = false;
 #endif
 }

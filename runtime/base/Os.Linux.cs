@@ -209,15 +209,18 @@ internal static unsafe partial class Os
     internal static nint Discard(nint address, nint bytes) =>
         Syscall(SysMadvise, address, bytes, AdviseDontNeed, 0, 0, 0);
 
-    /// <summary>The same for several ranges, in one system call where the kernel can (Linux 6.13). Of each
-    /// range its address and its bytes.</summary>
+    /// <summary>The same of as many ranges as the pairs of address and bytes say, in one system call where
+    /// the kernel can.</summary>
     internal static void DiscardEach(nint* ranges, int count)
     {
-        if (Syscall(SysProcessMadvise, PidFdSelf, (nint)ranges, count, AdviseDontNeed, 0, 0) > 0)
-        {
-            return; // All of them: each is memory of ours, in a mapping that may be discarded.
-        }
+        nint bytes = 0;
         for (int i = 0; i < count; i++)
+        {
+            bytes += ranges[(2 * i) + 1];
+        }
+        nint done = count == 0 ? 0
+            : Syscall(SysProcessMadvise, PidFdSelf, (nint)ranges, count, AdviseDontNeed, 0, 0);
+        for (int i = 0; i < count && done != bytes; i++)
         {
             _ = Discard(ranges[2 * i], ranges[(2 * i) + 1]);
         }

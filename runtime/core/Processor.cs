@@ -17,7 +17,7 @@ internal enum ProcessorState
 /// <summary>Free ones of one size that a processor keeps: stack/StackStore.cs.</summary>
 internal unsafe struct StackPlaces
 {
-    internal const int Sizes = 12;
+    internal const int Sizes = 31;
 
     internal int Count;
     internal fixed int Numbers[2 * Layout.StoredPerProcessor];

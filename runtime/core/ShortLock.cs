@@ -6,7 +6,7 @@
 //
 // Rejected: a futex lock. Waiting on a futex without a transition holds the collector up for as long as
 // the lock is held, and a transition needs native reserve on a 2 KB stack.
-// Not to be taken in a signal handler or while collections are shut out: see stack/StackPool.cs.
+// Not to be taken in a signal handler or while collections are shut out; tried there at most.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
@@ -39,6 +39,10 @@ internal struct ShortLock
             EnterContended();
         }
     }
+
+    /// <summary>In a collection, with the world stopped, where whoever holds it stands still: false then.
+    /// Raw code; Release ends it.</summary>
+    internal bool TryEnterStopped() => Interlocked.CompareExchange(ref _held, 1, 0) == 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Exit()

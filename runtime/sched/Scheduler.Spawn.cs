@@ -96,6 +96,7 @@ internal static unsafe partial class Scheduler
             g->StackLow = (high - 1) & -Os.PageSize;
             g->StackHigh = high;
             g->SharesPage = Homes.IsSharing(home);
+            Homes.SetTenant(home, GoroutineTable.NumberOf(g));
         }
         // 0 where no check need ever ask: it never moves, or grows on the fault, whatever runs.
         g->Context.ReserveLow = g->Kind == GoroutineKind.Movable ? g->StackLow : 0;
@@ -267,6 +268,10 @@ internal static unsafe partial class Scheduler
         }
         else
         {
+            if (GrownStacks.IsGrown(low, high))
+            {
+                GoroutineTable.SetGrown(g, false);
+            }
             StackGrowth.GiveUp(g, low, high);
             GiveHome(p, g);
         }

@@ -11,7 +11,8 @@
 // asks goroutines to stop that have run for 10 ms while others wait (Scheduler.Slice.cs), and looks at the
 // network if nobody has for 10 ms (Scheduler.Netpoll.cs). And it gives memory of goroutines that have ended
 // back to the system, a megabyte every 5 ms, every millisecond while all are idle (stack/Homes.cs,
-// stack/FixedStacks.cs). And it looks, twenty times a second while anything runs, at the handlers of signals
+// stack/FixedStacks.cs); of those that wait, by a collection, where there is none otherwise
+// (stack/StackReturn.cs). And it looks, twenty times a second while anything runs, at the handlers of signals
 // (stack/LateHandlers.cs) and at what libraries are loaded (stack/CxxExceptions.cs), and once a second how
 // many processors the process may use (Scheduler.FollowLimit.cs).
 
@@ -27,6 +28,8 @@ internal static unsafe partial class Scheduler
     private const int RoundsBeforeLonger = 50;
     private const long ReturnEveryNs = 5_000_000;
     private const long ReturnEveryIdleNs = 1_000_000;
+    private const long StacksEveryNs = 1_100_000_000; // A bit more than what a stack has to wait.
+    private const long StacksShareOfTime = 20; // It collects in a twentieth of the time at most.
     private const long ProcessEveryNs = 50_000_000;
     private const long StallNs = 100_000_000;
     private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
@@ -35,6 +38,9 @@ internal static unsafe partial class Scheduler
     private static long s_nextLook;
     private static long s_lastReturn;
     private static long s_lastLookAtProcess;
+    private static long s_nextLookAtStacks;
+    private static int s_collectionsSeen;
+    private static bool s_stacksReturn; // The last collection for it let some come down.
 
     /// <summary>How long native code may keep a processor that others wait for, if it has not announced that
     /// it blocks. Zero for C#, whose native calls are short or block; a time slice where the goroutines are
@@ -82,6 +88,7 @@ internal static unsafe partial class Scheduler
                 nap = ShortestNapNs;
             }
             ReturnPagesIfDue(ReturnEveryNs);
+            _ = CollectForStacksIfDue();
             LookAtProcessIfDue();
             FollowLimitIfDue();
             bool acted = LookAtProcessors(CoarseNow, last);
@@ -118,10 +125,12 @@ internal static unsafe partial class Scheduler
         long delay = FirstDeadlockCheckNs;
         long checkAt = CoarseNow + delay;
         long stallAt = CoarseNow + StallNs;
+        bool looksAtStacks = true;
         while (Volatile.Read(ref *s_sysmonAsleep) != 0)
         {
             long until = Math.Min(DetectsDeadlocks ? checkAt : long.MaxValue, NextTrace());
             until = Math.Min(until, NextReturn(ReturnEveryIdleNs));
+            until = looksAtStacks ? Math.Min(until, s_nextLookAtStacks) : until;
             until = Volatile.Read(ref s_shortOfThreads) ? Math.Min(until, stallAt) : until;
             long limit = until == long.MaxValue ? Os.NoLimit : Math.Max(0, until - Os.NowNs());
             if (Os.WaitOnAddress(s_sysmonAsleep, 1, limit))
@@ -131,6 +140,7 @@ internal static unsafe partial class Scheduler
             CoarseTime.Now = Os.NowNs();
             TraceIfDue();
             ReturnPagesIfDue(ReturnEveryIdleNs);
+            looksAtStacks = looksAtStacks && CollectForStacksIfDue();
             if (CoarseNow >= stallAt)
             {
                 LetOneMoreRunIfShort();
@@ -173,6 +183,39 @@ internal static unsafe partial class Scheduler
             StackStore.ReturnSome();
             FixedStacks.ReturnSome();
         }
+    }
+
+    /// <summary>Collects, where the process does not, and stacks of goroutines that wait would come down by
+    /// that (StackReturn.cs). False where there was nothing to do, nor will be before something
+    /// runs.</summary>
+    private static bool CollectForStacksIfDue()
+    {
+        if (CoarseNow < s_nextLookAtStacks)
+        {
+            return true;
+        }
+        s_nextLookAtStacks = CoarseNow + StacksEveryNs;
+        int collections = GC.CollectionCount(0);
+        bool collects = collections != s_collectionsSeen;
+        s_collectionsSeen = collections;
+        if (collects)
+        {
+            return true;
+        }
+        if (!StackReturn.WouldReturn(s_stacksReturn ? 1 : Layout.StacksToCollectFor, CoarseNow))
+        {
+            s_stacksReturn = false;
+            return false;
+        }
+        long returns = StackReturn.Returns;
+        long begun = Os.NowNs();
+        GC.Collect(0, GCCollectionMode.Forced, blocking: true);
+        s_collectionsSeen = GC.CollectionCount(0);
+        long now = Os.NowNs();
+        s_stacksReturn = StackReturn.Returns > returns;
+        long pause = s_stacksReturn ? (now - begun) * StacksShareOfTime : long.MaxValue;
+        s_nextLookAtStacks = now + Math.Min(pause, StacksEveryNs);
+        return true;
     }
 
     /// <summary>Makes sysmon look at what was asked of it, which the caller has written. Raw code, in a

@@ -73,7 +73,7 @@ internal static unsafe partial class Scheduler
     internal static bool SleepUntil(Goroutine* g, long when)
     {
         Park(g, &CommitSleep, (void*)when, ParkReason.Sleep);
-        return g->ParkArgument != null;
+        return g->WaitSince >= 0;
     }
 
     /// <summary>Brings the heaps in line with the node's When, which the caller has changed. It holds no
@@ -139,7 +139,7 @@ internal static unsafe partial class Scheduler
         TimerHeap heap = HomeHeap();
         if (!heap.TryAdd(g, (long)when, out bool earlier))
         {
-            g->ParkArgument = null;
+            g->WaitSince = -1; // Not its argument: that may be where its frames are by now.
             return false;
         }
         // g may have run on by now.

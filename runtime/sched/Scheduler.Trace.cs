@@ -43,6 +43,7 @@ internal static unsafe partial class Scheduler
                     ("gcprecise", 0 or 1) => (precise = value).HasValue,
                     ("gcages", 0 or 1) => (ages = value).HasValue,
                     ("homes", > 0) => (Homes.OwnPages = value) > 0,
+                    ("idle", _) => (StackReturn.IdleNs = value * 1_000_000L) >= 0,
                     ("gcverify", 0 or 1) => (verifies = value == 1) || true,
                     _ => false,
                 };
@@ -50,8 +51,8 @@ internal static unsafe partial class Scheduler
             {
                 throw new ArgumentException(
                     $"WEFTDEBUG has '{setting}': it takes schedtrace=MILLISECONDS, scheddetail=1, "
-                    + "dumpeach=1, dotnetwaits=0, gcprecise=0, gcages=0, gcverify=1 and homes=NUMBER, "
-                    + "with commas between them.");
+                    + "dumpeach=1, dotnetwaits=0, gcprecise=0, gcages=0, gcverify=1, homes=NUMBER "
+                    + "and idle=MILLISECONDS, with commas between them.");
             }
         }
         s_tracePeriodNs = period * 1_000_000;

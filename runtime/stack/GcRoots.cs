@@ -180,9 +180,11 @@ internal static unsafe class GcRoots
         byte* ages = GoroutineTable.Ages;
         nint carved = GoroutineTable.Carved;
         int oldest = generation + 1; // Ages above this one are passed by.
-        long now = promotion ? Os.NowNs() : 0;
-        int returns = 0;
         int visits = 0;
+        if (promotion)
+        {
+            StackReturn.Run(number, count, generation); // Before its words are reported where they are.
+        }
         if (s_verifies && promotion)
         {
             Verify(number, count, oldest, (nint)scan);
@@ -206,11 +208,6 @@ internal static unsafe class GcRoots
                 {
                     ages[slot] = GcAges.Dead;
                     continue;
-                }
-                if (promotion && returns < StackReturn.MostAtOnce && StackReturn.IsDue(g, now))
-                {
-                    returns++;
-                    StackReturn.Move(g); // Before its words are reported where they are.
                 }
                 if (deciding && LeakScan.TryDefer(g))
                 {
@@ -405,7 +402,7 @@ internal static unsafe class GcRoots
     /// <summary>Whether nobody writes a reference to its frames or its control block before the age is
     /// forgotten: it waits, and who lets it go on has to make it Runnable first; a peer that gives it an
     /// element takes its waiter out of the queue first.</summary>
-    private static bool IsSettled(Goroutine* g)
+    internal static bool IsSettled(Goroutine* g)
     {
         if (g->State != GoroutineState.Waiting || g->Context.SavedSp == 0 || g->Kind == GoroutineKind.Thread)
         {
@@ -418,8 +415,6 @@ internal static unsafe class GcRoots
                 return Goroutine.WaiterOf(g)->IsQueued;
 
             case ParkReason.Network:
-                return !StackReturn.MayBecomeDue(g); // It has to be looked at for that.
-
             case ParkReason.WaitGroup:
             case ParkReason.Select: // Elements lie in its cases, which are objects.
             case ParkReason.Sleep:

@@ -2,6 +2,7 @@
 //
 //   base -> [ 0 ][ 1 ][ 2 ] ...    a block never moves, and is 4 lines of the cache (core/Goroutine.cs)
 //   ages -> [0][3][4] ...          a byte for each (core/GcAges.cs)
+//   grown -> [0][0][1] ...         the same: whether its stack is a grown one (StackReturn.cs)
 //
 // Dense, so that a collection, a spawn and a wake-up of many go through memory in a row; what a goroutine
 // that has not run yet costs is its block. The first chunk has pages of the usual size, for a small program;
@@ -25,6 +26,8 @@ internal static unsafe class GoroutineTable
     private static SlotPool s_pool;
     private static nint s_base;
     private static byte* s_ages;
+    private static byte* s_grown;
+    private static int s_grownCount;
     private static nint s_keptForThreads;
     private static nint s_prepared; // Blocks below it are in core dumps, and of huge pages.
 
@@ -45,6 +48,12 @@ internal static unsafe class GoroutineTable
     /// <summary>A byte for each block.</summary>
     internal static byte* Ages => s_ages;
 
+    /// <summary>A byte for each block: 1 where it is a movable goroutine's whose stack has grown.</summary>
+    internal static byte* Grown => s_grown;
+
+    /// <summary>How many that is. Stale as soon as it is read.</summary>
+    internal static int GrownCount => Volatile.Read(ref s_grownCount);
+
     /// <summary>Reserves the range.</summary>
     internal static void Initialize(nint capacity)
     {
@@ -53,6 +62,7 @@ internal static unsafe class GoroutineTable
         Os.LeaveOutOfDumps(address, bytes + Os.HugePageSize);
         s_base = (address + Os.HugePageSize - 1) & -Os.HugePageSize;
         s_ages = (byte*)AddressSpace.Need(capacity + Layout.CacheLine);
+        s_grown = (byte*)AddressSpace.Need(capacity + Layout.CacheLine);
         s_pool = new SlotPool(capacity, Layout.BlocksPerChunk, Layout.FreeBlocksKept);
         s_keptForThreads = Math.Min(capacity / 4, MostKeptForThreads);
         FreePerProcessor = (int)Math.Clamp(capacity / 64, 2, Layout.FreeGoroutinesPerProcessor);
@@ -81,6 +91,18 @@ internal static unsafe class GoroutineTable
     {
         Goroutine* g = s_ages[number] == GcAges.Dead ? null : At(number);
         return g == null || g->State == GoroutineState.Dead ? null : g;
+    }
+
+    /// <summary>The stack of g, which is movable, has grown, or is gone. By who runs it or has just run it,
+    /// or with the world stopped. Raw code; in a signal handler.</summary>
+    internal static void SetGrown(Goroutine* g, bool value)
+    {
+        byte* grown = s_grown + NumberOf(g);
+        if (*grown != (value ? 1 : 0))
+        {
+            *grown = (byte)(value ? 1 : 0);
+            Interlocked.Add(ref s_grownCount, value ? 1 : -1);
+        }
     }
 
     /// <summary>Takes up to count dead goroutines into the array, and says how many: at least one, or 0 when

@@ -145,21 +145,20 @@ internal static unsafe class GrownStacks
         }
     }
 
-    /// <summary>The same, and no page of it stays resident.</summary>
-    internal static void GiveAll(Goroutine* g, nint low, nint high)
+    /// <summary>The same, and no page of it is to stay resident: how many bytes from low on the caller has
+    /// to discard.</summary>
+    internal static nint GiveAll(Goroutine* g, nint low, nint high)
     {
         nint end = EndOf(high);
         nint size = end - low + Os.PageSize;
         if (!HasPlaces(StackSizes.ClassOf(size)))
         {
             _ = Os.Release(low - Os.PageSize, size);
+            return 0;
         }
-        else
-        {
-            bool isIts = end == PlaceOf(g->Home, StackSizes.ClassOf(size));
-            Check.Debug(isIts, "stacks: not the place of this goroutine"u8);
-            _ = Os.Discard(low, end - low);
-        }
+        bool isIts = end == PlaceOf(g->Home, StackSizes.ClassOf(size));
+        Check.Debug(isIts, "stacks: not the place of this goroutine"u8);
+        return end - low;
     }
 
     /// <summary>Whether a movable stack is one of these: those in homes have a page.</summary>

@@ -54,13 +54,15 @@ internal static unsafe class Homes
     private const nint CapacityUnlimited = 8 * 1024;
     private const int ShareOfLimit = 2;
     private const int HomesReturnedAtOnce = 256;
+    private const int ChunksInUse = 3; // Of columns, when goroutines are started in a row.
     private const nint Columns = (nint)((1L << 32) / Size);
     private const nint Planes = CapacityWanted / Columns;
     private const nint PerColumn = Planes - 1; // Nobody lives in the shared page.
 
-    // Of a page, in s_states.
+    // Of a page, in s_states, where some are shared.
     private const byte Taken = 1;    // A shared one: a stack is in it.
     private const byte Guarded = 2;  // A home of a column: it has been used.
+    private const byte Vacant = 4;   // A first home: its goroutine's stack is stored.
 
     private static ShortLock s_lock;
     private static SlotPool s_pool;
@@ -70,6 +72,7 @@ internal static unsafe class Homes
     private static nint s_guarded; // Of plane 0.
     private static nint* s_guardBuffer;
     private static byte* s_states;
+    private static int* s_tenants; // Numbers of the goroutines who live, or lived last, in the first homes.
 
     /// <summary>How many free ones a processor keeps: none where there are few.</summary>
     internal static int FreePerProcessor { get; private set; }
@@ -131,6 +134,7 @@ internal static unsafe class Homes
             usable += (Columns - OwnPages) / Layout.ColumnsPerChunk * SharingPerChunk;
             s_sharing = new SlotPool(usable - OwnPages, SharingPerChunk, Layout.FreePagesKept * PerColumn);
             s_states = (byte*)AddressSpace.Need(capacity);
+            s_tenants = (int*)AddressSpace.Need(OwnPages * sizeof(int));
         }
         FreePerProcessor = (int)Math.Min(usable / (16 * Layout.MaxProcessors), Layout.FreeHomesPerProcessor);
         return usable - (FreePerProcessor * Layout.MaxProcessors);
@@ -197,6 +201,29 @@ internal static unsafe class Homes
         }
     }
 
+    /// <summary>Notes who starts in a home, for <see cref="TenantOf"/>.</summary>
+    internal static void SetTenant(int home, nint number)
+    {
+        if (home < OwnPages && AreShared)
+        {
+            s_tenants[home] = (int)number;
+        }
+    }
+
+    /// <summary>The number of the goroutine that was the last one to start in one of the first homes, or -1
+    /// where its stack is not there.</summary>
+    internal static nint TenantOf(nint home) =>
+        (Volatile.Read(ref s_states[home]) & Vacant) != 0 ? -1 : s_tenants[home];
+
+    /// <summary>The stack of who lives in one of the first homes is stored, or has come back. Raw
+    /// code.</summary>
+    internal static void SetVacant(int home, bool value) => s_states[home] = value ? Vacant : (byte)0;
+
+    /// <summary>How many of the first homes have been used, if some of them share pages and many of the first
+    /// have somebody now: else 0. A guess.</summary>
+    internal static nint Many =>
+        AreShared && s_pool.Capacity - s_pool.Left > Layout.ManyHomes ? s_pool.Carved : 0;
+
     /// <summary>Takes up to count homes into the array, and says how many: at least one, or -errno.</summary>
     internal static nint Take(int* into, int count)
     {
@@ -224,6 +251,10 @@ internal static unsafe class Homes
                 {
                     break;
                 }
+            }
+            if (s_sharing.IsNextNew && s_sharing.Carved % SharingPerChunk == 0)
+            {
+                LeaveBehind((s_sharing.Carved / SharingPerChunk) - ChunksInUse);
             }
             into[taken++] = HomeOf(s_sharing.Take());
         }
@@ -275,6 +306,31 @@ internal static unsafe class Homes
             _ = Os.Discard(s_base + (page * Size), Layout.ColumnsPerChunk * Size);
         }
         s_lock.Exit();
+    }
+
+    /// <summary>The pages that some columns share have served their goroutines, who started one after the
+    /// other and wait by now: they go back to the system. Where one is in use, none do.</summary>
+    private static void LeaveBehind(nint chunk)
+    {
+        if (chunk < 0)
+        {
+            return;
+        }
+        nint first = OwnPages + (chunk * Layout.ColumnsPerChunk);
+        nint taken = 0;
+        while (taken < Layout.ColumnsPerChunk
+            && Interlocked.CompareExchange(ref s_states[first + taken], Taken, 0) == 0)
+        {
+            taken++;
+        }
+        if (taken == Layout.ColumnsPerChunk)
+        {
+            _ = Os.Discard(s_base + (first * Size), Layout.ColumnsPerChunk * Size);
+        }
+        while (taken > 0)
+        {
+            Volatile.Write(ref s_states[first + --taken], 0); // As Leave.
+        }
     }
 
     // Homes that share pages have numbers of their own: row by row of some columns. Who runs next is often

@@ -169,18 +169,26 @@ internal static unsafe class StackGrowth
         nint rangeLow = oldLow - Os.PageSize;
         Copy(sp & ~7, oldHigh, rangeLow, distance);
         RuntimeThread.Relocate(Current.Thread(), rangeLow, oldHigh, distance);
-        Waiter* waiter = Goroutine.WaiterOf(g); // A select's have no slots.
-        nint slot = (nint)waiter->Slot;
-        if (slot >= rangeLow && slot < oldHigh && !g->IsLineInUse)
-        {
-            waiter->Slot = (void*)(slot + distance);
-        }
+        MoveSlot(g, rangeLow, oldHigh, distance);
         g->StackLow = GrownStacks.LowOf(high, size);
         g->StackHigh = high;
         g->Context.ReserveLow = g->StackLow;
+        GoroutineTable.SetGrown(g, g->Kind == GoroutineKind.Movable);
         s_growths++; // Not exact when two grow at once; nothing depends on it.
         GiveUp(g, oldLow, oldHigh);
         return distance;
+    }
+
+    /// <summary>The waiter's slot goes along, if it is an address of what was in that range. A select's have
+    /// none.</summary>
+    internal static void MoveSlot(Goroutine* g, nint low, nint high, nint distance)
+    {
+        Waiter* waiter = Goroutine.WaiterOf(g);
+        nint slot = (nint)waiter->Slot;
+        if (slot >= low && slot < high && !g->IsLineInUse)
+        {
+            waiter->Slot = (void*)(slot + distance);
+        }
     }
 
     /// <summary>g has left the stack that it had at [low, high), grown or in one of its pages.</summary>

@@ -1,8 +1,8 @@
-// Where parked stacks are that share a page (Homes.cs): copied out, one close to the next, as long as they
-// wait.
+// Where parked stacks are that share a page (Homes.cs), or have waited for long (StackReturn.cs): copied out,
+// one close to the next, as long as they wait.
 //
 //   the page     [ low ............ <- sp | frames ] high       the next goroutine's, when they are out
-//   store        [ frames ][ frames ][ frames ] ...             128 to 1,024 bytes; the addresses in them
+//   store        [ frames ][ frames ][ frames ] ...             128 to 2,048 bytes; the addresses in them
 //                                                               are those of the page
 //
 // Out goes who has just parked, on its own machine, after the switch and before anybody can see that it waits
@@ -12,9 +12,9 @@
 // gives an element, by the slot of the waiter, which goes along.
 //
 // Not taken out, and left where they are: stacks with native frames, or with an exception in flight, or
-// frames registered with the collector, which hold addresses of their own; grown ones; those with more than
-// the largest size; whoever is locked to its thread. And none that was stopped in the middle of something:
-// its registers may hold addresses of its thread.
+// frames registered with the collector, which hold addresses of their own; grown ones, at first; those with
+// more than the largest size; whoever is locked to its thread. And none that was stopped in the middle of
+// something: its registers may hold addresses of its thread.
 //
 // Copying is raw code, with collections shut out: they find a stack either here or there.
 //
@@ -31,7 +31,7 @@ internal static unsafe class StackStore
     private const int Smallest = 128;
 
     /// <summary>The most bytes of a stack that is taken out.</summary>
-    internal const int Largest = 1024;
+    internal const int Largest = 2048;
 
     private static ShortLock s_lock;
     private static SlotPool* s_pools;
@@ -83,25 +83,51 @@ internal static unsafe class StackStore
     {
         nint place = g->Frames;
         int k = ClassOf(g->StackHigh - g->Context.SavedSp);
+        if (!g->SharesPage)
+        {
+            Homes.SetVacant(g->Home, false);
+        }
         Switch.Uncollected((nint)(delegate*<Goroutine*, nint, nint>)&CopyIn, g, Homes.Enter(g->Home));
         GivePlace(p, k, place);
+    }
+
+    /// <summary>Whether those below may be used, in a collection, the world stopped.</summary>
+    internal static bool TryEnterStopped() => s_lock.TryEnterStopped();
+
+    internal static void ExitStopped() => s_lock.Release();
+
+    /// <summary>Takes out the grown stack of g, whose guard is there: its addresses are moved by that
+    /// distance.</summary>
+    internal static void OutStopped(Goroutine* g, nint guard, nint distance)
+    {
+        nint sp = g->Context.SavedSp;
+        nint size = g->StackHigh - sp;
+        int k = ClassOf(size);
+        nint place = s_bases[k] + (s_pools[k].Take() * SizeOf(k));
+        if (s_pools[k].Carved > s_prepared[k])
+        {
+            PrepareChunks(k);
+        }
+        StackGrowth.Copy(sp, place, size, guard, g->StackHigh, distance);
+        KeepAt(g, place);
+        g->Context.SavedSp = sp + distance;
     }
 
     private static nint CopyOut(Goroutine* g, nint place)
     {
         nint sp = g->Context.SavedSp;
-        nint distance = place - sp;
         StackGrowth.CopyWords(sp, place, g->StackHigh - sp);
-        Waiter* waiter = Goroutine.WaiterOf(g);
-        nint slot = (nint)waiter->Slot;
-        if (slot >= sp && slot < g->StackHigh)
-        {
-            waiter->Slot = (void*)(slot + distance);
-        }
+        KeepAt(g, place);
+        return 0;
+    }
+
+    /// <summary>What g has from the saved sp up is there now.</summary>
+    private static void KeepAt(Goroutine* g, nint place)
+    {
+        StackGrowth.MoveSlot(g, g->Context.SavedSp, g->StackHigh, place - g->Context.SavedSp);
         g->Frames = place;
         g->IsStored = true;
         g->Machine = null; // Whoever runs it next comes to Settle.
-        return 0;
     }
 
     private static nint CopyIn(Goroutine* g, nint high)
@@ -127,15 +153,18 @@ internal static unsafe class StackStore
         return 0;
     }
 
-    private static int SizeOf(int k) => k < 8 ? Smallest + (64 * k) : 640 + (128 * (k - 8));
+    // 128 to 640 by 32, 704 to 1,024 by 64, 1,152 to 2,048 by 128: 17, 6 and 8 classes.
 
-    /// <summary>128, 192 to 576 by 64; 640, 768, 896, 1,024.</summary>
+    private static int SizeOf(int k) =>
+        k < 17 ? Smallest + (32 * k) : k < 23 ? 704 + (64 * (k - 17)) : 1152 + (128 * (k - 23));
+
     private static int ClassOf(nint bytes)
     {
         Check.Debug(bytes is > 0 and <= Largest, "store: a size there is no class for"u8);
         return bytes <= Smallest ? 0
-            : bytes <= 576 ? (int)((bytes - Smallest + 63) / 64)
-            : (int)(8 + Math.Max(0, (bytes - 640 + 127) / 128));
+            : bytes <= 640 ? (int)(bytes - Smallest + 31) / 32
+            : bytes <= 1024 ? 17 + ((int)(bytes - 704 + 63) / 64)
+            : 23 + ((int)(bytes - 1152 + 127) / 128);
     }
 
     private static nint ChunkOf(int k) => Layout.StoreChunk / SizeOf(k);

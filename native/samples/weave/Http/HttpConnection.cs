@@ -2,9 +2,9 @@
 //
 //   idle --readable--> busy, with an exchange --all answered--> idle
 //
-// Idle, it has its first page of stack, this object and the socket, and no buffer; that is why it waits
-// before it takes an exchange, and why Serve and what it calls to wait have small frames. Stacks do not
-// shrink: when a connection that has worked is idle for a while, a new goroutine takes its place.
+// Idle, it has what is on its stack, this object and the socket, and no buffer; that is why it waits before it
+// takes an exchange, and why Serve and what it calls to wait have small frames: when it has waited for a
+// while, the runtime keeps no more of its stack than that.
 
 using System.Runtime.CompilerServices;
 using Weave.Serve;
@@ -14,8 +14,6 @@ namespace Weave.Http;
 internal sealed class HttpConnection(HttpSite site, Server server, Transport transport)
     : Connection(transport)
 {
-    private const int RenewAfterMs = 2000;
-
     private const int WritePiece = 64 * 1024;
 
     // After an answer that ends the connection: so long the client may go on sending.
@@ -26,8 +24,6 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
 
     private bool _isWaiting;
     private bool _isLast;
-    private bool _hasWorked;
-    private long _idleSince;
 
     internal HttpSite Site => site;
 
@@ -44,7 +40,7 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
         return connection;
     }
 
-    internal override Outcome Serve()
+    internal override void Serve()
     {
         while (true)
         {
@@ -53,21 +49,21 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
             {
                 if (!ServeBusy())
                 {
-                    return Outcome.Closed;
+                    return;
                 }
 
                 BeginIdle();
             }
             else if (IsLate)
             {
-                return Outcome.Closed;
+                return;
             }
 
             if (server.IsDraining)
             {
                 if (_isLast)
                 {
-                    return Outcome.Closed;
+                    return;
                 }
 
                 _isLast = true;
@@ -76,24 +72,7 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
             else if (!isReadable)
             {
                 Transport.Resume();
-                if (_hasWorked)
-                {
-                    _hasWorked = false;
-                    return Outcome.Renewed;
-                }
             }
-        }
-    }
-
-    internal override void Look(long now)
-    {
-        base.Look(now);
-        if (Volatile.Read(ref _isWaiting)
-            && _hasWorked
-            && now - _idleSince >= RenewAfterMs
-            && Transport.CanWake)
-        {
-            Transport.Wake();
         }
     }
 
@@ -141,11 +120,7 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
 
     internal void BeginWriting() => Begin(Phase.Writing, site.Options.TransferTime);
 
-    private void BeginIdle()
-    {
-        _idleSince = Environment.TickCount64;
-        Begin(Phase.Idle, site.Options.IdleTime);
-    }
+    private void BeginIdle() => Begin(Phase.Idle, site.Options.IdleTime);
 
     private bool WaitForRequest()
     {
@@ -158,7 +133,6 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool ServeBusy()
     {
-        _hasWorked = true;
         Exchange exchange = site.Exchanges.Take();
         bool goesOn;
         bool mustLinger;

@@ -3,15 +3,6 @@
 
 namespace Weave.Serve;
 
-/// <summary>How a connection's goroutine ends.</summary>
-internal enum Outcome
-{
-    Closed,
-
-    /// <summary>Another goroutine goes on, with a stack that has not grown.</summary>
-    Renewed,
-}
-
 /// <summary>What a connection waits for; decides what its deadline does to it.</summary>
 internal enum Phase
 {
@@ -40,11 +31,11 @@ internal abstract class Connection(Transport transport)
 
     private Phase Phase => (Phase)Volatile.Read(ref _phase);
 
-    /// <summary>Serves until the connection ends, or should be renewed.</summary>
-    internal abstract Outcome Serve();
+    /// <summary>Serves until the connection ends.</summary>
+    internal abstract void Serve();
 
     /// <summary>Called by the watch, again and again.</summary>
-    internal virtual void Look(long now)
+    internal void Look(long now)
     {
         if (now < Deadline)
         {

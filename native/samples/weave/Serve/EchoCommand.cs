@@ -21,14 +21,12 @@ internal static class EchoCommand
     private sealed class EchoConnection(Server server, Transport transport, Pool<byte[]> buffers)
         : Connection(transport)
     {
-        internal override Outcome Serve()
+        internal override void Serve()
         {
             // No buffer while there is nothing to read: many connections may wait.
             while (Transport.WaitReadable() && !server.IsDraining && Copy())
             {
             }
-
-            return Outcome.Closed;
         }
 
         internal override void Drain() => Transport.Wake();

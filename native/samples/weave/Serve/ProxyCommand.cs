@@ -28,7 +28,7 @@ internal static class ProxyCommand
     private sealed class ProxyConnection(
         Transport client, string target, TimeSpan dialTime, Pool<byte[]> buffers) : Connection(client)
     {
-        internal override Outcome Serve()
+        internal override void Serve()
         {
             Transport server;
             try
@@ -38,7 +38,7 @@ internal static class ProxyCommand
             catch (IOException e)
             {
                 Output.WriteError($"weave: {target}: {e.Message}\n");
-                return Outcome.Closed;
+                return;
             }
 
             using (server)
@@ -48,8 +48,6 @@ internal static class ProxyCommand
                 Carry(server, Transport);
                 done.Wait();
             }
-
-            return Outcome.Closed;
         }
 
         private void Carry(Transport from, Transport to)

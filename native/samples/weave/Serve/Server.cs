@@ -81,10 +81,9 @@ internal sealed class Server(ServerOptions options, Func<Server, Transport, Conn
 
     private void Serve(Connection connection)
     {
-        Outcome outcome = Outcome.Closed;
         try
         {
-            outcome = connection.Serve();
+            connection.Serve();
         }
         catch (Exception e) when (e is IOException or TimeoutException)
         {
@@ -97,17 +96,9 @@ internal sealed class Server(ServerOptions options, Func<Server, Transport, Conn
         }
         finally
         {
-            if (outcome == Outcome.Closed)
-            {
-                Remove(connection);
-                connection.Transport.Dispose();
-                _room.Release();
-            }
-        }
-
-        if (outcome == Outcome.Renewed)
-        {
-            Go.Run(Serve, connection);
+            Remove(connection);
+            connection.Transport.Dispose();
+            _room.Release();
         }
     }
 
