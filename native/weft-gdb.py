@@ -8,7 +8,8 @@
 Works by the table weft_gdb that libweft exports, without debug information of its own. A goroutine that is
 parked is shown as the caller of the selected thread's frame 0, for the time of the command: in a process as in
 a core file. So its frames begin at number 1, and frame 1 is selected. In a process Weft stops at SIGSEGV when a
-stack grows, and the collector uses SIG34:
+stack grows, and the collector uses SIG34. Of one whose stack is stored while it waits (runtime/HACKING.md) only
+bt shows something: the functions, by the chain of frame pointers.
 
     handle SIGSEGV SIG34 SIGURG nostop noprint pass
 """
@@ -20,6 +21,7 @@ VERSION = 2
 # Offsets in the control block, as in runtime/core/Goroutine.cs.
 SIZE = 256
 SAVED_SP, STATE, KIND, REASON, ID, FUNCTION, MACHINE, EXTRA = 0, 0x40, 0x41, 0x42, 0x48, 0x58, 0x78, 0xA8
+IS_STORED, STACK_HIGH, FRAMES = 0x47, 0x88, 0xA0
 NAME = 0x310  # As in runtime/core/GoroutineExtra.cs.
 DEAD, RUNNABLE, RUNNING, WAITING = range(4)
 STATES = ["dead", "runnable", "running", "waiting"]
@@ -136,6 +138,20 @@ PARKED = Parked()
 gdb.unwinder.register_unwinder(None, PARKED, replace=True)
 
 
+def stored(goroutine):
+    """Return addresses of one that is stored: its words lie elsewhere, and say where they would lie."""
+    sp, high = goroutine.saved_sp, word(goroutine.address + STACK_HIGH)
+    distance = word(goroutine.address + FRAMES) - sp
+    frame = word(sp + distance + 8 * SAVED.index("rbp"))
+    yield word(sp + distance + 8 * SAVED.index("rip"))
+    while sp <= frame <= high - 16 and frame % 8 == 0:
+        yield word(frame + distance + 8)
+        above = word(frame + distance)
+        if above <= frame:
+            return
+        frame = above
+
+
 def in_goroutine(goroutine, running, command):
     thread = running.get(goroutine.address)
     before = gdb.selected_thread()
@@ -149,6 +165,13 @@ def in_goroutine(goroutine, running, command):
         raise gdb.GdbError(
             "goroutine %d has not begun yet" % goroutine.number if word(goroutine.address + MACHINE) == 0
             else "goroutine %d is just starting or ending" % goroutine.number)
+    if word(goroutine.address + IS_STORED, 1):
+        if command != "bt":
+            raise gdb.GdbError("goroutine %d is stored while it waits: bt only" % goroutine.number)
+        for level, pc in enumerate(stored(goroutine), 1):
+            where = gdb.execute("info symbol %d" % (pc - 1), to_string=True).split(" in section")[0].strip()
+            gdb.write("#%-2d 0x%016x in %s\n" % (level, pc, where))
+        return
     try:
         PARKED.saved_sp = sp
         gdb.invalidate_cached_frames()

@@ -14,6 +14,9 @@ internal sealed partial class StackReturnTests
     [LibraryImport("libc", EntryPoint = "getppid")]
     private static partial int Parent();
 
+    [LibraryImport("libc", EntryPoint = "raise")]
+    private static partial int Raise(int signal);
+
     [Test]
     [Arguments(1)]
     [Arguments(2)]
@@ -93,6 +96,43 @@ internal sealed partial class StackReturnTests
         });
         Console.Error.Write(failure);
         return failure == null ? 0 : 1;
+    }
+
+    [Test]
+    public async Task GdbShowsWhereOneStandsThatIsStored()
+    {
+        ChildResult child = ChildProcess.Execute(
+            "gdb",
+            [
+                "-batch", "-nx", "-ex", "set debuginfod enabled off",
+                "-ex", "handle SIGSEGV SIG34 SIG35 SIGURG nostop noprint pass",
+                "-ex", "source " + Path.Combine(Repository.Root(), "native/weft-gdb.py"),
+                "-ex", "run", "-ex", "goroutine all bt", "-ex", "kill",
+                "--args", Environment.ProcessPath!, "--child", "stack-stored",
+            ],
+            environment: new() { ["WEFTDEBUG"] = "homes=1" });
+
+        await Assert.That(child.Output).Contains("StandsHere").Because(child.ToString());
+    }
+
+    /// <summary>Stops, for a debugger, when some are stored.</summary>
+    internal static int Stored(string[] args)
+    {
+        Chan<int> gate = new();
+        Times(Few, () => Go.Run(() => StandsHere(gate)));
+        while (StackStore.Stored < Few / 2)
+        {
+            Thread.Sleep(1);
+        }
+        const int trap = 5;
+        return Raise(trap);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void StandsHere(Chan<int> gate)
+    {
+        _ = gate.Receive(out int value);
+        Console.WriteLine(value);
     }
 
     /// <summary>Nobody collects here: sysmon has to see that it is worth it.</summary>
