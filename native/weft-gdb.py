@@ -37,6 +37,10 @@ def word(address, size=8):
     return int.from_bytes(gdb.selected_inferior().read_memory(address, size).tobytes(), "little")
 
 
+def symbol_of(address):
+    return gdb.execute("info symbol %d" % address, to_string=True).split(" in section")[0].strip()
+
+
 def table():
     symbol = gdb.lookup_minimal_symbol("weft_gdb") if hasattr(gdb, "lookup_minimal_symbol") else None
     address = int(symbol.value().address) if symbol else int(gdb.parse_and_eval("(long)&weft_gdb"))
@@ -70,7 +74,7 @@ class Goroutine:
             raw = gdb.selected_inferior().read_memory(extra + NAME, 32).tobytes()
             name = ' "%s"' % raw.split(b"\0")[0].decode("utf-8", "replace")
         function = word(self.address + FUNCTION)
-        block = gdb.execute("info symbol %d" % function, to_string=True).split(" in section")[0].strip()
+        block = symbol_of(function)
         if block.startswith("No symbol"):
             block = ""
         return "%s%s %s" % (what, name, block)
@@ -169,8 +173,7 @@ def in_goroutine(goroutine, running, command):
         if command != "bt":
             raise gdb.GdbError("goroutine %d is stored while it waits: bt only" % goroutine.number)
         for level, pc in enumerate(stored(goroutine), 1):
-            where = gdb.execute("info symbol %d" % (pc - 1), to_string=True).split(" in section")[0].strip()
-            gdb.write("#%-2d 0x%016x in %s\n" % (level, pc, where))
+            gdb.write("#%-2d 0x%016x in %s\n" % (level, pc, symbol_of(pc - 1)))
         return
     try:
         PARKED.saved_sp = sp

@@ -21,7 +21,7 @@ internal sealed partial class StackReturnTests
     [Test]
     [Arguments(1)]
     [Arguments(2)]
-    public void AStackThatWaitsOnTheNetworkComesDownAndEverythingOnItIsRight(int procs)
+    public async Task AStackThatWaitsOnTheNetworkComesDownAndEverythingOnItIsRight(int procs)
     {
         string? failure = Crew.Run(procs, crew =>
         {
@@ -41,7 +41,8 @@ internal sealed partial class StackReturnTests
             () => pairs.ForEach(pair => pair.Client.Write("x"u8)));
             pairs.ForEach(pair => pair.Client.Dispose());
         });
-        AssertRight(failure);
+
+        await Assert.That(failure).IsNull();
     }
 
     [Test]
@@ -52,7 +53,7 @@ internal sealed partial class StackReturnTests
     [Arguments("lock", 2)]
     [Arguments("group", 2)]
     [Arguments("sleep", 2)]
-    public void SoDoesOneThatWaitsFor(string what, int procs)
+    public async Task SoDoesOneThatWaitsFor(string what, int procs)
     {
         string? failure = Crew.Run(procs, crew =>
         {
@@ -75,7 +76,8 @@ internal sealed partial class StackReturnTests
             void ReceiveOne() => crew.Equal(channel.Receive(), "given", what);
             void SendAll() => Times(Few, () => channel.Send("given"));
         });
-        AssertRight(failure);
+
+        await Assert.That(failure).IsNull();
     }
 
     /// <summary>Planes are less than 4 GB apart there, and there is no store.</summary>
@@ -146,7 +148,7 @@ internal sealed partial class StackReturnTests
 
     /// <summary>Nobody collects here: sysmon has to see that it is worth it.</summary>
     [Test]
-    public void StacksOfAProcessThatDoesNothingComeDown()
+    public async Task StacksOfAProcessThatDoesNothingComeDown()
     {
         const int count = 300;
         long before = StackReturn.Returns;
@@ -162,11 +164,12 @@ internal sealed partial class StackReturnTests
             channel.Close();
             crew.Until(() => Volatile.Read(ref right) == count, "all to go on");
         });
-        AssertRight(failure);
+
+        await Assert.That(failure).IsNull();
     }
 
     [Test]
-    public void WhereThereAreManyThoseInPagesOfTheirOwnComeDown()
+    public async Task WhereThereAreManyThoseInPagesOfTheirOwnComeDown()
     {
         const int count = Layout.ManyHomes + 500;
         long before = StackReturn.Returns;
@@ -192,15 +195,8 @@ internal sealed partial class StackReturnTests
             Times(count, () => channel.Send("given"));
             crew.Until(() => Volatile.Read(ref right) == count, "all to go on");
         });
-        AssertRight(failure);
-    }
 
-    private static void AssertRight(string? failure)
-    {
-        if (failure != null)
-        {
-            Assert.Fail(failure);
-        }
+        await Assert.That(failure).IsNull();
     }
 
     private static void Times(int count, Action action)

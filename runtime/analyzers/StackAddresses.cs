@@ -85,12 +85,9 @@ internal sealed class StackAddresses
     /// <summary>A place outside of the stack that keeps what is written there.</summary>
     internal bool IsOutside(ExpressionSyntax place)
     {
+        place = Bare(place);
         switch (place)
         {
-            case ParenthesizedExpressionSyntax inner:
-                return IsOutside(inner.Expression);
-            case RefExpressionSyntax inner:
-                return IsOutside(inner.Expression);
             case ElementAccessExpressionSyntax element:
                 ITypeSymbol? type = Type(element.Expression);
                 return type is IArrayTypeSymbol
@@ -108,6 +105,14 @@ internal sealed class StackAddresses
             _ => false,
         };
     }
+
+    // A place without the parentheses around it, and without `ref`.
+    private static ExpressionSyntax Bare(ExpressionSyntax place) => place switch
+    {
+        ParenthesizedExpressionSyntax inner => Bare(inner.Expression),
+        RefExpressionSyntax inner => Bare(inner.Expression),
+        _ => place,
+    };
 
     private bool IsMemberOutside(ExpressionSyntax place)
     {
@@ -150,12 +155,9 @@ internal sealed class StackAddresses
     /// <summary>A variable, or a part of one, that lies in a frame of the stack.</summary>
     private bool IsOnStack(ExpressionSyntax place)
     {
+        place = Bare(place);
         switch (place)
         {
-            case ParenthesizedExpressionSyntax inner:
-                return IsOnStack(inner.Expression);
-            case RefExpressionSyntax inner:
-                return IsOnStack(inner.Expression);
             case PrefixUnaryExpressionSyntax star when star.IsKind(SyntaxKind.PointerIndirectionExpression):
                 return IsAddress(star.Operand);
             case MemberAccessExpressionSyntax arrow when IsArrow(arrow):

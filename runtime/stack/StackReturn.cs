@@ -49,14 +49,9 @@ internal static unsafe class StackReturn
     private static nint s_nextGroup; // Where to look first, of those that have grown,
     private static nint s_nextHome;  // and of those that have pages of their own.
     private static long s_returns;
-    private static long s_idleNs = Layout.IdleBeforeShrinkNs;
 
     /// <summary>For how long a goroutine has to have waited. Set before the start.</summary>
-    internal static long IdleNs
-    {
-        get => s_idleNs;
-        set => s_idleNs = value;
-    }
+    internal static long IdleNs { get; set; } = Layout.IdleBeforeShrinkNs;
 
     /// <summary>How often a stack came down. For tests.</summary>
     internal static long Returns => Volatile.Read(ref s_returns);
@@ -173,7 +168,7 @@ internal static unsafe class StackReturn
         nint sp = g->Context.SavedSp;
         nint most = GrownStacks.IsGrown(g->StackLow, g->StackHigh) ? Most : StackStore.Largest;
         return g->State == GoroutineState.Waiting
-            && now - g->WaitSince >= s_idleNs
+            && now - g->WaitSince >= IdleNs
             && sp != 0
             && g->StackHigh - sp <= most
             && g->Kind == GoroutineKind.Movable

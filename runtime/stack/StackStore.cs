@@ -103,11 +103,7 @@ internal static unsafe class StackStore
         nint sp = g->Context.SavedSp;
         nint size = g->StackHigh - sp;
         int k = ClassOf(size);
-        nint place = s_bases[k] + (s_pools[k].Take() * SizeOf(k));
-        if (s_pools[k].Carved > s_prepared[k])
-        {
-            PrepareChunks(k);
-        }
+        nint place = s_bases[k] + ((nint)TakeNumber(k) * SizeOf(k));
         StackGrowth.Copy(sp, place, size, guard, g->StackHigh, distance);
         KeepAt(g, place);
         g->Context.SavedSp = sp + distance;
@@ -177,15 +173,22 @@ internal static unsafe class StackStore
             s_lock.Enter();
             for (int i = 0; i < Layout.StoredPerProcessor; i++)
             {
-                kept->Numbers[kept->Count++] = (int)s_pools[k].Take();
-            }
-            if (s_pools[k].Carved > s_prepared[k])
-            {
-                PrepareChunks(k);
+                kept->Numbers[kept->Count++] = TakeNumber(k);
             }
             s_lock.Exit();
         }
         return s_bases[k] + ((nint)kept->Numbers[--kept->Count] * SizeOf(k));
+    }
+
+    /// <summary>One that may be written to. Under the lock.</summary>
+    private static int TakeNumber(int k)
+    {
+        nint number = s_pools[k].Take();
+        if (s_pools[k].Carved > s_prepared[k])
+        {
+            PrepareChunks(k);
+        }
+        return (int)number;
     }
 
     private static void GivePlace(Processor* p, int k, nint place)
