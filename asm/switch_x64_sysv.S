@@ -817,10 +817,12 @@ END weft_enter_critical
 FUNCTION weft_enter_lock
         mov     weft_tls@gottpoff(%rip), %rax
         incl    %fs:TLS_CRITICAL(%rax)
+        mov     (%rdi), %eax            // a look first: a failed exchange takes the holder's cache line away
+        test    %eax, %eax
+        jne     1f
         mov     $1, %ecx
-        xor     %eax, %eax
         lock cmpxchg %ecx, (%rdi)
-        ret
+1:      ret
 END weft_enter_lock
 
 FUNCTION weft_leave_critical

@@ -15,8 +15,6 @@ internal sealed unsafe class ByteChan : Chan
 {
     private byte[] _buffer;
     private readonly int _size;
-    private int _first; // In elements, as _count. Guarded by the lock.
-    private int _count;
 
     /// <summary>The size of an element, 0 or more; their product with the capacity fits an array.</summary>
     internal ByteChan(int size, int capacity)

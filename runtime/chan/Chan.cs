@@ -35,8 +35,6 @@ namespace Weft;
 public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
 {
     private readonly T[] _buffer;
-    private int _first;
-    private int _count;
 
     /// <summary>Makes a channel. Go: make(chan T, capacity).</summary>
     /// <param name="capacity">How many elements it holds before a send waits; 0 or more.</param>

@@ -36,6 +36,8 @@ public abstract unsafe class Chan : IParkPlace
     private protected ShortLock _lock;
     private protected WaitQueue _senders;
     private protected WaitQueue _receivers;
+    private protected int _first; // Of those in the buffer, as _count. Guarded by the lock.
+    private protected int _count;
     private protected bool _closed;
 
     /// <summary>Probes that a receiver has met, to be readied after the lock is released. Guarded by

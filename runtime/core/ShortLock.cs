@@ -1,6 +1,11 @@
-// A lock for a few instructions. The waiter spins, then gives its time slice away; it never sleeps in
-// the kernel for long, because on a goroutine stack there is no room to wait as a thread does. A holder
-// may be stopped for a collection, so the waiter polls for one on each round.
+// A lock for a few instructions. The waiter looks at it now and then (Backoff.cs), yields to the system
+// between two looks once it takes long, and naps at last; it never sleeps in the kernel for long, because on
+// a goroutine's stack there is no room to wait as a thread does. A holder may be stopped for a collection, so
+// the waiter polls for one.
+//
+// Where there are fewer cores than processors, the holder may have been stopped by the system: the yields let
+// it run. They cost little where nobody else wants the core. Naps are for those who would wait for a thread
+// of a lower priority.
 //
 // Nor is a holder preempted: who waits for it, on the same processor perhaps, would wait for a time slice.
 //
@@ -13,10 +18,11 @@ using System.Runtime.CompilerServices;
 
 namespace Weft.Runtime;
 
-internal struct ShortLock
+internal unsafe struct ShortLock
 {
-    private const int SpinsBeforeYield = 40;
-    private const int YieldsBeforeNap = 40;
+    private const int YieldAfterNs = 10_000;
+    private const int YieldNs = 1_000; // Roughly, and at least.
+    private const int NapAfterNs = 200_000;
     private const long NapNs = 50_000;
 
     private int _held;
@@ -66,25 +72,22 @@ internal struct ShortLock
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void EnterContended()
     {
-        for (int round = 0; ; round++)
+        int seed;
+        Backoff backoff = new((nint)(&seed));
+        int waited = 0;
+        while (Volatile.Read(ref _held) != 0
+            || Interlocked.CompareExchange(ref _held, 1, 0) != 0)
         {
-            if (Volatile.Read(ref _held) == 0
-                && Interlocked.CompareExchange(ref _held, 1, 0) == 0)
+            waited += backoff.Wait();
+            if (waited > NapAfterNs)
             {
-                return;
-            }
-            Switch.PollForCollection();
-            if (round < SpinsBeforeYield)
-            {
-                Switch.Pause();
-            }
-            else if (round < SpinsBeforeYield + YieldsBeforeNap)
-            {
-                Os.SchedYield();
-            }
-            else
-            {
+                waited = 0;
                 Os.Nap(NapNs);
+            }
+            else if (waited > YieldAfterNs)
+            {
+                waited += YieldNs;
+                Os.SchedYield();
             }
         }
     }

@@ -74,6 +74,7 @@ internal static unsafe class Startup
             {
                 Os.AllowAllDescriptors();
             }
+            Backoff.Measure();
             FixedStacks.Initialize();
             GcRoots.Initialize(settings.Collections);
             StackProbe.Initialize();
