@@ -13,43 +13,55 @@ internal static class ChannelBench
     private const int RingSize = 10_000;
     private const int RingLaps = 20;
 
-    internal static Question[] Questions => [.. Of(1), .. Of(2)];
+    internal static Question[] Questions => Drive.OnEach(Of);
 
     private static Question[] Of(int processors) =>
     [
         Question.One($"chan_unbuf_{processors}p", "ns", "ping-pong over two unbuffered channels",
-            () => Drive.On(processors, PingPong)),
+            () => Drive.On(processors, () => PingPong(1))),
+        Question.One($"chan_unbuf_pairs_{processors}p", "ns", "the same, a pair for each processor",
+            () => Drive.On(processors, () => PingPong(processors))),
         Question.One($"chan_buf128_1p1c_{processors}p", "ns", "capacity 128, one on each side",
             () => Drive.On(processors, () => Stream(1))),
         Question.One($"chan_buf128_4p4c_{processors}p", "ns", "capacity 128, four on each side",
             () => Drive.On(processors, () => Stream(4))),
+        Question.One($"chan_buf128_PpPc_{processors}p", "ns", "capacity 128, as many on each side as processors",
+            () => Drive.On(processors, () => Stream(processors))),
         Question.One($"ring_{processors}p", "ns", "one hop in a ring of 10,000 goroutines",
             () => Drive.On(processors, Ring)),
     ];
 
-    private static double PingPong()
+    /// <summary>Each pair has its own two channels.</summary>
+    private static double PingPong(int pairs)
     {
-        Chan<int> ping = new();
-        Chan<int> pong = new();
-        int last = 0;
-        double time = Drive.Time(
-            () =>
+        int each = PingPongs / 2 / pairs;
+        int answered = 0;
+        Action[] functions = [.. Enumerable.Range(0, pairs).SelectMany(_ =>
+        {
+            Chan<int> ping = new();
+            Chan<int> pong = new();
+            Action first = () =>
             {
-                for (int i = 0; i < PingPongs / 2; i++)
+                int last = 0;
+                for (int i = 0; i < each; i++)
                 {
                     ping.Send(last);
                     last = pong.Receive();
                 }
-            },
-            () =>
+                Interlocked.Add(ref answered, last);
+            };
+            Action second = () =>
             {
-                for (int i = 0; i < PingPongs / 2; i++)
+                for (int i = 0; i < each; i++)
                 {
                     pong.Send(ping.Receive() + 1);
                 }
-            });
-        Drive.Check(last == PingPongs / 2, "messages lost");
-        return time / PingPongs;
+            };
+            return new[] { first, second };
+        })];
+        double time = Drive.Time(functions);
+        Drive.Check(answered == each * pairs, "messages lost");
+        return time / (2 * each * pairs);
     }
 
     private static double Stream(int pairs) => Stream(pairs, Capacity, Messages);
@@ -81,8 +93,8 @@ internal static class ChannelBench
             });
         }
         double time = Drive.Time([.. functions]);
-        Drive.Check(received == messages, "messages lost");
-        return time / messages;
+        Drive.Check(received == each * pairs, "messages lost");
+        return time / (each * pairs);
     }
 
     /// <summary>The token is the number of hops left. Making and ending the ring is not

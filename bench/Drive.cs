@@ -1,40 +1,22 @@
-// What every benchmark needs: a driver goroutine on a given number of processors, and a clock.
-//
-// The driver matters. Goroutines started by an ordinary thread begin one by one, as the thread
-// hands them over; started by a goroutine on one processor, none runs before the driver waits for
-// them.
+// What every benchmark needs, of Weft or of tasks: a clock, and on how many processors to ask.
 
 using System.Diagnostics;
 
 namespace Weft.Bench;
 
-internal static class Drive
+internal static partial class Drive
 {
-    /// <summary>Runs the benchmark in a goroutine, with that many processors; returns what it
-    /// returns.</summary>
-    internal static T On<T>(int processors, Func<T> benchmark)
-    {
-        Go.MaxProcs = processors;
-        T result = default!;
-        WaitGroup done = new();
-        done.Go(() => result = benchmark());
-        done.Wait();
-        return result;
-    }
+    /// <summary>1, 2, 4, 8 and so on, and all that there are; 1 and 2 on every machine.</summary>
+    internal static int[] Processors { get; } = PowersOfTwo(Math.Max(2, Environment.ProcessorCount));
 
-    /// <summary>Runs the functions, each in a goroutine, and waits; wall-clock nanoseconds. On a
-    /// goroutine.</summary>
-    internal static double Time(params Action[] functions)
-    {
-        WaitGroup done = new();
-        long start = Stopwatch.GetTimestamp();
-        foreach (Action function in functions)
-        {
-            done.Go(function);
-        }
-        done.Wait();
-        return Since(start);
-    }
+    /// <summary>Questions that are asked on each number of processors.</summary>
+    internal static Question[] OnEach(Func<int, IEnumerable<Question>> of) => [.. Processors.SelectMany(of)];
+
+    /// <summary>Questions that take long: on one, and on all.</summary>
+    internal static Question[] OnOneAndAll(Func<int, IEnumerable<Question>> of) => [.. of(1), .. of(Processors[^1])];
+
+    /// <summary>What so much of a sorted array is below.</summary>
+    internal static double Percentile(double[] sorted, double part) => sorted[(int)(sorted.Length * part)];
 
     /// <summary>Starts tasks that run on as many threads of the pool at a time.</summary>
     internal static TaskFactory Tasks(int processors) => new(
@@ -51,4 +33,7 @@ internal static class Drive
             throw new InvalidOperationException($"benchmark: {what}");
         }
     }
+
+    private static int[] PowersOfTwo(int most) =>
+        [.. Enumerable.Range(0, 31).Select(bits => 1 << bits).Where(count => count < most), most];
 }

@@ -19,9 +19,9 @@ internal sealed record Measurement(Row Row, double[] Samples, double[] Floors)
 
     internal double Most => Samples.Max();
 
-    /// <summary>The median of each sample's ratio to its own floor. Only for times of one
-    /// operation.</summary>
-    internal double? Ratio => Row.Unit != "ns"
+    /// <summary>The median of each sample's ratio to its own floor. Only for times of one operation, and where
+    /// the program has a floor.</summary>
+    internal double? Ratio => Row.Unit != "ns" || Floors.Length == 0
         ? null
         : Measure.Median([.. Samples.Zip(Floors, (sample, floor) => sample / floor)]);
 }
@@ -30,20 +30,23 @@ internal static class Measure
 {
     private const int SamplesHere = 9;
     private const int SamplesInProcesses = 5;
-    private const string SampleOption = "--sample";
+    internal const string SampleOption = "--sample";
 
-    internal static Measurement[] Answer(Question question)
+    internal static Measurement[] Answer(Question question, Func<double>? floor)
     {
         if (!question.OwnProcess)
         {
             _ = question.Sample();
         }
         int count = question.OwnProcess ? SamplesInProcesses : SamplesHere;
-        double[] floors = new double[count];
+        double[] floors = new double[floor == null ? 0 : count];
         double[][] samples = new double[count][];
         for (int i = 0; i < count; i++)
         {
-            floors[i] = FloorBench.BesideSample();
+            if (floor != null)
+            {
+                floors[i] = floor();
+            }
             samples[i] = question.OwnProcess ? SampleInProcess(question) : question.Sample();
         }
         return [.. question.Rows.Select(
@@ -55,15 +58,6 @@ internal static class Measure
         double[] sorted = [.. values.Order()];
         int middle = sorted.Length / 2;
         return sorted.Length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-    }
-
-    /// <summary>True, with the question's name, where the arguments are those of
-    /// SampleInProcess.</summary>
-    internal static bool IsSample(string[] args, out string name)
-    {
-        bool isSample = args is [SampleOption, _];
-        name = isSample ? args[1] : "";
-        return isSample;
     }
 
     /// <summary>The other side of SampleInProcess: answers once, one line for each row.</summary>

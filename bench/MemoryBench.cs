@@ -17,10 +17,12 @@ internal static class MemoryBench
 
     internal static Question[] Questions =>
     [
-        Of("mem_100k_1p", 100_000, 1),
-        Of("mem_100k_2p", 100_000, 2),
-        Of("mem_1m_1p", 1_000_000, 1),
-        Of("mem_1m_2p", 1_000_000, 2),
+        .. Drive.OnEach(processors =>
+        [
+            Of($"mem_10k_{processors}p", 10_000, processors),
+            Of($"mem_100k_{processors}p", 100_000, processors),
+            Of($"mem_1m_{processors}p", 1_000_000, processors),
+        ]),
         Of("mem_100k_native_2p", 100_000, 2, native: true),
         Of("mem_100k_idle_2p", 100_000, 2, native: true, idle: true),
     ];

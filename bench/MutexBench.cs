@@ -1,5 +1,6 @@
-// Mutexes: one goroutine that locks and unlocks, and eight that want the same one. Beside each the same with
-// SemaphoreSlim and tasks, which is how asynchronous code of .NET waits for a lock.
+// Mutexes: one goroutine that locks and unlocks; eight, or one for each processor, that want the same one. Beside
+// the first the same with SemaphoreSlim and tasks, which is how asynchronous code of .NET waits for a lock. And
+// an RWMutex that all read, and each writes once in 1,024 times.
 
 using System.Diagnostics;
 
@@ -9,8 +10,9 @@ internal static class MutexBench
 {
     private const int Locks = 1_000_000;
     private const int Contenders = 8;
+    private const int ReadsAndWrite = 1024;
 
-    internal static Question[] Questions => [.. Of(1), .. Of(2)];
+    internal static Question[] Questions => Drive.OnEach(Of);
 
     private static Question[] Of(int processors) =>
     [
@@ -18,6 +20,10 @@ internal static class MutexBench
             () => Drive.On(processors, () => Goroutines(1))),
         Question.One($"mutex_cont8_{processors}p", "ns", "Mutex, eight goroutines want it",
             () => Drive.On(processors, () => Goroutines(Contenders))),
+        Question.One($"mutex_cont_P_{processors}p", "ns", "Mutex, a goroutine for each processor wants it",
+            () => Drive.On(processors, () => Goroutines(processors))),
+        Question.One($"rwmutex_{processors}p", "ns", "RWMutex, a goroutine for each processor, 1,023 reads to a write",
+            () => Drive.On(processors, () => ReadMostly(processors))),
         Question.One($"semslim_unc_{processors}p", "ns", "SemaphoreSlim, nobody else wants it",
             () => Tasks(processors, 1)),
         Question.One($"semslim_cont8_{processors}p", "ns", "SemaphoreSlim, eight tasks want it",
@@ -29,7 +35,7 @@ internal static class MutexBench
         Mutex mutex = new();
         int each = Locks / contenders;
         int count = 0;
-        Action work = () =>
+        double time = Drive.Time(contenders, () =>
         {
             for (int i = 0; i < each; i++)
             {
@@ -37,10 +43,38 @@ internal static class MutexBench
                 count++;
                 mutex.Unlock();
             }
-        };
-        double time = Drive.Time([.. Enumerable.Repeat(work, contenders)]);
-        Drive.Check(count == Locks, "the mutex did not exclude");
-        return time / Locks;
+        });
+        Drive.Check(count == each * contenders, "the mutex did not exclude");
+        return time / count;
+    }
+
+    private static double ReadMostly(int goroutines)
+    {
+        RWMutex mutex = new();
+        int each = Locks / goroutines;
+        int value = 0;
+        double time = Drive.Time(goroutines, () =>
+        {
+            long seen = 0;
+            for (int i = 1; i <= each; i++)
+            {
+                if (i % ReadsAndWrite == 0)
+                {
+                    mutex.Lock();
+                    value++;
+                    mutex.Unlock();
+                }
+                else
+                {
+                    mutex.RLock();
+                    seen += value;
+                    mutex.RUnlock();
+                }
+            }
+            GC.KeepAlive(seen);
+        });
+        Drive.Check(value == each / ReadsAndWrite * goroutines, "the mutex did not exclude");
+        return time / (each * goroutines);
     }
 
     private static double Tasks(int processors, int contenders)

@@ -1,15 +1,11 @@
-// The entry point of weft-bench. README.md says how to read what it prints.
-//
-//   weft-bench            answers every question and prints a table
-//   weft-bench NAME...    answers some: a line for each row, for scripts
-//   weft-bench list       names and descriptions
+// The entry point of weft-bench: all its questions. Answers.cs has its arguments.
+
+using System.Reflection;
 
 namespace Weft.Bench;
 
 internal static class Program
 {
-    private const int BadArguments = 2;
-
     private static readonly Question[] s_questions =
     [
         .. FloorBench.Questions,
@@ -25,6 +21,8 @@ internal static class Program
         .. GcCrowdBench.Questions,
         .. GrowthBench.Questions,
         .. NativeBench.Questions,
+        .. AllocBench.Questions,
+        .. HogBench.Questions,
         .. TimerBench.Questions,
         .. NetBench.Questions,
         .. SleeperBench.Questions,
@@ -34,38 +32,9 @@ internal static class Program
 
     private static int Main(string[] args)
     {
-        if (Measure.IsSample(args, out string sample))
-        {
-            Measure.PrintSample(s_questions.Single(question => question.Name == sample));
-            return 0;
-        }
-        if (args is ["list"])
-        {
-            Report.List(s_questions);
-            return 0;
-        }
-        string? unknown = args.FirstOrDefault(name => !s_questions.Any(q => Covers(q, name)));
-        if (unknown != null)
-        {
-            Console.Error.WriteLine(
-                $"weft-bench: no benchmark is named '{unknown}'; weft-bench list prints the names");
-            return BadArguments;
-        }
-        if (args.Length == 0)
-        {
-            Report.Table(s_questions);
-        }
-        foreach (string name in args)
-        {
-            Question question = s_questions.First(q => Covers(q, name));
-            Report.Lines(
-                Measure.Answer(question).Where(m => question.Name == name || m.Row.Name == name));
-        }
-        return 0;
+        string version = typeof(Go).Assembly
+            .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+        return Answers.Give(
+            $"Weft {version}, .NET {Environment.Version} NativeAOT", s_questions, FloorBench.BesideSample, args);
     }
-
-    /// <summary>A question goes by its own name, for all its rows, and by the name of each of
-    /// them.</summary>
-    private static bool Covers(Question question, string name) =>
-        question.Name == name || question.Rows.Any(row => row.Name == name);
 }

@@ -10,9 +10,9 @@ internal static class Report
 {
     private const string RowFormat = "| {0,-25} | {1,10} | {2,-4} | {3,23} | {4,7} | {5,-58} |";
 
-    internal static void Table(Question[] questions)
+    internal static void Table(string version, Question[] questions, Func<double>? floor)
     {
-        Console.WriteLine(Machine());
+        Console.WriteLine($"{version}; {Machine()}");
         Console.WriteLine();
         Console.WriteLine(Format(RowFormat, "name", "value", "unit", "spread", "x floor", "what"));
         Console.WriteLine(Format(
@@ -20,7 +20,7 @@ internal static class Report
             Dashes(25), Dashes(9) + ":", Dashes(4), Dashes(22) + ":", Dashes(6) + ":", Dashes(58)));
         foreach (Question question in questions)
         {
-            foreach (Measurement m in Measure.Answer(question))
+            foreach (Measurement m in Measure.Answer(question, floor))
             {
                 string spread = $"{Number(m.Least)} .. {Number(m.Most)}";
                 string ratio = m.Ratio is double r ? Number(r) : "";
@@ -30,12 +30,17 @@ internal static class Report
         }
     }
 
-    internal static void Lines(IEnumerable<Measurement> measurements)
+    /// <summary>name, value, unit, least and most, and each sample if they are asked for.</summary>
+    internal static void Lines(IEnumerable<Measurement> measurements, bool samples)
     {
         foreach (Measurement m in measurements)
         {
-            Console.WriteLine(string.Join(
-                '\t', m.Row.Name, Number(m.Value), m.Row.Unit, Number(m.Least), Number(m.Most)));
+            string[] fields =
+            [
+                m.Row.Name, Number(m.Value), m.Row.Unit, Number(m.Least), Number(m.Most),
+                .. samples ? m.Samples.Select(sample => sample.ToString("R", CultureInfo.InvariantCulture)) : [],
+            ];
+            Console.WriteLine(string.Join('\t', fields));
         }
     }
 
@@ -65,8 +70,7 @@ internal static class Report
         }
         Version kernel = Environment.OSVersion.Version;
         string system = $"{RuntimeInformation.OSDescription}, kernel {kernel}";
-        string runtime = RuntimeInformation.FrameworkDescription;
-        return $"{cpu}, {Environment.ProcessorCount} processors; {system}; {runtime}";
+        return $"{cpu}, {Environment.ProcessorCount} processors; {system}";
     }
 
     private static string Dashes(int count) => new('-', count);

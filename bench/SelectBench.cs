@@ -12,7 +12,7 @@ internal static class SelectBench
 {
     private const int Messages = 200_000;
 
-    internal static Question[] Questions => [.. Of(1), .. Of(2)];
+    internal static Question[] Questions => Drive.OnEach(Of);
 
     private static Question[] Of(int processors) =>
     [

@@ -12,7 +12,7 @@ internal sealed record SkynetNode(Chan<long> Parent, long First, long Leaves)
     private const long AllLeaves = 1_000_000;
     private const double NsPerMs = 1e6;
 
-    internal static Question[] Questions => [Of(1), Of(2)];
+    internal static Question[] Questions => Drive.OnEach(processors => [Of(processors)]);
 
     private static Question Of(int processors)
     {

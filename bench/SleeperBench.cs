@@ -1,5 +1,5 @@
-// A million goroutines asleep, each until a random moment of one second: how late they wake. All are asleep
-// before the first is due. A new process for each sample: memory that was never used before.
+// A million goroutines asleep, or a million timers set, each until a random moment of one second: how late they
+// wake. All are asleep before the first is due. A new process for each sample: memory that was never used before.
 
 using System.Diagnostics;
 
@@ -10,51 +10,89 @@ internal static class SleeperBench
     private const int Sleepers = 1_000_000;
     private const int Trial = 20_000;
 
-    internal static Question[] Questions => [Of(1), Of(2)];
+    internal static Question[] Questions => Drive.OnEach(processors =>
+    [
+        Of($"sleepers_1m_{processors}p", "a million asleep", () => Drive.On(processors, Asleep)),
+        Of($"timers_1m_{processors}p", "a million AfterFunc set", () => Drive.On(processors, Set)),
+    ]);
 
-    private static Question Of(int processors)
+    private static Question Of(string name, string them, Func<double[]> sample)
     {
         Row[] rows =
         [
-            new($"sleepers_1m_{processors}p_p50", "us", "a million asleep, due within one second: late by, median"),
-            new($"sleepers_1m_{processors}p_p99", "us", "99th percentile"),
-            new($"sleepers_1m_{processors}p_most", "us", "the latest"),
+            new($"{name}_p50", "us", $"{them}, due within one second: late by, median"),
+            new($"{name}_p99", "us", "99th percentile"),
+            new($"{name}_most", "us", "the latest"),
         ];
-        return new Question(
-            $"sleepers_1m_{processors}p", rows, () => Drive.On(processors, Sample), OwnProcess: true);
+        return new Question(name, rows, sample, OwnProcess: true);
     }
 
-    private static double[] Sample()
+    private static double[] Asleep()
     {
-        float[] late = new float[Sleepers];
-        double[] due = new double[Sleepers]; // In us from the start.
-        WaitGroup done = new();
-        done.Add(Sleepers);
-        int started = 0;
-        long start = Stopwatch.GetTimestamp();
-        Action<int> sleeper = number =>
+        int asleep = 0;
+        return Late(
+            (number, wake) => Go.Run(() =>
+            {
+                Interlocked.Increment(ref asleep);
+                Go.Sleep(wake.Until(number));
+                wake.Now(number);
+            }),
+            () => Volatile.Read(ref asleep));
+    }
+
+    private static double[] Set()
+    {
+        int set = 0;
+        return Late(
+            (number, wake) =>
+            {
+                _ = Timer.AfterFunc(wake.Until(number), () => wake.Now(number));
+                set++;
+            },
+            () => set);
+    }
+
+    /// <summary>When each is due, and by how much it woke too late.</summary>
+    private sealed class Wakes(double first)
+    {
+        private readonly long _start = Stopwatch.GetTimestamp();
+        private readonly double[] _due = // In us from the start.
+            [.. Enumerable.Range(0, Sleepers).Select(_ => first + Random.Shared.Next(1_000, 1_000_000))];
+
+        internal double[] Late { get; } = new double[Sleepers];
+
+        internal WaitGroup Left { get; } = new();
+
+        internal double Elapsed => Drive.Since(_start) / 1000;
+
+        internal TimeSpan Until(int number) => TimeSpan.FromMicroseconds(_due[number] - Elapsed);
+
+        internal void Now(int number)
         {
-            double moment = due[number];
-            Interlocked.Increment(ref started);
-            Go.Sleep(TimeSpan.FromMicroseconds(moment - (Drive.Since(start) / 1000)));
-            late[number] = (float)((Drive.Since(start) / 1000) - moment);
-            done.Done();
-        };
-        double first = 4 * Sleepers * TimeToStart(); // Longer than it takes, on a machine whose speed changes.
+            Late[number] = Elapsed - _due[number];
+            Left.Done();
+        }
+    }
+
+    private static double[] Late(Action<int, Wakes> start, Func<int> started)
+    {
+        double first = 10 * Sleepers * TimeToStart(); // Longer than it takes, on a machine whose speed changes.
+        Wakes wakes = new(first);
+        wakes.Left.Add(Sleepers);
         for (int i = 0; i < Sleepers; i++)
         {
-            due[i] = first + Random.Shared.Next(1_000, 1_000_000);
-            Go.Run(sleeper, i);
+            start(i, wakes);
         }
-        while (Volatile.Read(ref started) < Sleepers)
+        while (started() < Sleepers)
         {
             Go.Sleep(TimeSpan.FromMilliseconds(1));
         }
-        Drive.Check(Drive.Since(start) < first * 1000, "some were due before all were asleep");
-        done.Wait();
+        Drive.Check(wakes.Elapsed < first, "some were due before all were asleep");
+        wakes.Left.Wait();
+        double[] late = wakes.Late;
         Array.Sort(late);
-        Drive.Check(late[0] >= 0, "a goroutine woke too early");
-        return [late[Sleepers / 2], late[(int)(Sleepers * 0.99)], late[^1]];
+        Drive.Check(late[0] >= 0, "one woke too early");
+        return [Drive.Percentile(late, 0.5), Drive.Percentile(late, 0.99), late[^1]];
     }
 
     /// <summary>Microseconds to start a goroutine that sleeps, in memory never used before.</summary>

@@ -17,10 +17,9 @@ internal static unsafe class SwitchBench
 
     internal static Question[] Questions =>
     [
-        Question.One("switch_1p", "ns", "Go.Yield between two goroutines, 1 processor",
-            () => Drive.On(1, () => Yield(goroutines: 2))),
-        Question.One("switch_2p", "ns", "Go.Yield among four goroutines, 2 processors",
-            () => Drive.On(2, () => Yield(goroutines: 4))),
+        .. Drive.OnEach(processors => [Question.One(
+            $"switch_{processors}p", "ns", $"Go.Yield among {2 * processors} goroutines",
+            () => Drive.On(processors, () => Yield(2 * processors)))]),
         Question.One("switch_alloc", "B", "bytes allocated by a million such yields, 1 processor",
             () => Drive.On(1, AllocatedByYields)),
         Question.One("switch_raw", "ns", "the asm switch alone, between two goroutines",
@@ -36,8 +35,7 @@ internal static unsafe class SwitchBench
     private static double Yield(int goroutines)
     {
         int each = Yields / goroutines;
-        Action yielder = () => YieldTimes(each);
-        return Drive.Time([.. Enumerable.Repeat(yielder, goroutines)]) / Yields;
+        return Drive.Time(goroutines, () => YieldTimes(each)) / (each * goroutines);
     }
 
     private static void YieldTimes(int count)

@@ -3,6 +3,8 @@
 //
 // timer_fire: all are set for a time that passes while they are being set, so that the row has no waiting in
 // it, only the work. sleep_fire is the same for goroutines that sleep.
+//
+// timers: 100,000 goroutines that sleep for 1 to 50 ms from when each starts: how late they wake.
 
 using System.Diagnostics;
 
@@ -14,8 +16,7 @@ internal static class TimerBench
 
     internal static Question[] Questions =>
     [
-        .. Of(1),
-        .. Of(2),
+        .. Drive.OnEach(Of),
         Question.One("timer_fire_task_delay", "ns", "Task.Delay(1 ms), 100,000 at a time", DelayFire),
         Question.One("timer_stop_task_delay", "ns", "Task.Delay of an hour and its cancellation", DelayStop),
     ];
@@ -26,6 +27,14 @@ internal static class TimerBench
             () => Drive.On(processors, Fire)),
         Question.One($"sleep_fire_{processors}p", "ns", "Go.Sleep of 1 ms, 100,000 goroutines, with their start",
             () => Drive.On(processors, Sleep)),
+        new Question(
+            $"timers_{processors}p",
+            [
+                new($"timers_{processors}p_p50", "us", "100,000 goroutines asleep for 1 to 50 ms: late by, median"),
+                new($"timers_{processors}p_p99", "us", "99th percentile"),
+            ],
+            () => Drive.On(processors, Late),
+            OwnProcess: false),
         Question.One($"timer_stop_{processors}p", "ns", "a timer of an hour set and stopped, 1,000 others set",
             () => Drive.On(processors, Stop)),
         Question.One($"timer_reset_{processors}p", "ns", "a timer of an hour set again, 1,000 others set",
@@ -62,6 +71,28 @@ internal static class TimerBench
         }
         done.Wait();
         return Drive.Since(start) / Timers;
+    }
+
+    private static double[] Late()
+    {
+        double[] late = new double[Timers];
+        WaitGroup done = new();
+        done.Add(Timers);
+        Action<int> sleep = number =>
+        {
+            long start = Stopwatch.GetTimestamp();
+            TimeSpan time = TimeSpan.FromMilliseconds(1 + (number * 7 % 50));
+            Go.Sleep(time);
+            late[number] = (Stopwatch.GetElapsedTime(start) - time).TotalMicroseconds;
+            done.Done();
+        };
+        for (int i = 0; i < Timers; i++)
+        {
+            Go.Run(sleep, i);
+        }
+        done.Wait();
+        Array.Sort(late);
+        return [Drive.Percentile(late, 0.5), Drive.Percentile(late, 0.99)];
     }
 
     private static double Stop() => Beside(1000, () =>
