@@ -19,7 +19,7 @@ usage: ./build.ps1 VERB [ARGUMENT...]
   build   compile everything; a warning is an error
   run     publish the sample program weave and count this repository with it
   test    publish the tests in the normal and in the small-queue build, and run both
-  bench   publish and run the benchmarks
+  bench   publish and run the benchmarks; --dotnet by BenchmarkDotNet, --peers beside other languages
   lib     make the C library in out/lib/ and its header in out/include/
   install install the C library: ./build.ps1 install PREFIX
   pack    make the NuGet packages in out/packages/
@@ -62,7 +62,13 @@ function Bench {
     Initialize-Machine
     Publish bench/bare/bare.csproj
     Publish bench/Weft.Bench.csproj
-    & "out/bin/weft-bench$Exe" @Rest
+    if ("$Rest" -match '^(--peers|--dotnet --peers)') { Publish-Peers }
+    if ("$Rest" -like '--*') {
+        Invoke-Dotnet build bench/front/front.csproj
+        & dotnet out/front/weft-bench-front.dll @Rest
+    } else {
+        & "out/bin/weft-bench$Exe" @Rest
+    }
     exit $LASTEXITCODE
 }
 
@@ -112,6 +118,20 @@ function Invoke-Dotnet {
 # Publishes one program into out/bin/.
 function Publish {
     Invoke-Dotnet publish @args
+}
+
+# The same questions in other languages. One whose compiler is missing is left out.
+function Publish-Peers {
+    Remove-Item -Force -ErrorAction Ignore "out/bin/weft-bench-go$Exe", "out/bin/weft-bench-tasks$Exe"
+    Publish bench/peers/tasks/tasks.csproj
+    if (Get-Command go -CommandType Application -ErrorAction Ignore) {
+        $env:CGO_ENABLED, $env:GOTOOLCHAIN, $env:GOFLAGS = '0', 'local', '-buildvcs=false'
+        Push-Location bench/peers/go
+        & go build -o "../../../out/bin/weft-bench-go$Exe" .
+        Pop-Location
+    } else {
+        'no peer in Go: go is not installed'
+    }
 }
 
 function New-Packages {

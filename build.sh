@@ -13,7 +13,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   build   compile everything; a warning is an error
   run     publish the sample program weave and count this repository with it
   test    publish the tests in the normal and in the small-queue build, and run both, side by side
-  bench   publish and run the benchmarks
+  bench   publish and run the benchmarks; --dotnet by BenchmarkDotNet, --peers beside other languages
   lib     make the C library in out/lib/ and its header in out/include/
   install install the C library: ./build.sh install PREFIX
   pack    make the NuGet packages in out/packages/
@@ -65,7 +65,13 @@ bench() {
     setup
     publish bench/bare/bare.csproj
     publish bench/Weft.Bench.csproj
-    out/bin/weft-bench "$@"
+    case "${1:-} ${2:-}" in
+        --peers* | "--dotnet --peers") publish_peers ;;
+    esac
+    case ${1:-} in
+        --*) dotnet build bench/front/front.csproj $quiet && dotnet out/front/weft-bench-front.dll "$@" ;;
+        *) out/bin/weft-bench "$@" ;;
+    esac
 }
 
 lib() {
@@ -128,6 +134,17 @@ quiet='-v:quiet --nologo -tl:off'
 # Publishes one program into out/bin/.
 publish() {
     dotnet publish "$@" $quiet
+}
+
+# The same questions in other languages. One whose compiler is missing is left out.
+publish_peers() {
+    rm -f out/bin/weft-bench-go out/bin/weft-bench-tasks
+    publish bench/peers/tasks/tasks.csproj
+    if has go; then
+        (cd bench/peers/go && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-buildvcs=false go build -o ../../../out/bin/weft-bench-go .)
+    else
+        echo "no peer in Go: go is not installed"
+    fi
 }
 
 make_packages() {
