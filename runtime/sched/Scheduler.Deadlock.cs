@@ -78,12 +78,12 @@ internal static unsafe partial class Scheduler
 
     private static bool AllAreAsleep(long taken)
     {
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         bool asleep = s_processorsTaken == taken
-            && s_idleProcessorCount == s_maxProcessors && s_globalCount == 0
+            && s_shared.IdleProcessorCount == s_shared.MaxProcessors && s_shared.GlobalCount == 0
             && s_idleMachineCount + (s_keeping ? 1 : 0) + Volatile.Read(ref s_lockedAsleep)
                 == Volatile.Read(ref s_machineCount);
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (asleep)
         {
             EndLingering();

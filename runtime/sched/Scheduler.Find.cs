@@ -109,30 +109,30 @@ internal static unsafe partial class Scheduler
     /// later.</summary>
     private static Goroutine* TakeGlobal(Processor* p, int most)
     {
-        if (Volatile.Read(ref s_globalCount) == 0)
+        if (Volatile.Read(ref s_shared.GlobalCount) == 0)
         {
             return null;
         }
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         s_forkedTurn = !s_forkedTurn;
         Goroutine* first = s_forkedTurn ? TakeForked(p) : null;
         first = first != null ? first : PopGlobal();
         first = first != null || s_forkedTurn ? first : TakeForked(p);
         if (first == null || most == 1)
         {
-            s_lock.Exit();
+            s_shared.Lock.Exit();
             return first;
         }
         int room = Layout.RunQueueSize - (int)p->Queue.Count; // Only we fill it, so room only grows.
-        int share = Math.Min(s_globalCount / MaxProcessors, Math.Min(room, most - 1));
+        int share = Math.Min(s_shared.GlobalCount / MaxProcessors, Math.Min(room, most - 1));
         share = (int)Math.Min(share, s_global.Count);
         for (int i = 0; i < share; i++)
         {
             bool pushed = p->Queue.TryPush(s_global.Pop());
             Check.Always(pushed, "scheduler: a queue with room is full"u8);
         }
-        Volatile.Write(ref s_globalCount, s_globalCount - share);
-        s_lock.Exit();
+        Volatile.Write(ref s_shared.GlobalCount, s_shared.GlobalCount - share);
+        s_shared.Lock.Exit();
         if (share > 0)
         {
             p->Queue.PrefetchLast((uint)share);
@@ -141,7 +141,7 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>Where p has fresh ones of its own, the oldest of those that are left of forks, once in a time
-    /// slice; else a number of the newest, to go on in depth. Under s_lock.</summary>
+    /// slice; else a number of the newest, to go on in depth. Under the lock.</summary>
     private static Goroutine* TakeForked(Processor* p)
     {
         if (s_forked.IsEmpty)
@@ -172,11 +172,11 @@ internal static unsafe partial class Scheduler
             s_forked.Drop(count);
             p->Queue.PrefetchFresh();
         }
-        Volatile.Write(ref s_globalCount, s_globalCount - count);
+        Volatile.Write(ref s_shared.GlobalCount, s_shared.GlobalCount - count);
         return first;
     }
 
-    /// <summary>From the two halves of the global queue in turn. Under s_lock.</summary>
+    /// <summary>From the two halves of the global queue in turn. Under the lock.</summary>
     private static Goroutine* PopGlobal()
     {
         s_stoppedTurn = !s_stopped.IsEmpty && (s_stoppedTurn || s_global.IsEmpty);
@@ -184,12 +184,12 @@ internal static unsafe partial class Scheduler
         s_stoppedTurn = !s_stoppedTurn;
         if (g != null)
         {
-            Volatile.Write(ref s_globalCount, s_globalCount - 1);
+            Volatile.Write(ref s_shared.GlobalCount, s_shared.GlobalCount - 1);
         }
         return g;
     }
 
-    /// <summary>Under s_lock. One that was made ready, or has not begun.</summary>
+    /// <summary>Under the lock. One that was made ready, or has not begun.</summary>
     private static void PushGlobal(Goroutine* g)
     {
         if (g->NeedsLoop)
@@ -198,19 +198,19 @@ internal static unsafe partial class Scheduler
             return;
         }
         s_global.Push(g);
-        Volatile.Write(ref s_globalCount, s_globalCount + 1);
+        Volatile.Write(ref s_shared.GlobalCount, s_shared.GlobalCount + 1);
     }
 
-    /// <summary>Under s_lock. One that was interrupted, or lost its processor to a native call; or that only
-    /// a loop may resume for another reason: who takes many of the other half does not look at
+    /// <summary>Under the lock. One that was interrupted, or lost its processor to a native call; or that
+    /// only a loop may resume for another reason: who takes many of the other half does not look at
     /// each.</summary>
     private static void PushStopped(Goroutine* g)
     {
         s_stopped.Push(g);
-        Volatile.Write(ref s_globalCount, s_globalCount + 1);
+        Volatile.Write(ref s_shared.GlobalCount, s_shared.GlobalCount + 1);
     }
 
-    /// <summary>Under s_lock. Of a local queue, which its owner has just taken from there: they need no
+    /// <summary>Under the lock. Of a local queue, which its owner has just taken from there: they need no
     /// loop.</summary>
     private static void PushAll(ref GlobalQueue queue, Goroutine** ring, uint start, int count)
     {
@@ -218,34 +218,34 @@ internal static unsafe partial class Scheduler
         {
             queue.Push(ring[(start + (uint)i) % Layout.RunQueueSize]);
         }
-        Volatile.Write(ref s_globalCount, s_globalCount + count);
+        Volatile.Write(ref s_shared.GlobalCount, s_shared.GlobalCount + count);
     }
 
     /// <summary>Looks at the other processors in a random order, each once a pass. At most half as many
     /// machines spin as processors are busy.</summary>
     private static Goroutine* StealWork(Machine* m, Processor* p)
     {
-        int count = Volatile.Read(ref s_processorCount);
+        int count = Volatile.Read(ref s_shared.ProcessorCount);
         if (count == 1 || p->Queue.Exclusive)
         {
             return null;
         }
         if (!m->IsSpinning)
         {
-            int busy = MaxProcessors - Volatile.Read(ref s_idleProcessorCount);
-            if (2 * Volatile.Read(ref s_spinning) >= busy)
+            int busy = MaxProcessors - Volatile.Read(ref s_shared.IdleProcessorCount);
+            if (2 * Volatile.Read(ref s_shared.Spinning) >= busy)
             {
                 return null;
             }
             m->IsSpinning = true;
-            Interlocked.Increment(ref s_spinning);
+            Interlocked.Increment(ref s_shared.Spinning);
         }
         for (int pass = 0; pass < StealPasses; pass++)
         {
             StealOrder order = new((uint)count, p->NextRandom(uint.MaxValue));
             for (; !order.Done; order.Advance())
             {
-                Processor* victim = s_processors[order.Position];
+                Processor* victim = s_shared.Processors[order.Position];
                 if (victim == p)
                 {
                     continue;
@@ -264,15 +264,15 @@ internal static unsafe partial class Scheduler
     /// <summary>Makes p idle. True when work appeared in time, and m still holds p.</summary>
     private static bool GiveUpProcessor(Machine* m, Processor* p)
     {
-        s_lock.Enter();
-        if (s_globalCount > 0)
+        s_shared.Lock.Enter();
+        if (s_shared.GlobalCount > 0)
         {
-            s_lock.Exit();
+            s_shared.Lock.Exit();
             return true;
         }
         Check.Debug(p->Queue.IsEmpty, "scheduler: a processor with work goes idle"u8);
         Release(m, p);
-        if (p->Id >= s_maxProcessors)
+        if (p->Id >= s_shared.MaxProcessors)
         {
             p->State = ProcessorState.Retired;
             ShareOrUnshare();
@@ -281,7 +281,7 @@ internal static unsafe partial class Scheduler
         {
             PushIdle(p);
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         return false;
     }
 
@@ -292,32 +292,32 @@ internal static unsafe partial class Scheduler
         if (m->IsSpinning)
         {
             m->IsSpinning = false;
-            Interlocked.Decrement(ref s_spinning);
+            Interlocked.Decrement(ref s_shared.Spinning);
         }
         Interlocked.MemoryBarrier(); // Pairs with the one in Submit.
         if (!AnyWork())
         {
             return false;
         }
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         Processor* p = PopIdle();
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (p == null)
         {
             return false;
         }
         Hold(m, p);
         m->IsSpinning = true;
-        Interlocked.Increment(ref s_spinning);
+        Interlocked.Increment(ref s_shared.Spinning);
         return true;
     }
 
     private static bool AnyWork()
     {
-        bool work = Volatile.Read(ref s_globalCount) > 0;
-        for (int i = 0; !work && i < Volatile.Read(ref s_processorCount); i++)
+        bool work = Volatile.Read(ref s_shared.GlobalCount) > 0;
+        for (int i = 0; !work && i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
-            work = !s_processors[i]->Queue.IsEmpty;
+            work = !s_shared.Processors[i]->Queue.IsEmpty;
         }
         return work;
     }
@@ -330,7 +330,7 @@ internal static unsafe partial class Scheduler
             return;
         }
         m->IsSpinning = false;
-        if (Interlocked.Decrement(ref s_spinning) == 0)
+        if (Interlocked.Decrement(ref s_shared.Spinning) == 0)
         {
             WakeProcessor();
         }

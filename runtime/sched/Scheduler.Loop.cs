@@ -229,9 +229,9 @@ internal static unsafe partial class Scheduler
     private static void RunLater(Processor* p, Goroutine* g)
     {
         p->LocalFirst = true;
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         PushStopped(g);
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
         WakeProcessor();
     }
@@ -244,7 +244,7 @@ internal static unsafe partial class Scheduler
         {
             case ParkReason.Yield:
                 g->Transition(GoroutineState.Running, GoroutineState.Runnable);
-                Push(Current.Machine()->Processor, g, next: false);
+                _ = Push(Current.Machine()->Processor, g, next: false);
                 break;
 
             case ParkReason.Preempted:
@@ -280,7 +280,7 @@ internal static unsafe partial class Scheduler
                 if (commit != null && !commit(g, argument))
                 {
                     g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
-                    Push(Current.Machine()->Processor, g, next: true);
+                    _ = Push(Current.Machine()->Processor, g, next: true);
                 }
                 break;
         }

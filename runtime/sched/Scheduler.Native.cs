@@ -65,8 +65,8 @@ internal static unsafe partial class Scheduler
             return;
         }
         long now = Os.NowNs();
-        s_lock.Enter();
-        bool work = !p->Queue.IsEmpty || s_globalCount > 0 || p->NextTimer <= now;
+        s_shared.Lock.Enter();
+        bool work = !p->Queue.IsEmpty || s_shared.GlobalCount > 0 || p->NextTimer <= now;
         Machine* m = null;
         if (work)
         {
@@ -76,7 +76,7 @@ internal static unsafe partial class Scheduler
         {
             PushIdle(p);
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (work)
         {
             if (!HandTo(m, p, spinning: false))
@@ -118,13 +118,13 @@ internal static unsafe partial class Scheduler
             return;
         }
         m->Retake = Machine.RetakeNone;
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         Processor* p = PopIdle();
         if (p == null)
         {
             PushStopped(g);
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (p != null)
         {
             Hold(m, p);

@@ -187,12 +187,12 @@ internal static unsafe partial class Scheduler
         {
             return;
         }
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         for (Goroutine* g = first; g != null; g = g->Link)
         {
             PushGlobal(g);
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
         WakeProcessor();
     }

@@ -6,6 +6,7 @@
 // the receiver completes the stop (Scheduler.Loop.cs), and only then can the goroutine be made ready.
 
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Weft.Runtime;
 
@@ -165,7 +166,8 @@ internal static unsafe partial class Scheduler
     }
 
     private static bool HasOthers(Processor* p) =>
-        !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0 || p->Id >= MaxProcessors || TimersDue(p);
+        !p->Queue.IsEmpty || Volatile.Read(ref s_shared.GlobalCount) > 0
+        || p->Id >= MaxProcessors || TimersDue(p);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void YieldShared(Goroutine* g)
@@ -189,7 +191,7 @@ internal static unsafe partial class Scheduler
         Processor* p = m->Processor;
         Goroutine* next = null;
         bool fromLoop = g->Locked != 0 || g->Reason == ParkReason.SystemStack || p->Id >= MaxProcessors
-            || (p->IsGlobalDue && Volatile.Read(ref s_globalCount) > 0)
+            || (p->IsGlobalDue && Volatile.Read(ref s_shared.GlobalCount) > 0)
             || ((p->RoundsToGlobal % TimerRounds) == 0 && TimersDue(p));
         if (!fromLoop)
         {
@@ -257,12 +259,7 @@ internal static unsafe partial class Scheduler
         }
         else
         {
-            PushFresh(p, g);
-            if (!p->Queue.Exclusive)
-            {
-                Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
-                WakeProcessor();
-            }
+            WakeAfter(p, PushFresh(p, g));
         }
         Switch.LeaveCritical();
     }
@@ -286,44 +283,56 @@ internal static unsafe partial class Scheduler
             SubmitGlobal(g);
             return;
         }
-        Push(p, g, next: true);
+        WakeAfter(p, Push(p, g, next: true));
+    }
+
+    /// <summary>A goroutine was put into p's queue; whether an exchange was the last that made it
+    /// visible.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void WakeAfter(Processor* p, bool exchanged)
+    {
         if (p->Queue.Exclusive)
         {
             return; // No other processor could take it.
         }
-        Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+        if (!exchanged || !X86Base.IsSupported) // An exchange is a full barrier on x86, and not on others.
+        {
+            Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
+        }
         WakeProcessor();
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void SubmitGlobal(Goroutine* g)
     {
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         PushGlobal(g);
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         Interlocked.MemoryBarrier(); // Pairs with the one in CheckOnceMore.
         WakeProcessor();
     }
 
     /// <summary>Puts a runnable goroutine into the local queue; half of a full one goes to the global
-    /// queue, and so does one that only a loop may resume. On the machine that holds p.</summary>
+    /// queue, and so does one that only a loop may resume. On the machine that holds p. Whether an exchange
+    /// was the last that made it visible.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Push(Processor* p, Goroutine* g, bool next)
+    private static bool Push(Processor* p, Goroutine* g, bool next)
     {
         if (g->NeedsLoop)
         {
             SubmitGlobal(g);
-            return;
+            return true;
         }
         if (next && !(Layout.RandomChoice && p->NextRandom(2) == 0))
         {
             g = p->Queue.ExchangeNext(g);
             if (g == null)
             {
-                return;
+                return true;
             }
         }
         PushRing(p, g);
+        return false;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -336,28 +345,29 @@ internal static unsafe partial class Scheduler
             {
                 continue;
             }
-            s_lock.Enter();
+            s_shared.Lock.Enter();
             PushAll(ref s_global, p->Queue.Slots, start, count);
             PushGlobal(g);
-            s_lock.Exit();
+            s_shared.Lock.Exit();
             return;
         }
     }
 
     /// <summary>The same for one that has not begun.</summary>
-    private static void PushFresh(Processor* p, Goroutine* g)
+    private static bool PushFresh(Processor* p, Goroutine* g)
     {
         if (Layout.RandomChoice && p->NextRandom(2) == 0)
         {
             PushRing(p, g);
-            return;
+            return false;
         }
         while (!p->Queue.TryPushFresh(g))
         {
             int count = p->Queue.TakeFreshHalf(out uint start);
-            s_lock.Enter();
+            s_shared.Lock.Enter();
             PushAll(ref s_forked, p->Queue.FreshSlots, start, count);
-            s_lock.Exit();
+            s_shared.Lock.Exit();
         }
+        return true;
     }
 }

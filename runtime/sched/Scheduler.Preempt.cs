@@ -85,9 +85,9 @@ internal static unsafe partial class Scheduler
     /// <summary>Asks whatever runs on all processors. For tests.</summary>
     internal static void PreemptAll()
     {
-        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
-            Machine* m = s_processors[i]->Machine;
+            Machine* m = s_shared.Processors[i]->Machine;
             if (m != null)
             {
                 Preempt(m);

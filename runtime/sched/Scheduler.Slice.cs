@@ -20,7 +20,7 @@
 // somebody waits or will soon.
 //
 // Rejected: a clock read at each switch (more than the switch costs); an interval timer for each machine
-// (signals for programs that need none). Locks: s_lock, for making an alarm.
+// (signals for programs that need none). Locks: the scheduler's, for making an alarm.
 
 namespace Weft.Runtime;
 
@@ -89,13 +89,13 @@ internal static unsafe partial class Scheduler
     /// <summary>Whether anybody waits for p but the goroutine that runs on it, timers apart. Raw
     /// code.</summary>
     private static bool IsWanted(Processor* p) =>
-        !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0 || p->Id >= MaxProcessors;
+        !p->Queue.IsEmpty || Volatile.Read(ref s_shared.GlobalCount) > 0 || p->Id >= MaxProcessors;
 
     /// <summary>SIGURG for m at that time. Where the kernel gives no timer, sysmon's own look has to
     /// do.</summary>
     private static void SetAlarm(Machine* m, long end)
     {
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         if (m->SliceTimer == 0 && m->ThreadId != 0)
         {
             nint made = Os.CreateAlarm(m->ThreadId, Os.SignalUrgent, (nint)m);
@@ -108,7 +108,7 @@ internal static unsafe partial class Scheduler
             _ = Os.SetAlarm(m->SliceTimer - 1, end);
             m->SliceTimerIsSet = true;
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
     }
 
     /// <summary>m is in native code, and its processor gone: a signal would only end a wait there too soon.
@@ -119,13 +119,13 @@ internal static unsafe partial class Scheduler
         {
             return;
         }
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         if (m->SliceTimer != 0)
         {
             _ = Os.SetAlarm(m->SliceTimer - 1, Os.NoAlarm);
         }
         m->SliceTimerIsSet = false;
-        s_lock.Exit();
+        s_shared.Lock.Exit();
     }
 
     /// <summary>m's goroutine could not be interrupted where it was. In the signal handler, on m. Not in

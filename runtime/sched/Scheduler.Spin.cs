@@ -19,11 +19,14 @@ internal static unsafe partial class Scheduler
         Switch.EnterCritical();
         Machine* m = Current.Machine();
         bool may = m == null || m->Processor == null
-            || (MaxProcessors > Volatile.Read(ref s_idleProcessorCount) + Volatile.Read(ref s_spinning) + 1
-                && m->Processor->Queue.IsEmpty);
+            || (m->Processor->Queue.IsEmpty && OthersRun);
         Switch.LeaveCritical();
         return may;
     }
+
+    private static bool OthersRun =>
+        Volatile.Read(ref s_shared.IdleProcessorCount) + Volatile.Read(ref s_shared.Spinning)
+        < MaxProcessors - 1;
 
     /// <summary>One turn, some microseconds. It does not poll for a collection: as its last call that would
     /// be a jump, and the poll would take our hijacked return address for its caller (HACKING.md, trap

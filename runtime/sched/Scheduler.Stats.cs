@@ -10,11 +10,11 @@ internal static unsafe partial class Scheduler
         long runs = 0;
         long steals = 0;
         int held = 0;
-        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
-            runs += Volatile.Read(ref s_processors[i]->Runs);
-            steals += Volatile.Read(ref s_processors[i]->Steals);
-            held += s_processors[i]->Machine != null ? 1 : 0;
+            runs += Volatile.Read(ref s_shared.Processors[i]->Runs);
+            steals += Volatile.Read(ref s_shared.Processors[i]->Steals);
+            held += s_shared.Processors[i]->Machine != null ? 1 : 0;
         }
         int machines = Volatile.Read(ref s_machineCount);
         int idle = Volatile.Read(ref s_idleMachineCount) + (Volatile.Read(ref s_keeping) ? 1 : 0);
@@ -22,7 +22,7 @@ internal static unsafe partial class Scheduler
         {
             Goroutines = LiveCount,
             Processors = MaxProcessors,
-            IdleProcessors = Volatile.Read(ref s_idleProcessorCount),
+            IdleProcessors = Volatile.Read(ref s_shared.IdleProcessorCount),
             Machines = machines,
             IdleMachines = idle,
             BlockedMachines = Math.Max(0, machines - idle - held),

@@ -109,13 +109,13 @@ internal static unsafe partial class Scheduler
     /// <summary>True when it has slept.</summary>
     private static bool SleepWhileAllAreIdle()
     {
-        s_lock.Enter();
-        bool sleep = s_idleProcessorCount == s_maxProcessors;
+        s_shared.Lock.Enter();
+        bool sleep = s_shared.IdleProcessorCount == s_shared.MaxProcessors;
         if (sleep)
         {
             *s_sysmonAsleep = 1; // PopIdle clears it, under the same lock.
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (!sleep)
         {
             return false;
@@ -227,7 +227,7 @@ internal static unsafe partial class Scheduler
         Os.WakeAddress(s_sysmonAsleep, 1);
     }
 
-    /// <summary>Under s_lock, by who makes a processor busy.</summary>
+    /// <summary>Under the lock, by who makes a processor busy.</summary>
     private static void WakeSysmon()
     {
         if (*s_sysmonAsleep != 0)
@@ -244,9 +244,9 @@ internal static unsafe partial class Scheduler
         bool acted = false;
         bool late = false;
         s_nextLook = long.MaxValue;
-        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
-            Processor* p = s_processors[i];
+            Processor* p = s_shared.Processors[i];
             Machine* m = p->Machine; // The structs stay: a stale one does no harm.
             if (m == null || p->State != ProcessorState.Held)
             {
@@ -276,8 +276,8 @@ internal static unsafe partial class Scheduler
             {
                 continue;
             }
-            bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_globalCount) > 0
-                || Volatile.Read(ref s_idleProcessorCount) + Volatile.Read(ref s_spinning) == 0
+            bool wanted = !p->Queue.IsEmpty || Volatile.Read(ref s_shared.GlobalCount) > 0
+                || Volatile.Read(ref s_shared.IdleProcessorCount) + Volatile.Read(ref s_shared.Spinning) == 0
                 || p->Id >= MaxProcessors || timerDue;
             long grace = !wanted || count == m->ShortCount ? SliceNs
                 : count == m->BlockingCount ? 0 : NativeGraceNs;
@@ -299,9 +299,9 @@ internal static unsafe partial class Scheduler
     private static void LetAnybodyRunTimers(long now)
     {
         Volatile.Write(ref s_timersLate, true);
-        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
-            Machine* m = s_processors[i]->Machine;
+            Machine* m = s_shared.Processors[i]->Machine;
             if (m != null)
             {
                 AskToStop(m, now);

@@ -20,7 +20,8 @@ internal static unsafe partial class Scheduler
     private const long SpareLifeNs = 2_000_000_000;
     private const int FreeBucketBits = 10;
 
-    private static Machine** s_freeMachines; // Of threads that ended, by Bucket; s_lock guards all of these.
+    // All under the lock.
+    private static Machine** s_freeMachines; // Of threads that ended, by Bucket.
     private static Machine* s_newMachines;  // Linked by Link too; never run.
     private static int s_idleMachineCount;
     private static bool s_shortOfThreads;   // An idle processor has work, and there was no machine for it.
@@ -34,26 +35,26 @@ internal static unsafe partial class Scheduler
     /// with a full barrier after it.</summary>
     internal static void WakeProcessor()
     {
-        if (Volatile.Read(ref s_idleProcessorCount) == 0
-            || Volatile.Read(ref s_spinning) != 0
-            || Interlocked.CompareExchange(ref s_spinning, 1, 0) != 0)
+        if (Volatile.Read(ref s_shared.IdleProcessorCount) == 0
+            || Volatile.Read(ref s_shared.Spinning) != 0
+            || Interlocked.CompareExchange(ref s_shared.Spinning, 1, 0) != 0)
         {
             return;
         }
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         Processor* p = PopIdle();
         Machine* m = p == null ? null : PopIdleMachine();
         if (p == null)
         {
             // Under the lock: whoever makes a processor idle after this must not be missed by a submitter
             // that stays quiet because we count as spinning.
-            Interlocked.Decrement(ref s_spinning);
+            Interlocked.Decrement(ref s_shared.Spinning);
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (p != null && !HandTo(m, p, spinning: true))
         {
             PutBack(p);
-            Interlocked.Decrement(ref s_spinning);
+            Interlocked.Decrement(ref s_shared.Spinning);
         }
     }
 
@@ -61,14 +62,14 @@ internal static unsafe partial class Scheduler
     /// </summary>
     private static void PutBack(Processor* p)
     {
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         Machine* m = PopIdleMachine(); // It may have come meanwhile.
         if (m == null)
         {
             PushIdle(p);
             s_shortOfThreads = true;
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (m != null)
         {
             _ = HandTo(m, p, spinning: false);
@@ -86,7 +87,7 @@ internal static unsafe partial class Scheduler
         }
     }
 
-    /// <summary>Under s_lock.</summary>
+    /// <summary>Under the lock.</summary>
     private static Machine* PopIdleMachine()
     {
         Machine* m = s_idleMachines;
@@ -172,12 +173,12 @@ internal static unsafe partial class Scheduler
             {
                 return true;
             }
-            if (Volatile.Read(ref s_idleProcessorCount) == 0)
+            if (Volatile.Read(ref s_shared.IdleProcessorCount) == 0)
             {
                 break; // Busy machines run timers; whoever makes a processor idle looks afterwards.
             }
         }
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         Processor* p = null;
         if (s_shortOfThreads)
         {
@@ -186,7 +187,7 @@ internal static unsafe partial class Scheduler
         }
         if (p != null)
         {
-            s_lock.Exit();
+            s_shared.Lock.Exit();
             Hold(m, p);
             return true;
         }
@@ -200,7 +201,7 @@ internal static unsafe partial class Scheduler
         m->IsIdle = true;
         s_idleMachineCount++;
         bool spare = TooManyAreIdle();
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         while (Volatile.Read(ref m->Wake) == 0)
         {
             bool woken = Os.WaitOnAddress(&m->Wake, 0, spare ? SpareLifeNs : Os.NoLimit);
@@ -218,22 +219,22 @@ internal static unsafe partial class Scheduler
         return true;
     }
 
-    /// <summary>Under s_lock.</summary>
-    private static bool TooManyAreIdle() => s_idleMachineCount > s_maxProcessors + SpareMachines;
+    /// <summary>Under the lock.</summary>
+    private static bool TooManyAreIdle() => s_idleMachineCount > s_shared.MaxProcessors + SpareMachines;
 
     /// <summary>There are fewer processors: machines that were not too many when they fell asleep, and wait
     /// without a limit, are now. They are woken without a processor.</summary>
     private static void EndSpareMachines()
     {
         Machine* spare = null;
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         while (TooManyAreIdle())
         {
             Machine* m = PopIdleMachine();
             m->Link = spare;
             spare = m;
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         while (spare != null)
         {
             Machine* m = spare;
@@ -246,17 +247,17 @@ internal static unsafe partial class Scheduler
     /// to at the same time.</summary>
     private static bool RemoveIdle(Machine* m)
     {
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         bool found = m->IsIdle;
         if (found)
         {
             Unlink(m);
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         return found;
     }
 
-    /// <summary>Under s_lock.</summary>
+    /// <summary>Under the lock.</summary>
     private static void Unlink(Machine* m)
     {
         if (m->Link != null)
@@ -279,7 +280,7 @@ internal static unsafe partial class Scheduler
     /// code.</summary>
     private static Machine* TakeNewMachine()
     {
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         Machine* m = s_newMachines;
         if (m == null)
         {
@@ -293,7 +294,7 @@ internal static unsafe partial class Scheduler
             }
         }
         s_newMachines = m->Link;
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         return m;
     }
 
@@ -301,7 +302,7 @@ internal static unsafe partial class Scheduler
     /// was none. On the new thread.</summary>
     private static Machine* ReuseMachine(Machine* m, nint thread)
     {
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         Machine** link = &s_freeMachines[Bucket(thread)];
         while (*link != null && (*link)->Thread != thread)
         {
@@ -319,7 +320,7 @@ internal static unsafe partial class Scheduler
             s_newMachines = m;
             m = old;
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         return m;
     }
 
@@ -332,7 +333,7 @@ internal static unsafe partial class Scheduler
         _ = Os.Release(m->SignalStack, m->SignalStackBytes);
         m->Ends = false;
         Interlocked.Decrement(ref s_machineCount);
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         m->ThreadId = 0;
         if (m->SliceTimer != 0)
         {
@@ -342,7 +343,7 @@ internal static unsafe partial class Scheduler
         Machine** first = &s_freeMachines[Bucket(m->Thread)];
         m->Link = *first;
         *first = m; // From here on it may be another thread's.
-        s_lock.Exit();
+        s_shared.Lock.Exit();
     }
 
     /// <summary>Threads lie a stack's size apart: by the upper bits of a product.</summary>
@@ -378,7 +379,7 @@ internal static unsafe partial class Scheduler
     {
         GiveFree(p, p->FreeCount);
         GiveHomes(p, p->FreeHomeCount);
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         for (Goroutine* g = p->Queue.Pop(); g != null; g = p->Queue.Pop())
         {
             PushGlobal(g);
@@ -392,11 +393,11 @@ internal static unsafe partial class Scheduler
         p->Machine = null;
         p->State = ProcessorState.Retired;
         ShareOrUnshare();
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (m != null && m->IsSpinning)
         {
             m->IsSpinning = false;
-            Interlocked.Decrement(ref s_spinning);
+            Interlocked.Decrement(ref s_shared.Spinning);
         }
         Interlocked.MemoryBarrier(); // Publishes the pushed work; pairs with CheckOnceMore.
         WakeProcessor();

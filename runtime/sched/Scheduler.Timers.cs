@@ -28,7 +28,7 @@
 //
 // Rejected: a thread for timers (two switches of threads for each); clock reads at every switch (more than
 // the switch costs).
-// Locks: none here; a heap's is a leaf. s_keeping is under s_lock.
+// Locks: none here; a heap's is a leaf. s_keeping is under the scheduler's.
 
 namespace Weft.Runtime;
 
@@ -53,7 +53,7 @@ internal static unsafe partial class Scheduler
         {
             EndLingering();
             long sum = 0;
-            for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+            for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
             {
                 sum += TimerHeap.Of(i).Count;
             }
@@ -102,7 +102,7 @@ internal static unsafe partial class Scheduler
     /// <summary>Takes out what lingers. On sysmon's thread, when all are asleep, and in tests.</summary>
     internal static void EndLingering()
     {
-        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
             Interlocked.Exchange(ref TimerHeap.Of(i).Lingering, null)?.GiveUp();
         }
@@ -111,7 +111,7 @@ internal static unsafe partial class Scheduler
     /// <summary>Fails when a heap is not one. For tests.</summary>
     internal static void CheckTimers()
     {
-        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
             TimerHeap.Of(i).CheckInvariants();
         }
@@ -161,7 +161,7 @@ internal static unsafe partial class Scheduler
             Interlocked.MemoryBarrier(); // The same.
         }
         long kept = Volatile.Read(ref s_keptUntil);
-        if (Volatile.Read(ref s_processors[heap.Id]->NextTimer) >= kept)
+        if (Volatile.Read(ref s_shared.Processors[heap.Id]->NextTimer) >= kept)
         {
             return;
         }
@@ -178,7 +178,7 @@ internal static unsafe partial class Scheduler
     private static void MoveTimersOfRetired()
     {
         Interlocked.MemoryBarrier(); // MaxProcessors was written. Pairs with TimerAdded.
-        for (int i = MaxProcessors; i < s_processorCount; i++)
+        for (int i = MaxProcessors; i < s_shared.ProcessorCount; i++)
         {
             TimerHeap target = TimerHeap.Of(i % MaxProcessors);
             if (TimerHeap.Of(i).MoveTo(target))
@@ -218,9 +218,9 @@ internal static unsafe partial class Scheduler
         }
         bool ran = false;
         long now = Os.NowNs();
-        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
-            if (Volatile.Read(ref s_processors[i]->NextTimer) <= now)
+            if (Volatile.Read(ref s_shared.Processors[i]->NextTimer) <= now)
             {
                 ran |= RunDue(p, TimerHeap.Of(i), now);
             }
@@ -276,7 +276,7 @@ internal static unsafe partial class Scheduler
             else
             {
                 list->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
-                Push(p, list, next: false);
+                _ = Push(p, list, next: false);
             }
             list = next;
         }
@@ -292,9 +292,9 @@ internal static unsafe partial class Scheduler
     private static long EarliestTimer()
     {
         long earliest = TimerNode.Never;
-        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
-            earliest = Math.Min(earliest, Volatile.Read(ref s_processors[i]->NextTimer));
+            earliest = Math.Min(earliest, Volatile.Read(ref s_shared.Processors[i]->NextTimer));
         }
         return earliest;
     }
@@ -309,19 +309,19 @@ internal static unsafe partial class Scheduler
     /// has none; the caller looks again whether a keeper is needed.</summary>
     private static bool KeepTime(Machine* m)
     {
-        s_lock.Enter();
-        bool keep = !s_keeping && s_idleProcessorCount > 0;
+        s_shared.Lock.Enter();
+        bool keep = !s_keeping && s_shared.IdleProcessorCount > 0;
         s_keeping |= keep;
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (!keep)
         {
             return false;
         }
         bool due = SleepUntilTimer(out Goroutine* list);
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         Volatile.Write(ref s_keeping, false);
         Processor* p = due ? PopIdle() : null;
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         if (p == null)
         {
             SubmitAll(list);
@@ -331,7 +331,7 @@ internal static unsafe partial class Scheduler
         }
         Hold(m, p);
         m->IsSpinning = true;
-        Interlocked.Increment(ref s_spinning);
+        Interlocked.Increment(ref s_shared.Spinning);
         _ = ReadyInOrder(p, list);
         return true;
     }

@@ -83,10 +83,10 @@ internal static unsafe partial class Scheduler
     {
         int machines = Volatile.Read(ref s_machineCount);
         text.Write($"SCHED {(CoarseNow - s_traceStart) / 1_000_000}ms: gomaxprocs={MaxProcessors}");
-        text.Write($" idleprocs={Volatile.Read(ref s_idleProcessorCount)} threads={machines + 1}");
-        text.Write($" spinningthreads={Volatile.Read(ref s_spinning)}");
+        text.Write($" idleprocs={Volatile.Read(ref s_shared.IdleProcessorCount)} threads={machines + 1}");
+        text.Write($" spinningthreads={Volatile.Read(ref s_shared.Spinning)}");
         text.Write($" idlethreads={Volatile.Read(ref s_idleMachineCount)}");
-        text.Write($" runqueue={Volatile.Read(ref s_globalCount)}");
+        text.Write($" runqueue={Volatile.Read(ref s_shared.GlobalCount)}");
         if (s_traceDetail)
         {
             text.Write('\n');
@@ -96,16 +96,16 @@ internal static unsafe partial class Scheduler
         text.Write(" [");
         for (int i = 0; i < MaxProcessors; i++)
         {
-            text.Write($"{(i == 0 ? "" : " ")}{s_processors[i]->Queue.CountOfAll}");
+            text.Write($"{(i == 0 ? "" : " ")}{s_shared.Processors[i]->Queue.CountOfAll}");
         }
         text.Write("]\n");
     }
 
     private static void TraceDetail(StringWriter text)
     {
-        for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+        for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
-            Processor* p = s_processors[i];
+            Processor* p = s_shared.Processors[i];
             Machine* m = p->Machine;
             text.Write($"  P{i}: status={p->State} m={(m == null ? "nil" : m->Id)}");
             text.Write($" runqsize={p->Queue.CountOfAll} gfreecnt={p->FreeCount}\n");

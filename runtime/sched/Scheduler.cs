@@ -19,7 +19,8 @@
 //
 // Rejected: one central queue (its lock is the bottleneck), waking a machine for each ready goroutine
 // (threads thrash), handing the processor straight to a new thread (locality is lost).
-// Locks: s_lock guards the global queue, the idle lists and processor states. It is a leaf.
+// Locks: s_shared.Lock, "the lock" in this class, guards the global queue, the idle lists and processor
+// states. It is a leaf.
 
 using System.Runtime.CompilerServices;
 
@@ -29,32 +30,25 @@ internal static unsafe partial class Scheduler
 {
     private const int IdBatch = 16;
 
-    private static ShortLock s_lock;
+    private static SharedWords s_shared;
     private static GlobalQueue s_global;  // The global queue: those that were made ready,
     private static GlobalQueue s_stopped; // those that were stopped in the middle, or need a loop,
     private static GlobalQueue s_forked;  // and fresh ones that a processor has too many of.
     private static long s_forkedSince;
     private static bool s_forkedTurn;
     private static bool s_stoppedTurn;
-    private static int s_globalCount;
     private static Processor* s_idleProcessors;
-    private static int s_idleProcessorCount;
     private static Machine* s_idleMachines;
-    private static int s_spinning;
     private static int s_machineCount;
     private static int s_machinesStarted;
-    private static Processor** s_processors;
-    private static int s_processorCount;
-    private static int s_maxProcessors;
     private static long s_nextId;
     private static long s_externalLive;
     private static int s_changing;
-    private static int s_started;
 
     /// <summary>Machines that exist. For tests.</summary>
     internal static int MachineCount => Volatile.Read(ref s_machineCount);
 
-    internal static int MaxProcessors => Volatile.Read(ref s_maxProcessors);
+    internal static int MaxProcessors => Volatile.Read(ref s_shared.MaxProcessors);
 
     /// <summary>Goroutines that exist: runnable, running or waiting.</summary>
     internal static long LiveCount
@@ -62,9 +56,9 @@ internal static unsafe partial class Scheduler
         get
         {
             long sum = Volatile.Read(ref s_externalLive);
-            for (int i = 0; i < Volatile.Read(ref s_processorCount); i++)
+            for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
             {
-                sum += Volatile.Read(ref s_processors[i]->Live);
+                sum += Volatile.Read(ref s_shared.Processors[i]->Live);
             }
             return sum;
         }
@@ -75,7 +69,7 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void EnsureStarted()
     {
-        if (Volatile.Read(ref s_started) == 0)
+        if (Volatile.Read(ref s_shared.Started) == 0)
         {
             Startup.Start();
         }
@@ -84,22 +78,22 @@ internal static unsafe partial class Scheduler
     /// <summary>Makes the tables and processors. Startup calls it once, under its lock.</summary>
     internal static void Initialize(int processors)
     {
-        if (s_processors == null) // Else an earlier start has failed later on.
+        if (s_shared.Processors == null) // Else an earlier start has failed later on.
         {
-            s_processors = (Processor**)AddressSpace.Need(Layout.MaxProcessors * sizeof(nint));
+            s_shared.Processors = (Processor**)AddressSpace.Need(Layout.MaxProcessors * sizeof(nint));
             s_freeMachines = (Machine**)AddressSpace.Need((1 << FreeBucketBits) * sizeof(nint));
             s_global = new GlobalQueue(GoroutineTable.Capacity);
             s_stopped = new GlobalQueue(GoroutineTable.Capacity);
             s_forked = new GlobalQueue(GoroutineTable.Capacity);
         }
-        s_maxProcessors = processors;
+        s_shared.MaxProcessors = processors;
         InitializeTimers();
         MakeProcessors(processors);
         AddProcessors();
-        s_processors[0]->Queue.Exclusive = processors == 1;
+        s_shared.Processors[0]->Queue.Exclusive = processors == 1;
         StartSysmon();
         Current.SetStarted();
-        Volatile.Write(ref s_started, 1);
+        Volatile.Write(ref s_shared.Started, 1);
     }
 
     /// <summary>Go.MaxProcs. On a goroutine, unless no processor is to be shared or unshared. Returns
@@ -121,16 +115,16 @@ internal static unsafe partial class Scheduler
             Volatile.Write(ref s_changing, 0);
             throw;
         }
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         if (count > 1)
         {
             // With one processor its holder is this machine, and it is not taking from its queue now.
-            s_processors[0]->Queue.Exclusive = false;
+            s_shared.Processors[0]->Queue.Exclusive = false;
         }
-        Volatile.Write(ref s_maxProcessors, count);
+        Volatile.Write(ref s_shared.MaxProcessors, count);
         AddProcessors();
         RetireIdle();
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         while (HeldBeyond(count))
         {
             Yield(g);
@@ -144,26 +138,26 @@ internal static unsafe partial class Scheduler
         }
     }
 
-    /// <summary>Makes processors up to that number, retired. By one caller at a time, without s_lock: their
+    /// <summary>Makes processors up to that number, retired. By one caller at a time, without the lock: their
     /// timer heaps are objects.</summary>
     private static void MakeProcessors(int count)
     {
-        for (int i = s_processorCount; i < count; i++)
+        for (int i = s_shared.ProcessorCount; i < count; i++)
         {
-            s_processors[i] = NewProcessor(i);
-            TimerHeap.Create(s_processors[i]);
-            Volatile.Write(ref s_processorCount, i + 1);
+            s_shared.Processors[i] = NewProcessor(i);
+            TimerHeap.Create(s_shared.Processors[i]);
+            Volatile.Write(ref s_shared.ProcessorCount, i + 1);
         }
     }
 
-    /// <summary>Makes processors up to the wanted number idle. Under s_lock, or at start.</summary>
+    /// <summary>Makes processors up to the wanted number idle. Under the lock, or at start.</summary>
     private static void AddProcessors()
     {
-        for (int i = 0; i < s_maxProcessors; i++)
+        for (int i = 0; i < s_shared.MaxProcessors; i++)
         {
-            if (s_processors[i]->State == ProcessorState.Retired)
+            if (s_shared.Processors[i]->State == ProcessorState.Retired)
             {
-                PushIdle(s_processors[i]);
+                PushIdle(s_shared.Processors[i]);
             }
         }
     }
@@ -188,7 +182,7 @@ internal static unsafe partial class Scheduler
         return p;
     }
 
-    /// <summary>Retires idle processors beyond the wanted number. Under s_lock.</summary>
+    /// <summary>Retires idle processors beyond the wanted number. Under the lock.</summary>
     private static void RetireIdle()
     {
         Processor* kept = null;
@@ -197,7 +191,7 @@ internal static unsafe partial class Scheduler
         {
             Processor* p = s_idleProcessors;
             s_idleProcessors = p->Link;
-            if (p->Id >= s_maxProcessors)
+            if (p->Id >= s_shared.MaxProcessors)
             {
                 p->State = ProcessorState.Retired;
                 continue;
@@ -207,37 +201,37 @@ internal static unsafe partial class Scheduler
             count++;
         }
         s_idleProcessors = kept;
-        Volatile.Write(ref s_idleProcessorCount, count);
+        Volatile.Write(ref s_shared.IdleProcessorCount, count);
         ShareOrUnshare();
     }
 
-    /// <summary>With one processor left that anybody may hold, its queue needs no exchange. Under s_lock:
+    /// <summary>With one processor left that anybody may hold, its queue needs no exchange. Under the lock:
     /// no machine without a processor steals.</summary>
     private static void ShareOrUnshare()
     {
-        if (s_maxProcessors != 1)
+        if (s_shared.MaxProcessors != 1)
         {
             return;
         }
-        for (int i = 1; i < s_processorCount; i++)
+        for (int i = 1; i < s_shared.ProcessorCount; i++)
         {
-            if (s_processors[i]->State != ProcessorState.Retired)
+            if (s_shared.Processors[i]->State != ProcessorState.Retired)
             {
                 return;
             }
         }
-        s_processors[0]->Queue.Exclusive = true;
+        s_shared.Processors[0]->Queue.Exclusive = true;
     }
 
     private static bool HeldBeyond(int count)
     {
-        s_lock.Enter();
+        s_shared.Lock.Enter();
         bool held = false;
-        for (int i = count; i < s_processorCount; i++)
+        for (int i = count; i < s_shared.ProcessorCount; i++)
         {
-            held |= s_processors[i]->State == ProcessorState.Held;
+            held |= s_shared.Processors[i]->State == ProcessorState.Held;
         }
-        s_lock.Exit();
+        s_shared.Lock.Exit();
         return held;
     }
 
@@ -246,10 +240,10 @@ internal static unsafe partial class Scheduler
         p->State = ProcessorState.Idle;
         p->Link = s_idleProcessors;
         s_idleProcessors = p;
-        Volatile.Write(ref s_idleProcessorCount, s_idleProcessorCount + 1);
+        Volatile.Write(ref s_shared.IdleProcessorCount, s_shared.IdleProcessorCount + 1);
     }
 
-    /// <summary>Takes an idle processor, or null. Under s_lock.</summary>
+    /// <summary>Takes an idle processor, or null. Under the lock.</summary>
     private static Processor* PopIdle()
     {
         Processor* p = s_idleProcessors;
@@ -259,7 +253,7 @@ internal static unsafe partial class Scheduler
             p->State = ProcessorState.Held;
             s_processorsTaken++;
             WakeSysmon();
-            Volatile.Write(ref s_idleProcessorCount, s_idleProcessorCount - 1);
+            Volatile.Write(ref s_shared.IdleProcessorCount, s_shared.IdleProcessorCount - 1);
         }
         return p;
     }
