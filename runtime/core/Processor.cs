@@ -81,6 +81,9 @@ internal unsafe struct Processor
     /// <summary>When it was last used to look at the network, in ns. Owner, as all up to Link.</summary>
     internal long LastLook;
 
+    /// <summary>How often.</summary>
+    internal long Looks;
+
     /// <summary>The core is not shared before this time, in ns: see Scheduler.CoreSharing.cs.</summary>
     internal long NextTurnAt;
 

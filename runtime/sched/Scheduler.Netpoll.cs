@@ -27,14 +27,39 @@ internal static unsafe partial class Scheduler
 
     private static ShortLock s_netpollStart;
     private static bool s_polling;
-    private static long s_lastPoll;
-    private static long s_polls;
-    private static long s_events; // Not exact: what two machines find at once may count once.
+    private static long s_lookedAt; // By sysmon; who holds a processor notes it there.
+    private static long s_looks;    // The same.
+    private static long s_events;   // Not exact: what two machines find at once may count once.
 
     private static bool IsPolling => Volatile.Read(ref s_polling);
 
-    /// <summary>How often somebody has looked at the network. Not exact.</summary>
-    internal static long PollCount => Volatile.Read(ref s_polls);
+    /// <summary>How often somebody has looked at the network.</summary>
+    internal static long PollCount
+    {
+        get
+        {
+            long sum = Volatile.Read(ref s_looks);
+            for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
+            {
+                sum += Volatile.Read(ref s_shared.Processors[i]->Looks);
+            }
+            return sum;
+        }
+    }
+
+    /// <summary>When somebody last looked, in ns.</summary>
+    private static long LookedAt
+    {
+        get
+        {
+            long last = s_lookedAt;
+            for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
+            {
+                last = Math.Max(last, Volatile.Read(ref s_shared.Processors[i]->LastLook));
+            }
+            return last;
+        }
+    }
 
     /// <summary>Makes the poller if there is none. The runtime has started. 0 or -errno.</summary>
     internal static nint StartNetpoll()
@@ -135,10 +160,14 @@ internal static unsafe partial class Scheduler
         Turn turn = ShareCore(p, Os.NowNs());
         bool isBrief = turn.End - p->LastLook < BriefNs;
         p->LastLook = turn.End;
-        Goroutine* list = Look(turn.End);
+        p->Looks++;
+        Goroutine* list = Netpoll.Poll(0);
         int found = ReadyInOrder(p, list, alone: isBrief && list != null && list->Link == null);
         p->LastFound = found;
-        Volatile.Write(ref s_events, s_events + found);
+        if (found > 0)
+        {
+            Volatile.Write(ref s_events, s_events + found);
+        }
         JudgeTurn(p, turn, Volatile.Read(ref s_events) - events);
         return found > 0;
     }
@@ -147,20 +176,15 @@ internal static unsafe partial class Scheduler
     private static bool PollIfNobodyDid(long now)
     {
         if (Netpoll.Waiters == 0 || Volatile.Read(ref s_keeping)
-            || now - Volatile.Read(ref s_lastPoll) < PollAtLeastEveryNs)
+            || now - LookedAt < PollAtLeastEveryNs)
         {
             return false;
         }
-        Goroutine* list = Look(now);
+        s_lookedAt = now;
+        Volatile.Write(ref s_looks, s_looks + 1);
+        Goroutine* list = Netpoll.Poll(0);
         SubmitAll(list);
         return list != null;
-    }
-
-    private static Goroutine* Look(long now)
-    {
-        Volatile.Write(ref s_lastPoll, now);
-        Volatile.Write(ref s_polls, s_polls + 1);
-        return Netpoll.Poll(0);
     }
 
     /// <summary>Makes each of a list of waiting goroutines runnable, where the caller holds no processor.
