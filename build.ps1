@@ -122,7 +122,8 @@ function Publish {
 
 # The same questions in other languages. One whose compiler is missing is left out.
 function Publish-Peers {
-    Remove-Item -Force -ErrorAction Ignore "out/bin/weft-bench-go$Exe", "out/bin/weft-bench-tasks$Exe"
+    Remove-Item -Force -ErrorAction Ignore "out/bin/weft-bench-boost", "out/bin/weft-bench-go$Exe",
+        "out/bin/weft-bench-tasks$Exe"
     Publish bench/peers/tasks/tasks.csproj
     if (Get-Command go -CommandType Application -ErrorAction Ignore) {
         $env:CGO_ENABLED, $env:GOTOOLCHAIN, $env:GOFLAGS = '0', 'local', '-buildvcs=false'
@@ -131,6 +132,12 @@ function Publish-Peers {
         Pop-Location
     } else {
         'no peer in Go: go is not installed'
+    }
+    if ((Get-Command c++ -CommandType Application -ErrorAction Ignore) -and
+        (Test-Path /usr/include/boost/fiber/all.hpp)) {
+        & c++ -O2 -o out/bin/weft-bench-boost bench/peers/boost/main.cpp -lboost_fiber -lboost_context -pthread
+    } else {
+        'no peer with Boost.Fiber: c++ or libboost-fiber-dev is not installed'
     }
 }
 

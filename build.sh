@@ -63,13 +63,15 @@ run_tests() {
 
 bench() {
     setup
-    publish bench/bare/bare.csproj
-    publish bench/Weft.Bench.csproj
+    if [ "${1:-}" != --plots ]; then
+        publish bench/bare/bare.csproj
+        publish bench/Weft.Bench.csproj
+    fi
     case "${1:-} ${2:-}" in
         --peers* | "--dotnet --peers") publish_peers ;;
     esac
     case ${1:-} in
-        --*) dotnet build bench/front/front.csproj $quiet && dotnet out/front/weft-bench-front.dll "$@" ;;
+        --*) dotnet build bench/front/front.csproj $quiet -clp:NoSummary && dotnet out/front/weft-bench-front.dll "$@" ;;
         *) out/bin/weft-bench "$@" ;;
     esac
 }
@@ -138,12 +140,17 @@ publish() {
 
 # The same questions in other languages. One whose compiler is missing is left out.
 publish_peers() {
-    rm -f out/bin/weft-bench-go out/bin/weft-bench-tasks
+    rm -f out/bin/weft-bench-boost out/bin/weft-bench-go out/bin/weft-bench-tasks
     publish bench/peers/tasks/tasks.csproj
     if has go; then
         (cd bench/peers/go && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-buildvcs=false go build -o ../../../out/bin/weft-bench-go .)
     else
         echo "no peer in Go: go is not installed"
+    fi
+    if has c++ && echo '#include <boost/fiber/all.hpp>' | c++ -x c++ -E - >/dev/null 2>&1; then
+        c++ -O2 -o out/bin/weft-bench-boost bench/peers/boost/main.cpp -lboost_fiber -lboost_context -pthread
+    else
+        echo "no peer with Boost.Fiber: c++ or libboost-fiber-dev is not installed"
     fi
 }
 

@@ -25,7 +25,7 @@ internal sealed class BenchFrontTests
     public async Task ItListsTheRowsThatAreTimes()
     {
         using Folder folder = new();
-        ChildResult front = folder.Front(folder.StandIn(), "--list", "flat");
+        ChildResult front = folder.DotNet(folder.StandIn(), "--list", "flat");
 
         await Assert.That(front.Output).IsEqualTo("Weft.Bench.one_1p\nWeft.Bench.two_1p\n");
     }
@@ -34,7 +34,7 @@ internal sealed class BenchFrontTests
     public async Task TheSamplesOfAProgramAreMeasurements()
     {
         using Folder folder = new();
-        ChildResult front = folder.Front(folder.StandIn(), "--filter", "*two_1p", "--exporters", "json");
+        ChildResult front = folder.DotNet(folder.StandIn(), "--filter", "*two_1p", "--exporters", "json");
 
         await Assert.That(front.ExitCode).IsEqualTo(0).Because(front.ToString());
         await Assert.That(front.Output).Contains("Weft   : Stand-in 1.0");
@@ -48,7 +48,7 @@ internal sealed class BenchFrontTests
         using Folder folder = new();
         string program = folder.StandIn();
         await File.AppendAllTextAsync(program, "\n[ $1 != --samples ]");
-        ChildResult front = folder.Front(program, "--filter", "*two_1p");
+        ChildResult front = folder.DotNet(program, "--filter", "*two_1p");
 
         await Assert.That(front.ExitCode).IsEqualTo(1);
         await Assert.That(front.Output).Contains("exit code 1");
@@ -60,26 +60,49 @@ internal sealed class BenchFrontTests
         string program = Path.Combine(Repository.Root(), "out", "bin", "weft-bench");
         Skip.When(!File.Exists(program), "weft-bench has not been built");
         using Folder folder = new();
-        ChildResult front = folder.Front(program, "--filter", "*.chan_unbuf_1p");
+        ChildResult front = folder.DotNet(program, "--filter", "*.chan_unbuf_1p");
 
         await Assert.That(front.ExitCode).IsEqualTo(0).Because(front.ToString());
         await Assert.That(folder.Report("-github.md")).Contains("chan_unbuf_1p").And.Contains(" ns |");
     }
 
+    [Test]
+    public async Task ThePlotsAreThoseOfTheResults()
+    {
+        using Folder folder = new();
+        string results = Path.Combine(Repository.Root(), "bench", "results");
+        ChildResult front = folder.Front("", "--plots", results, folder.Path);
+        await Assert.That(front.ExitCode).IsEqualTo(0).Because(front.ToString());
+
+        string committed = Path.Combine(results, "plots");
+        await Assert.That(Names(folder.Path)).IsEqualTo(Names(committed))
+            .Because("./build.sh bench --plots draws them again");
+        foreach (string plot in Directory.EnumerateFiles(committed))
+        {
+            string drawn = await File.ReadAllTextAsync(Path.Combine(folder.Path, Path.GetFileName(plot)));
+            await Assert.That(drawn).IsEqualTo(await File.ReadAllTextAsync(plot)).Because(plot);
+        }
+    }
+
+    private static string Names(string folder) =>
+        string.Join('\n', Directory.EnumerateFiles(folder).Select(Path.GetFileName).Order());
+
     /// <summary>Where a program and the reports are.</summary>
     private sealed class Folder : IDisposable
     {
-        private readonly string _path = Directory.CreateTempSubdirectory("weft-front-").FullName;
+        internal string Path { get; } = Directory.CreateTempSubdirectory("weft-front-").FullName;
 
         internal string StandIn()
         {
-            string path = Path.Combine(_path, "stand-in");
-            File.WriteAllText(path, BenchFrontTests.StandIn);
-            ChildProcess.Execute("chmod", ["+x", path]);
-            return path;
+            string program = System.IO.Path.Combine(Path, "stand-in");
+            File.WriteAllText(program, BenchFrontTests.StandIn);
+            ChildProcess.Execute("chmod", ["+x", program]);
+            return program;
         }
 
-        /// <summary>Runs BenchmarkDotNet on the program.</summary>
+        internal ChildResult DotNet(string program, params string[] args) =>
+            Front(program, ["--dotnet", "--artifacts", Path, .. args]);
+
         internal ChildResult Front(string program, params string[] args)
         {
             ChildResult build = s_build.Value;
@@ -88,13 +111,13 @@ internal sealed class BenchFrontTests
                 ? build
                 : ChildProcess.Execute(
                     "dotnet",
-                    [Path.Combine(Repository.Root(), "out", "front", "weft-bench-front.dll"), "--dotnet", "--artifacts", _path, .. args],
+                    [System.IO.Path.Combine(Repository.Root(), "out", "front", "weft-bench-front.dll"), .. args],
                     environment: new() { ["WEFT_BENCH"] = program });
         }
 
         internal string Report(string end) => File.ReadAllText(
-            Directory.EnumerateFiles(Path.Combine(_path, "results"), "*" + end).Single());
+            Directory.EnumerateFiles(System.IO.Path.Combine(Path, "results"), "*" + end).Single());
 
-        public void Dispose() => Directory.Delete(_path, recursive: true);
+        public void Dispose() => Directory.Delete(Path, recursive: true);
     }
 }

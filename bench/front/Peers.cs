@@ -93,8 +93,10 @@ internal static class Peers
 
     private static IEnumerable<string> Machine(Answerer[] programs)
     {
-        string? cpu = File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal));
-        yield return $"{cpu?.Split(':')[^1].Trim()}, {Environment.ProcessorCount} processors; "
+        const string cpuInfo = "/proc/cpuinfo";
+        string? cpu = !File.Exists(cpuInfo) ? null : File.ReadLines(cpuInfo)
+            .FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[^1].Trim();
+        yield return $"{cpu ?? "a processor"}, {Environment.ProcessorCount} processors; "
             + $"{RuntimeInformation.OSDescription}; {DateTime.UtcNow:yyyy-MM-dd}";
         yield return string.Join("; ", programs.Select(program => program.Version));
     }

@@ -3,7 +3,8 @@
 //
 //   weft-bench-front --dotnet [--peers] ARGUMENT...    BenchmarkDotNet, with its arguments
 //   weft-bench-front --peers [NAME...]                 Weft beside each peer, with ratios
-//   weft-bench-front --plots                           draws bench/results/plots/ again
+//   weft-bench-front --plots [RESULTS PLOTS]           draws what one folder has into another, bench/results/'s
+//                                                      into bench/results/plots/
 
 namespace Weft.Bench.Front;
 
@@ -21,6 +22,12 @@ internal static class Program
                 return DotNetBench.Run([Answerer.Weft()], rest);
             case ["--peers", .. string[] names]:
                 return Peers.Compare(Answerer.Found(), names);
+            case ["--plots"]:
+                Plots.Draw("bench/results", "bench/results/plots");
+                return 0;
+            case ["--plots", string results, string plots]:
+                Plots.Draw(results, plots);
+                return 0;
             default:
                 Console.Error.WriteLine("weft-bench-front: --dotnet, --peers or --plots; see bench/README.md");
                 return BadArguments;
