@@ -13,6 +13,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   build   compile everything; a warning is an error
   run     publish the sample program weave and count this repository with it
   test    publish the tests in the normal and in the small-queue build, and run both, side by side
+  models  check the models of what threads share under weak memory (tests/models/README.md)
   bench   publish and run the benchmarks; --dotnet by BenchmarkDotNet, --peers beside other languages
   lib     make the C library in out/lib/ and its header in out/include/
   install install the C library: ./build.sh install PREFIX
@@ -54,11 +55,18 @@ run_tests() {
     add weft-tests
     add weft-tests-small
     [ $# -gt 0 ] || other_runtimes
+    [ $# -gt 0 ] || all_models
     failures weft-tests
     failures weft-tests-small
     summaries weft-tests weft-tests-small
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+models() {
+    setup
+    dotnet build tests/models/Weft.Models.csproj $quiet -clp:NoSummary
+    dotnet out/models/weft-models.dll "$@"
 }
 
 bench() {
@@ -180,14 +188,14 @@ suite() {
 }
 
 # The small build is made and run beside the normal one's tests, since many of those wait most of the time, and
-# so are the other builds of .NET. All that they say goes to logs: two at once nobody could read.
+# so are the other builds of .NET and the models. All that they say goes to logs: two at once nobody could read.
 small_tests() {
     log=out/weft-tests-small.log running=""
     trap 'kill $running; exit 1' TERM
     publish_small_tests >out/small-build.log 2>&1 &
     running=$!
     wait "$running" && status=0 || status=$?
-    [ $# -gt 0 ] || nice tests/runtimes.sh >out/runtimes.log 2>&1 &
+    [ $# -gt 0 ] || beside_tests &
     if [ "$status" -eq 0 ]; then
         out/bin/weft-tests-small "$@" >"$log" 2>&1 &
         running=$!
@@ -197,6 +205,11 @@ small_tests() {
     fi
     echo "$status" >"$log-status"
     wait
+}
+
+beside_tests() {
+    nice tests/runtimes.sh >out/runtimes.log 2>&1 || true
+    nice ./build.sh models >out/models.log 2>&1 || true
 }
 
 # Adds what the summary of a build's tests says to passed and failed. A run that ended without one, by a crash
@@ -220,6 +233,14 @@ other_runtimes() {
     cat out/runtimes.log
     passed=$((passed + $(grep -c ': works$' out/runtimes.log || true)))
     failed=$((failed + $(grep -c ': does not work$' out/runtimes.log || true)))
+}
+
+# Each model counts as one test, and so does each of its barriers; so does a run that ended early.
+all_models() {
+    cat out/models.log
+    passed=$((passed + $(grep -c '^ok ' out/models.log || true)))
+    failed=$((failed + $(grep -c '^FAIL ' out/models.log || true)))
+    grep -q '^all models ran' out/models.log || failed=$((failed + 1))
 }
 
 # What each failed test said, once more: it is far above in the log. A run that ended without a summary
@@ -400,7 +421,7 @@ fail() {
 verb=${1:-help}
 [ $# -eq 0 ] || shift
 case $verb in
-    build | run | bench | lib | pack | stress | setup | clean | help) "$verb" "$@" ;;
+    build | run | models | bench | lib | pack | stress | setup | clean | help) "$verb" "$@" ;;
     install) install_lib "$@" ;;
     test) run_tests "$@" ;;
     *) help >&2; exit 2 ;;

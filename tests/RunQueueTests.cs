@@ -432,7 +432,7 @@ internal sealed class RunQueueTests
                 {
                     Await(ref begun, round);
                     Goroutine* stolen = ground.Queue(1)->StealFrom(queue, takeNext: false);
-                    Volatile.Write(ref queue->Exclusive, true);
+                    queue->Exclusive = true;
                     for (; stolen != null; stolen = ground.Queue(1)->Pop())
                     {
                         ground.Take(stolen);

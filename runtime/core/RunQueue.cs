@@ -8,8 +8,10 @@
 // Taking is a compare-exchange on the head. Where no thief can exist, with one processor, the owner takes
 // with plain stores: Exclusive says so. It is cleared by the owner, and set by whoever retires the last
 // other processor, at any moment of the owner's: so the owner reads Exclusive before what it protects, the
-// head or next. Read the other way round, a thief may have moved the head in between.
+// head or next. Read the other way round, a thief may have moved the head in between. The release store that
+// sets it pairs with the acquire load of it: what the last thieves have taken is seen to be gone.
 // The tail's release store pairs with the acquire load of it in Steal and IsEmpty.
+// Checked under weak memory: tests/models/protocols/QueueModel.cs.
 //
 // Next is the goroutine that the running one has just made ready; it runs next and inherits the rest of
 // the time slice. It can be stolen, but only on a thief's last pass.
@@ -43,11 +45,18 @@ internal unsafe struct RunQueue
     private uint _head;
     private uint _tail;
     private nint _next;
-    internal bool Exclusive;
+    private bool _exclusive;
     private bool _freshTurn;
     private Goroutine** _slots;
     private ulong _fresh;
     private long _oldestSince;
+
+    /// <summary>No thief exists: the owner takes with plain stores.</summary>
+    internal bool Exclusive
+    {
+        readonly get => Volatile.Read(in _exclusive);
+        set => Volatile.Write(ref _exclusive, value);
+    }
 
     /// <summary>For twice Layout.RunQueueSize.</summary>
     internal void Initialize(Goroutine** slots) => _slots = slots;
@@ -181,7 +190,7 @@ internal unsafe struct RunQueue
     {
         while (true)
         {
-            bool exclusive = Volatile.Read(ref Exclusive); // Before the head: see the top of the file.
+            bool exclusive = Exclusive; // Before the head: see the top of the file.
             uint head = Volatile.Read(ref _head);
             if (head == _tail)
             {
@@ -241,7 +250,7 @@ internal unsafe struct RunQueue
     {
         while (true)
         {
-            bool exclusive = Volatile.Read(ref Exclusive);
+            bool exclusive = Exclusive;
             ulong fresh = Volatile.Read(ref _fresh);
             uint count = FreshCount(fresh);
             if (count >= Layout.RunQueueSize)
@@ -266,7 +275,7 @@ internal unsafe struct RunQueue
         long now = CoarseTime.Now;
         while (true)
         {
-            bool exclusive = Volatile.Read(ref Exclusive);
+            bool exclusive = Exclusive;
             ulong fresh = Volatile.Read(ref _fresh);
             if (FreshCount(fresh) == 0)
             {
@@ -289,7 +298,7 @@ internal unsafe struct RunQueue
     /// <summary>Owner only. Takes the older half of the fresh ones, as TakeHalf.</summary>
     internal int TakeFreshHalf(out uint start)
     {
-        bool exclusive = Volatile.Read(ref Exclusive);
+        bool exclusive = Exclusive;
         ulong fresh = Volatile.Read(ref _fresh);
         uint count = (FreshCount(fresh) + 1) / 2;
         start = FreshHead(fresh);

@@ -1,0 +1,243 @@
+// The same for the scheduler's files: no heap of timers, no poller, no sysmon, no stacks. Assume and Complete are
+// those of sched/Scheduler.Loop.cs without stacks; TimerHeap holds one timer.
+
+using Weft.Models;
+
+namespace Weft.Runtime;
+
+internal static unsafe partial class Scheduler
+{
+    private const long SliceNs = 10_000_000;
+
+    private static int s_processorsTaken;
+    private static int s_waitingThreads;
+    private static int s_threadsWoken;
+
+    private static long CoarseNow => 0;
+
+    /// <summary>Start-up.</summary>
+    internal static void Make(int processors)
+    {
+        GcAges.Initialize((nint)Explorer.Allocate<byte>("ages", 1024), (Goroutine*)Explorer.Static(0));
+        Initialize(processors);
+    }
+
+    /// <summary>A machine that holds a processor, with nothing in its queue.</summary>
+    internal static Machine* MakeMachine(string name)
+    {
+        Machine* m = Explorer.Allocate<Machine>(name);
+        Hold(m, PopIdle());
+        m->Processor->RoundsToGlobal = Processor.GlobalEvery;
+        return m;
+    }
+
+    /// <summary>The same of one that sleeps.</summary>
+    internal static Machine* MakeSleeper(string name)
+    {
+        Machine* m = MakeMachine(name);
+        Processor* p = m->Processor;
+        Release(m, p);
+        PushIdle(p);
+        return m;
+    }
+
+    /// <summary>A goroutine that waits.</summary>
+    internal static Goroutine* MakeWaiting(string name)
+    {
+        Goroutine* g = Explorer.Allocate<Goroutine>(name);
+        g->Transition(GoroutineState.Dead, GoroutineState.Runnable);
+        g->Transition(GoroutineState.Runnable, GoroutineState.Running);
+        g->Transition(GoroutineState.Running, GoroutineState.Waiting);
+        return g;
+    }
+
+    /// <summary>What a machine's loop runs next.</summary>
+    internal static Goroutine* Next(Machine* m)
+    {
+        Current.SetMachine(m);
+        Goroutine* g = FindRunnable(m);
+        Assume(m, g);
+        return g;
+    }
+
+    /// <summary>What it runs next if it sleeps now.</summary>
+    internal static Goroutine* NextAfterSleep(Machine* m)
+    {
+        Current.SetMachine(m);
+        _ = Sleep(m);
+        return Next(m);
+    }
+
+    /// <summary>What a new machine runs first.</summary>
+    internal static Goroutine* NextOfNew(Machine* m)
+    {
+        AcquireNext(m);
+        return Next(m);
+    }
+
+    internal static void Finish(Goroutine* g) => Complete(g);
+
+    private static void Assume(Machine* m, Goroutine* g)
+    {
+        m->Processor->Runs++;
+        g->Transition(GoroutineState.Runnable, GoroutineState.Running);
+        g->Machine = m;
+    }
+
+    private static void Complete(Goroutine* g)
+    {
+        delegate*<Goroutine*, void*, bool> commit = g->ParkCommit;
+        void* argument = g->ParkArgument;
+        g->Transition(GoroutineState.Running, GoroutineState.Waiting);
+        if (commit != null && !commit(g, argument))
+        {
+            g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+            _ = Push(Current.Machine()->Processor, g, next: true);
+        }
+    }
+
+    private static bool PollNetwork(Processor* p) => false;
+
+    private static bool IsPolling => false;
+
+    private static void KickKeeper()
+    {
+        Interlocked.Increment(ref *s_kicks);
+        Os.WakeAddress(s_kicks, 1);
+    }
+
+    private static void SubmitAll(Goroutine* list) =>
+        Check.Always(list == null, "No model has a poller."u8);
+
+    private static void StartSysmon()
+    {
+    }
+
+    private static void WakeSysmon()
+    {
+    }
+
+    private static void GiveFree(Processor* p, int count)
+    {
+    }
+
+    private static void GiveHomes(Processor* p, int count)
+    {
+    }
+
+    private static nint MachineMain(nint argument) => 0;
+}
+
+internal sealed class GoroutineExit : Exception;
+
+internal static class Startup
+{
+    internal static void Start() => throw new NotSupportedException();
+}
+
+internal static class GoroutineTable
+{
+    internal const int Capacity = 8;
+}
+
+internal static class AddressSpace
+{
+    private static int s_count;
+
+    internal static unsafe nint Need(nint size) => (nint)Explorer.Allocate<byte>($"memory {++s_count}", (int)size);
+}
+
+internal static class ApiNames
+{
+    internal static ReadOnlySpan<byte> MaxThreads => ""u8;
+}
+
+internal static class Netpoll
+{
+    private static int s_waiters;
+
+    internal static int Waiters => Volatile.Read(ref s_waiters);
+
+    internal static void AddWaiters(int count) => Interlocked.Add(ref s_waiters, count);
+
+    internal static unsafe Goroutine* Poll(long nanoseconds) => throw new NotSupportedException();
+}
+
+internal sealed unsafe class TimerNode
+{
+    internal const long Never = long.MaxValue;
+
+    internal void Fire(long now) => throw new NotSupportedException();
+
+    internal void GiveUp() => throw new NotSupportedException();
+}
+
+internal sealed unsafe class TimerHeap
+{
+    internal const int SleepersAtOnce = 64;
+
+    internal TimerNode? Lingering;
+
+    private static readonly TimerHeap[] s_heaps = new TimerHeap[Layout.MaxProcessors];
+
+    private readonly Processor* _processor;
+    private readonly State* _state;
+
+    private TimerHeap(Processor* p)
+    {
+        _processor = p;
+        _state = Explorer.Allocate<State>("timer heap");
+        p->NextTimer = TimerNode.Never;
+    }
+
+    internal int Id => _processor->Id;
+
+    internal int Count => 0;
+
+    internal static void Initialize(int most)
+    {
+    }
+
+    internal static void Create(Processor* p) => s_heaps[p->Id] = new TimerHeap(p);
+
+    internal static TimerHeap Of(int processor) => s_heaps[processor];
+
+    internal bool TryAdd(Goroutine* g, long when, out bool earlier)
+    {
+        _state->Lock.Enter();
+        _state->Sleeper = g;
+        Volatile.Write(ref _processor->NextTimer, when);
+        _state->Lock.Exit();
+        earlier = true;
+        return true;
+    }
+
+    internal bool TakeDue(long now, int most, out Goroutine* sleepers, out TimerNode? node)
+    {
+        node = null;
+        sleepers = null;
+        _state->Lock.Enter();
+        if (_processor->NextTimer <= now)
+        {
+            sleepers = _state->Sleeper;
+            sleepers->Link = null;
+            Volatile.Write(ref _processor->NextTimer, TimerNode.Never);
+        }
+        _state->Lock.Exit();
+        return sleepers != null;
+    }
+
+    internal TimerHeap? Update(TimerNode node) => throw new NotSupportedException();
+
+    internal bool MoveTo(TimerHeap other) => throw new NotSupportedException();
+
+    internal void CheckInvariants()
+    {
+    }
+
+    private struct State
+    {
+        internal ShortLock Lock;
+        internal Goroutine* Sleeper;
+    }
+}
