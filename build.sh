@@ -79,7 +79,7 @@ bench() {
         --peers* | "--dotnet --peers") publish_peers ;;
     esac
     case ${1:-} in
-        --*) dotnet build bench/front/front.csproj $quiet -clp:NoSummary && dotnet out/front/weft-bench-front.dll "$@" ;;
+        --*) dotnet build bench/front/front.csproj $quiet && dotnet out/front/weft-bench-front.dll "$@" ;;
         *) out/bin/weft-bench "$@" ;;
     esac
 }

@@ -80,7 +80,7 @@ internal static class Peers
             Print(
             [
                 row, unit, .. results.Select(result => result == null ? Missing : Digits(result.Value)),
-                .. results[1..].Select(result => result == null || results[0] == null
+                .. results[1..].Select(result => result is null or { Value: 0 } || results[0] is null or { Value: 0 }
                     ? Missing : Digits(Times.Better(results[0]!.Value, result.Value, unit))),
             ]);
         }
