@@ -31,12 +31,16 @@ internal static class SleeperBench
     {
         int asleep = 0;
         return Late(
-            (number, wake) => Go.Run(() =>
+            wakes =>
             {
-                Interlocked.Increment(ref asleep);
-                Go.Sleep(wake.Until(number));
-                wake.Now(number);
-            }),
+                Action<int> sleeper = number =>
+                {
+                    Interlocked.Increment(ref asleep);
+                    Go.Sleep(wakes.Until(number));
+                    wakes.Now(number);
+                };
+                return number => Go.Run(sleeper, number); // No object for each but the goroutine.
+            },
             () => Volatile.Read(ref asleep));
     }
 
@@ -44,9 +48,9 @@ internal static class SleeperBench
     {
         int set = 0;
         return Late(
-            (number, wake) =>
+            wakes => number =>
             {
-                _ = Timer.AfterFunc(wake.Until(number), () => wake.Now(number));
+                _ = Timer.AfterFunc(wakes.Until(number), () => wakes.Now(number));
                 set++;
             },
             () => set);
@@ -74,14 +78,15 @@ internal static class SleeperBench
         }
     }
 
-    private static double[] Late(Action<int, Wakes> start, Func<int> started)
+    private static double[] Late(Func<Wakes, Action<int>> starter, Func<int> started)
     {
         double first = 10 * Sleepers * TimeToStart(); // Longer than it takes, on a machine whose speed changes.
         Wakes wakes = new(first);
         wakes.Left.Add(Sleepers);
+        Action<int> start = starter(wakes);
         for (int i = 0; i < Sleepers; i++)
         {
-            start(i, wakes);
+            start(i);
         }
         while (started() < Sleepers)
         {
