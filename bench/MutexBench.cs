@@ -1,6 +1,6 @@
 // Mutexes: one goroutine that locks and unlocks; eight, or one for each processor, that want the same one. Beside
 // the first the same with SemaphoreSlim and tasks, which is how asynchronous code of .NET waits for a lock. And
-// an RWMutex that all read, and each writes once in 1,024 times.
+// an RWMutex that all read, and each writes once in 1,024 times, or in 100, or never.
 
 using System.Diagnostics;
 
@@ -23,7 +23,11 @@ internal static class MutexBench
         Question.One($"mutex_cont_P_{processors}p", "ns", "Mutex, a goroutine for each processor wants it",
             () => Drive.On(processors, () => Goroutines(processors))),
         Question.One($"rwmutex_{processors}p", "ns", "RWMutex, a goroutine for each processor, 1,023 reads to a write",
-            () => Drive.On(processors, () => ReadMostly(processors))),
+            () => Drive.On(processors, () => ReadMostly(processors, ReadsAndWrite))),
+        Question.One($"rwmutex_100_{processors}p", "ns", "RWMutex, a goroutine for each processor, 99 reads to a write",
+            () => Drive.On(processors, () => ReadMostly(processors, 100))),
+        Question.One($"rwmutex_read_{processors}p", "ns", "RWMutex, a goroutine for each processor, which reads",
+            () => Drive.On(processors, () => ReadMostly(processors, int.MaxValue))),
         Question.One($"semslim_unc_{processors}p", "ns", "SemaphoreSlim, nobody else wants it",
             () => Tasks(processors, 1)),
         Question.One($"semslim_cont8_{processors}p", "ns", "SemaphoreSlim, eight tasks want it",
@@ -48,7 +52,7 @@ internal static class MutexBench
         return time / count;
     }
 
-    private static double ReadMostly(int goroutines)
+    private static double ReadMostly(int goroutines, int every)
     {
         RWMutex mutex = new();
         int each = Locks / goroutines;
@@ -58,7 +62,7 @@ internal static class MutexBench
             long seen = 0;
             for (int i = 1; i <= each; i++)
             {
-                if (i % ReadsAndWrite == 0)
+                if (i % every == 0)
                 {
                     mutex.Lock();
                     value++;
@@ -73,7 +77,7 @@ internal static class MutexBench
             }
             GC.KeepAlive(seen);
         });
-        Drive.Check(value == each / ReadsAndWrite * goroutines, "the mutex did not exclude");
+        Drive.Check(value == each / every * goroutines, "the mutex did not exclude");
         return time / (each * goroutines);
     }
 

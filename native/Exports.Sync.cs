@@ -82,7 +82,18 @@ internal static unsafe partial class Exports
     private static int RWLockTryWrite(nint handle)
     {
         RWMutex? mutex = Handles.Get<RWMutex>(handle, Kind.RWMutex);
-        return mutex == null ? Handles.Fault(handle) : mutex.TryLock() ? Code.Ok : Code.WouldWait;
+        if (mutex == null)
+        {
+            return Handles.Fault(handle);
+        }
+        try
+        {
+            return mutex.TryLock() ? Code.Ok : Code.WouldWait;
+        }
+        catch (InvalidOperationException)
+        {
+            return Code.NotPermitted;
+        }
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_wrunlock")]

@@ -287,7 +287,8 @@ int weft_mutex_lock(weft_mutex *mutex);
 int weft_mutex_try_lock(weft_mutex *mutex);
 int weft_mutex_unlock(weft_mutex *mutex);
 
-/* Many readers or one writer. A writer that waits keeps new readers out. */
+/* Many readers or one writer. A writer that waits keeps new readers out. unlock: WEFT_EPERM it is not locked;
+ * where many processors read it may be the next wrlock that says so of rdunlock: it does not have the lock. */
 int weft_rwlock_make(weft_rwlock **lock);
 int weft_rwlock_free(weft_rwlock *lock);
 int weft_rwlock_rdlock(weft_rwlock *lock);

@@ -57,6 +57,10 @@ internal sealed class LockProgramTests(int procs)
             for (int i = 0; i < _data.Length; i++)
             {
                 _data[i] = random.Next(2) == 0 ? new() { Mutex = new() } : new() { RWMutex = new() };
+                if (random.Next(2) == 0)
+                {
+                    _data[i].RWMutex?.MakeStripes();
+                }
             }
         }
 
@@ -160,9 +164,17 @@ internal sealed class LockProgramTests(int procs)
                 }
             }
             RWMutex both = one.RWMutex!;
-            if (random.Next(4) == 0)
+            if (random.Next(100) == 0)
             {
-                return reads ? both.TryRLock() : both.TryLock();
+                both.MakeStripes();
+            }
+            switch (random.Next(4))
+            {
+                case 0:
+                    return reads ? both.TryRLock() : both.TryLock();
+
+                case 1:
+                    return LockUnlessCancelled(both, reads);
             }
             if (reads)
             {
@@ -173,6 +185,26 @@ internal sealed class LockProgramTests(int procs)
                 both.Lock();
             }
             return true;
+        }
+
+        private bool LockUnlessCancelled(RWMutex both, bool reads)
+        {
+            try
+            {
+                if (reads)
+                {
+                    both.RLock(_token);
+                }
+                else
+                {
+                    both.Lock(_token);
+                }
+                return true;
+            }
+            catch (OperationCanceledException)
+            {
+                return false;
+            }
         }
 
         private static void Unlock(Guarded one, bool reads)

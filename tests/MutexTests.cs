@@ -461,4 +461,38 @@ internal sealed class MutexTests(int procs)
 
         await Assert.That(counted).IsEqualTo(2000 * (procs + 1));
     }
+
+    // Each spins on a processor of its own, or waits: when one has had it often, each has had it at times.
+    [Test]
+    public async Task ThoseWhoSpinForItGetTheirShares()
+    {
+        const int Least = 1000;
+        string? failure = Crew.Run(procs, crew =>
+        {
+            Mutex mutex = new();
+            int[] had = new int[16 * procs];
+            for (int i = 0; i < procs; i++)
+            {
+                int id = 16 * i;
+                crew.Go(() =>
+                {
+                    bool all = false;
+                    while (!all && !crew.Failed)
+                    {
+                        mutex.Lock();
+                        had[id]++;
+                        all = true;
+                        for (int k = 0; k < had.Length; k += 16)
+                        {
+                            all &= had[k] >= Least;
+                        }
+                        crew.Expect(had[id] < 100_000 * Least, "others had it a hundred thousandth as often");
+                        mutex.Unlock();
+                    }
+                });
+            }
+        });
+
+        await Assert.That(failure).IsNull();
+    }
 }

@@ -1,7 +1,8 @@
-// Random small programs on one lock, event or semaphore of the base library, by goroutines and threads, each
-// checked against every order that it allows (WaitHistory.cs). Many at once, as they sleep a lot: most waits
-// have a time-out of a millisecond or two, and what they wait for comes at about that time. When a program
-// stops by itself, a last actor signals until nobody waits any more, which is part of the history.
+// Random small programs on one lock, event or semaphore of the base library, or a mutex of Weft's, by
+// goroutines and threads, each checked against every order that it allows (WaitHistory.cs). Many at once, as
+// they sleep a lot: most waits have a time-out of a millisecond or two, and what they wait for comes at about
+// that time. When a program stops by itself, a last actor signals until nobody waits any more, which is part
+// of the history.
 //
 // Safeguards of asm/waits.c and sched/DotNetWait.cs, taken out one at a time, with 1, 2 and 4 processors, and
 // in how many of five runs of the suite's length that is seen here:
@@ -280,7 +281,7 @@ internal sealed class WaitHistoryTests
 
         internal abstract WaitModel Model { get; }
 
-        internal static Subject Choose(Random random) => random.Next(9) switch
+        internal static Subject Choose(Random random) => random.Next(12) switch
         {
             0 => OneSemaphore.Of(random.Next(3)),
             1 => OneSemaphore.Slim(random.Next(3)),
@@ -289,6 +290,9 @@ internal sealed class WaitHistoryTests
             4 => OneEvent.Slim(),
             5 => new OneReaderWriterLock(),
             6 => new OneLock(),
+            7 => new OneMutex(),
+            8 => new OneRWMutex(striped: false),
+            9 => new OneRWMutex(striped: true),
             _ => new OneMonitor(),
         };
 
@@ -429,6 +433,103 @@ internal sealed class WaitHistoryTests
         }
 
         public override void Dispose() => _lock.Dispose();
+    }
+
+    /// <summary>One of Weft's, whose limit of time is a token.</summary>
+    private abstract class OneOfWefts : Subject
+    {
+        protected static bool Limited(
+            int limit, Action enter, Func<bool> tryEnter, Action<CancellationToken> wait)
+        {
+            switch (limit)
+            {
+                case Timeout.Infinite:
+                    enter();
+                    return true;
+
+                case 0:
+                    return tryEnter();
+
+                default:
+                    using (CancellationTokenSource source = new(limit))
+                    {
+                        try
+                        {
+                            wait(source.Token);
+                            return true;
+                        }
+                        catch (OperationCanceledException)
+                        {
+                            return false;
+                        }
+                    }
+            }
+        }
+
+        internal override void Help(Actor actor)
+        {
+        }
+
+        public override void Dispose()
+        {
+        }
+    }
+
+    private sealed class OneMutex : OneOfWefts
+    {
+        private readonly Mutex _mutex = new();
+
+        internal override WaitModel Model => new MonitorModel(MonitorModel.Nobody, "", "");
+
+        internal override void Act(Actor actor)
+        {
+            if (actor.Try(WaitKind.Enter, limit => Limited(limit, _mutex.Lock, _mutex.TryLock, _mutex.Lock)))
+            {
+                actor.Pause();
+                actor.Do(WaitKind.Exit, _mutex.Unlock);
+            }
+        }
+    }
+
+    private sealed class OneRWMutex : OneOfWefts
+    {
+        private readonly RWMutex _mutex = new();
+
+        internal OneRWMutex(bool striped)
+        {
+            if (striped)
+            {
+                _mutex.MakeStripes();
+            }
+        }
+
+        internal override WaitModel Model =>
+            new ReaderWriterModel(0, ReaderWriterModel.Nobody, ReaderWriterModel.Nobody);
+
+        internal override void Act(Actor actor)
+        {
+            if (actor.Random.Next(10) == 0)
+            {
+                _mutex.MakeStripes();
+            }
+            if (actor.Random.Next(2) == 0)
+            {
+                if (actor.Try(WaitKind.EnterRead, Read))
+                {
+                    actor.Pause();
+                    actor.Do(WaitKind.ExitRead, _mutex.RUnlock);
+                }
+            }
+            else if (actor.Try(WaitKind.Enter, Write))
+            {
+                actor.Pause();
+                actor.Do(WaitKind.Exit, _mutex.Unlock);
+            }
+        }
+
+        private bool Read(int limit) => Limited(limit, _mutex.RLock, _mutex.TryRLock, _mutex.RLock);
+
+        private bool Write(int limit) => Limited(limit, _mutex.Lock, _mutex.TryLock, _mutex.Lock);
     }
 
     private sealed class OneLock : Subject

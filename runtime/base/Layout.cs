@@ -47,6 +47,7 @@ internal static class Layout
     internal const int ReturnLooksFull = 1024;
     internal const int ManyHomes = 0;
     internal const int StacksToCollectFor = 1;
+    internal const int MeetingsBeforeStripes = 0;
     internal const bool RandomChoice = true;
 #else
     internal const int RunQueueSize = 256;
@@ -70,6 +71,7 @@ internal static class Layout
     internal const int ReturnLooksFull = 1024;
     internal const int ManyHomes = 1024;
     internal const int StacksToCollectFor = 64;
+    internal const int MeetingsBeforeStripes = 100;
     internal const bool RandomChoice = false;
 #endif
 }

@@ -41,12 +41,12 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
     private const int Starving = 4;
     private const int Waiting = 8;
 
-    private const int SpinsAtMost = 4;
     private const long StarvesAfterNs = 1_000_000;
 
     private int _state;
     private ShortLock _lock;
     private WaitQueue _waiters;
+    private int _spinNs = BriefSpin.LeastNs; // For how long to spin: a guess, by all who have waited.
 
     /// <summary>Locks it; waits while it is locked.</summary>
     public void Lock()
@@ -91,9 +91,10 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
     /// <exception cref="InvalidOperationException">It is not locked.</exception>
     public void Unlock()
     {
-        if (Interlocked.CompareExchange(ref _state, 0, Locked) != Locked)
+        int seen = Interlocked.CompareExchange(ref _state, 0, Locked);
+        if (seen != Locked)
         {
-            UnlockSlow();
+            UnlockSlow(seen);
         }
     }
 
@@ -170,7 +171,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
         bool awake = false; // Woken is set, and stands for the caller.
         bool starving = false;
         long since = 0;
-        int spins = 0;
+        BriefSpin spinning = default;
         while (true)
         {
             int old = Volatile.Read(ref _state);
@@ -178,17 +179,18 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
             {
                 if (Change(old, Locked, awake ? Woken : 0))
                 {
+                    Learn(spinning.Ns, hasPaid: true);
                     return true;
                 }
             }
-            else if ((old & Starving) == 0 && spins < SpinsAtMost && Scheduler.MaySpin())
+            else if ((old & Starving) == 0 && spinning.MayGoOn(_spinNs))
             {
                 awake = awake || ((old & (Waiting | Woken)) == Waiting && Change(old, Woken, 0));
-                spins++;
-                Scheduler.Spin();
+                spinning.Spin();
             }
             else
             {
+                Learn(spinning.Ns, hasPaid: false);
                 switch (Wait(g, wait, awake, starving, ref since))
                 {
                     case WaitResult.Given:
@@ -201,10 +203,24 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
                     case WaitResult.Woken:
                         awake = true;
                         starving = starving || IsLong(since);
-                        spins = 0;
+                        spinning = default;
                         break;
                 }
             }
+        }
+    }
+
+    /// <summary>Who waits next spins a little longer if it was enough, less if it was in vain. What others
+    /// write meanwhile may be lost.</summary>
+    private void Learn(int spunNs, bool hasPaid)
+    {
+        int old = _spinNs;
+        int next = hasPaid
+            ? Math.Min(old + BriefSpin.LeastNs, BriefSpin.MostNs)
+            : Math.Max(old - (2 * BriefSpin.LeastNs), BriefSpin.LeastNs);
+        if (spunNs > 0 && next != old)
+        {
+            _spinNs = next;
         }
     }
 
@@ -252,11 +268,10 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private void UnlockSlow()
+    private void UnlockSlow(int old)
     {
         while (true)
         {
-            int old = Volatile.Read(ref _state);
             if ((old & Locked) == 0)
             {
                 ThrowNotLocked();
@@ -266,7 +281,8 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
                 HandOff();
                 return;
             }
-            if (Change(old, 0, Locked))
+            int seen = Interlocked.CompareExchange(ref _state, old & ~Locked, old);
+            if (seen == old)
             {
                 if ((old & (Waiting | Woken)) == Waiting)
                 {
@@ -274,6 +290,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
                 }
                 return;
             }
+            old = seen;
         }
     }
 

@@ -1,6 +1,12 @@
-// The waits of an RWMutex: how readers and the one writer that has announced itself wait for each other, let
-// each other in, and give up. The counts, and why giving up is one exchange: RWMutex.cs.
+// The waits of an RWMutex: how readers and the one writer that has shut the gate wait for each other, let
+// each other in, and give up. The counts: RWMutex.cs.
+//
+// Who waits is counted nowhere but in the queue, under _lock, so who gives up leaves it and nothing else. A
+// reader gets into the queue only while the gate is shut, and says so in the word of the gate: whoever opens
+// it lets the whole queue in. So a reader waits for two writers at most: the one that it finds at the gate,
+// and one that shuts it again before the reader is in the queue.
 
+using System.Runtime.CompilerServices;
 using Weft.Runtime;
 
 namespace Weft;
@@ -16,15 +22,12 @@ public sealed unsafe partial class RWMutex
         if (_waitingWriter == g)
         {
             // Nobody who has it for reading will leave. Those who wait to read are abandoned as well.
-            waits = TryTakeBack(out _);
-        }
-        else if (_waitingReaders.RemoveIfParked(g, this))
-        {
-            Interlocked.Decrement(ref _state);
+            _ = TakeWaitingWriter();
+            Interlocked.Add(ref _state, -Shut);
         }
         else
         {
-            waits = false;
+            waits = _waitingReaders.RemoveIfParked(g, this);
         }
         _lock.Exit();
         return waits;
@@ -37,21 +40,79 @@ public sealed unsafe partial class RWMutex
         if (wait.Cancel())
         {
             Goroutine* g = wait.Waiter->Goroutine;
-            if (_waitingWriter == g ? GiveUpWriting(ref list) : TryGiveUpReading())
+            if (_waitingWriter == g)
             {
-                if (wait.Waiter->IsQueued)
-                {
-                    _waitingReaders.Remove(wait.Waiter);
-                }
-                list.Add(g);
+                _ = TakeWaitingWriter();
+                OpenGate(ref list);
             }
             else
             {
-                wait.Waiter->Result = WaitResult.Waiting; // Too late: it gets the lock in a moment.
+                _waitingReaders.Remove(wait.Waiter);
             }
+            list.Add(g);
         }
         _lock.Exit();
         list.Ready();
+    }
+
+    /// <summary>What RUnlock does when the count is negative now, or a writer has parked.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void RUnlockSlow(long[]? stripes, int here, long count)
+    {
+        if (count >= 0 || (stripes != null && !ReaderStripes.IsNewLow(stripes, here, count)))
+        {
+            LookAfterWriter();
+            return;
+        }
+        _lock.Enter();
+        Interlocked.Add(ref _state, Counting); // Pairs with each reader that adds, then looks.
+        long readers = Readers();
+        bool tooMany = readers < 0 || _stripes == null; // In one word it is certain, whoever came since.
+        if (tooMany)
+        {
+            readers++;
+            _ = stripes == null
+                ? Interlocked.Add(ref _state, One)
+                : Interlocked.Increment(ref ReaderStripes.Count(stripes, here));
+        }
+        else if (stripes != null)
+        {
+            ReaderStripes.SetLow(stripes, here, count);
+        }
+        if (readers == 0 && _stripes != null)
+        {
+            Interlocked.Add(ref _state, ReaderStripes.TakeAll(_stripes) * One);
+        }
+        Interlocked.Add(ref _state, -Counting);
+        Goroutine* writer = readers <= 0 ? TakeWaitingWriter() : null;
+        _lock.Exit();
+        if (writer != null)
+        {
+            Scheduler.Ready(writer);
+        }
+        if (tooMany)
+        {
+            throw new InvalidOperationException("RUnlock of an RWMutex that is not locked for reading.");
+        }
+    }
+
+    /// <summary>Unlock while somebody waits to read.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void UnlockSlow()
+    {
+        ReadyList list = default;
+        _lock.Enter();
+        bool wrote = (Volatile.Read(ref _state) & Writing) != 0;
+        if (wrote)
+        {
+            OpenGate(ref list);
+        }
+        _lock.Exit();
+        list.Ready();
+        if (!wrote)
+        {
+            ThrowNotWriting();
+        }
     }
 
     /// <summary>False when the token was cancelled first.</summary>
@@ -61,8 +122,8 @@ public sealed unsafe partial class RWMutex
         TokenWait? wait = null;
         try
         {
-            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token); // May throw: not counted yet.
-            return Interlocked.Increment(ref _state) >= 0 || WaitForWriter(g, wait);
+            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token);
+            return WaitForWriter(g, wait);
         }
         finally
         {
@@ -74,7 +135,7 @@ public sealed unsafe partial class RWMutex
     /// <summary>The caller holds _writers. False when the token was cancelled first.</summary>
     private bool LockSlow(CancellationToken token)
     {
-        if (Interlocked.CompareExchange(ref _state, Announced, 0) == 0)
+        if (TryShutGate())
         {
             return true;
         }
@@ -82,8 +143,8 @@ public sealed unsafe partial class RWMutex
         TokenWait? wait = null;
         try
         {
-            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token); // May throw: as above.
-            return Announce() == 0 || WaitForReaders(g, wait);
+            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token); // May throw: the gate is open yet.
+            return ShutGate() == 0 || WaitForReaders(g, wait);
         }
         finally
         {
@@ -92,6 +153,7 @@ public sealed unsafe partial class RWMutex
         }
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void WaitForWriter()
     {
         Goroutine* g = EnterWait();
@@ -99,82 +161,219 @@ public sealed unsafe partial class RWMutex
         LeaveWait(g);
     }
 
-    /// <summary>False when the token was cancelled first.</summary>
+    /// <summary>The caller is not counted. False when the token was cancelled first.</summary>
     private bool WaitForWriter(Goroutine* g, TokenWait? wait)
     {
+        if (g != null && SpinForWriter())
+        {
+            return true;
+        }
+        bool polls = false;
         while (true)
         {
             _lock.Enter();
-            bool admitted = _admitted > 0;
-            if (admitted)
+            bool entered = polls ? _admitted > 0 : TryEnterOrSayWaits();
+            if (entered || wait is { IsCancelled: true })
             {
-                _admitted--;
-            }
-            if (admitted || (wait is { IsCancelled: true } && TryGiveUpReading()))
-            {
+                _admitted -= polls ? 1 : 0; // Who polls has no token.
                 _lock.Exit();
-                return admitted;
+                return entered;
             }
             if (g != null)
             {
                 Waiter* waiter = Goroutine.WaiterOf(g);
+                waiter->Amount = ReaderStripes.Here();
                 _waitingReaders.Enqueue(waiter);
                 return Park(g, waiter);
             }
+            _polling += polls ? 0 : 1;
+            polls = true;
             _lock.Exit();
             Thread.Sleep(1);
         }
     }
 
-    private void WaitForReaders()
+    /// <summary>Under _lock. True: the caller is counted. False: the gate is shut, and whoever opens it will
+    /// look at the queue.</summary>
+    private bool TryEnterOrSayWaits()
     {
-        Goroutine* g = EnterWait();
-        _ = WaitForReaders(g, null);
-        LeaveWait(g);
+        while (!TryEnter())
+        {
+            long old = Volatile.Read(ref _state);
+            while ((old & Shut) != 0)
+            {
+                long seen = Interlocked.CompareExchange(ref _state, old | ReadersWait, old);
+                if (seen == old)
+                {
+                    return false;
+                }
+                old = seen;
+            }
+        }
+        return true;
     }
 
-    /// <summary>False when the token was cancelled first.</summary>
+    /// <summary>The caller holds _writers, and has shut the gate. If this throws, it has neither.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void WaitForReaders()
+    {
+        try
+        {
+            Goroutine* g = EnterWait();
+            _ = WaitForReaders(g, null);
+            LeaveWait(g);
+        }
+        catch
+        {
+            _writers.Unlock();
+            throw;
+        }
+    }
+
+    /// <summary>The caller has shut the gate. False when the token was cancelled first.</summary>
     private bool WaitForReaders(Goroutine* g, TokenWait? wait)
+    {
+        bool left = (g != null && SpinForReaders()) || ParkForReaders(g, wait);
+        if (left)
+        {
+            Interlocked.Add(ref _state, Writing);
+        }
+        return left;
+    }
+
+    private bool ParkForReaders(Goroutine* g, TokenWait? wait)
     {
         while (true)
         {
             ReadyList list = default;
             _lock.Enter();
-            bool admitted = _writerMayGo;
-            _writerMayGo = false;
-            if (admitted || (wait is { IsCancelled: true } && GiveUpWriting(ref list)))
-            {
-                _lock.Exit();
-                list.Ready();
-                return admitted;
-            }
             if (g != null)
+            {
+                // Pairs with each reader that subtracts, then looks.
+                Interlocked.Add(ref _state, WriterParks);
+            }
+            long readers = Readers();
+            bool cancelled = readers > 0 && wait is { IsCancelled: true };
+            if (readers > 0 && !cancelled && g != null)
             {
                 Waiter* waiter = Goroutine.WaiterOf(g);
                 waiter->IsQueued = true;
                 _waitingWriter = g;
                 return Park(g, waiter);
             }
+            if (g != null)
+            {
+                Interlocked.Add(ref _state, -WriterParks);
+            }
+            if (cancelled)
+            {
+                OpenGate(ref list);
+            }
             _lock.Exit();
+            list.Ready();
+            if (readers <= 0)
+            {
+                ThrowIfTooFew(readers);
+                return true;
+            }
+            if (cancelled)
+            {
+                return false;
+            }
             Thread.Sleep(1);
         }
     }
 
-    /// <summary>Under the lock: count readers may go on.</summary>
-    private void AdmitReaders(int count, ref ReadyList list)
+    /// <summary>The caller holds _writers, has shut the gate, and does not wait for readers.</summary>
+    private bool IsFreeAfterAll()
     {
-        for (; count > 0 && !_waitingReaders.IsEmpty; count--)
+        ReadyList list = default;
+        _lock.Enter();
+        long readers = Readers();
+        if (readers > 0)
         {
-            list.Add(_waitingReaders.Dequeue()->Goroutine);
+            OpenGate(ref list);
         }
-        _admitted += count;
+        _lock.Exit();
+        list.Ready();
+        if (readers > 0)
+        {
+            return false;
+        }
+        ThrowIfTooFew(readers);
+        Interlocked.Add(ref _state, Writing);
+        return true;
     }
 
-    private void AdmitWriter()
+    /// <summary>The caller has shut the gate, and nobody is inside. In one word who has called RUnlock too
+    /// often finds it out, and puts it right; in stripes perhaps not.</summary>
+    private void ThrowIfTooFew(long readers)
     {
+        if (readers >= 0)
+        {
+            return;
+        }
+        ReadyList list = default;
         _lock.Enter();
-        Goroutine* g = TakeWaitingWriter();
-        _writerMayGo = g == null;
+        readers = Readers();
+        bool tooFew = readers < 0 && _stripes != null;
+        if (tooFew)
+        {
+            Interlocked.Add(ref _state, -readers * One);
+            OpenGate(ref list);
+        }
+        _lock.Exit();
+        list.Ready();
+        if (tooFew)
+        {
+            throw new InvalidOperationException("RUnlock of an RWMutex was called more often than RLock.");
+        }
+    }
+
+    /// <summary>Whether the caller has it for reading now, because the writer has left soon.</summary>
+    private bool SpinForWriter()
+    {
+        BriefSpin spinning = default;
+        while ((Volatile.Read(ref _state) & WriterParks) == 0 && spinning.MayGoOn(BriefSpin.LeastNs))
+        {
+            spinning.Spin();
+            if (IsOpen(Volatile.Read(ref _state)))
+            {
+                if (TryEnter())
+                {
+                    return true;
+                }
+                LookAfterWriter();
+            }
+        }
+        return false;
+    }
+
+    /// <summary>Whether those inside have left soon.</summary>
+    private bool SpinForReaders()
+    {
+        BriefSpin spinning = default;
+        while (spinning.MayGoOn(BriefSpin.LeastNs))
+        {
+            spinning.Spin();
+            if (Readers() == 0)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>Lets the writer in that has parked, if nobody is inside any more. Fewer than none: somebody
+    /// has called RUnlock too often.</summary>
+    private void LookAfterWriter()
+    {
+        if ((Volatile.Read(ref _state) & WriterParks) == 0 || Readers() > 0)
+        {
+            return; // In the latter case another one looks, later.
+        }
+        _lock.Enter();
+        Goroutine* g = Readers() <= 0 ? TakeWaitingWriter() : null;
         _lock.Exit();
         if (g != null)
         {
@@ -182,56 +381,7 @@ public sealed unsafe partial class RWMutex
         }
     }
 
-    /// <summary>Under the lock. False when a writer has let it in: none is announced then, because that one
-    /// keeps _writers until all have been told.</summary>
-    private bool TryGiveUpReading()
-    {
-        long old = Volatile.Read(ref _state);
-        while (old < 0)
-        {
-            long seen = Interlocked.CompareExchange(ref _state, old - 1, old);
-            if (seen == old)
-            {
-                return true;
-            }
-            old = seen;
-        }
-        return false;
-    }
-
-    /// <summary>Under the lock: the writer that waits for readers gives up, and those behind it go on. False
-    /// when the last reader has left.</summary>
-    private bool GiveUpWriting(ref ReadyList list)
-    {
-        if (!TryTakeBack(out int behind))
-        {
-            return false;
-        }
-        AdmitReaders(behind, ref list);
-        return true;
-    }
-
-    /// <summary>Under the lock: takes the announcement of a writer back that waits for readers, and the
-    /// writer out of its place. False when the last reader has left.</summary>
-    private bool TryTakeBack(out int behind)
-    {
-        behind = 0;
-        long old = Volatile.Read(ref _state);
-        while (Leaving(old) != 0)
-        {
-            long seen = Interlocked.CompareExchange(ref _state, Readers(old), old);
-            if (seen == old)
-            {
-                behind = Readers(old) - Leaving(old);
-                _ = TakeWaitingWriter();
-                return true;
-            }
-            old = seen;
-        }
-        return false;
-    }
-
-    /// <summary>With the lock held. Null when none waits.</summary>
+    /// <summary>Under _lock. Null when none waits.</summary>
     private Goroutine* TakeWaitingWriter()
     {
         Goroutine* g = _waitingWriter;
@@ -239,11 +389,12 @@ public sealed unsafe partial class RWMutex
         if (g != null)
         {
             Goroutine.WaiterOf(g)->IsQueued = false;
+            Interlocked.Add(ref _state, -WriterParks);
         }
         return g;
     }
 
-    /// <summary>With the lock held, which it releases. False when the token was cancelled first.</summary>
+    /// <summary>Under _lock, which it releases. False when the token was cancelled first.</summary>
     private bool Park(Goroutine* g, Waiter* waiter) =>
         TokenWait.Park(g, waiter, this, ParkReason.RWMutex) != WaitResult.Cancelled;
 

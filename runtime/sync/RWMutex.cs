@@ -1,30 +1,45 @@
-// Go's reader/writer lock. A writer announces itself: from then on readers queue up behind it, so they
-// cannot starve it; and when it unlocks, the readers that came meanwhile go before the next writer, so
-// writers cannot starve them.
+// Go's reader/writer lock. A writer that comes shuts the gate: from then on readers queue up behind it, so
+// they cannot starve it; and when it unlocks, the readers in the queue go before the next writer, so writers
+// cannot starve them. Writers are kept apart by a mutex.
 //
-//   _state, one word    63          62 .. 32                             31 .. 0
-//                       Announced   readers that the announced writer    who reads or wants to
-//                                   waits for
-//   _writing            1 from the moment the writer has the lock to Unlock
+//   _state    63 .. 5             4            3        2         1            0
+//             readers inside,     ReadersWait  Writing  Counting  WriterParks  Shut: the gate
+//             a signed number
+//   _stripes  null, or more places where readers are counted; only the sum of all is how many are inside
 //
-// A reader that was let in may not be in the queue yet: it finds its leave in _admitted. If another takes it
-// first, the two have changed places, and every count is as before.
+// A reader adds one, and then looks at the gate. If it is shut, the reader takes back what it has added, from
+// the same place, and goes the slow way. A writer shuts the gate, and then looks at the sum: it goes in when
+// that is 0. Between the store and the load each of the two has a full barrier, an interlocked instruction;
+// so of a reader and a writer that come at the same time at least one sees the other. The same holds for who
+// leaves (subtracts, then looks whether a writer has parked) and the writer that parks (says so, then looks
+// at the sum).
 //
-// Who gives up, because of its token, takes back what it has announced. All that others have counted it for
-// lies in the one word, so that is one exchange, under _lock:
-//   a reader, while a writer is announced: one less. Else that writer has just unlocked and has counted the
-//       reader: it is let in, and its token comes too late.
-//   a writer, while it waits for readers: Announced and what it waits for are cleared, and the readers that
-//       came after it are let in. Else the last has just left: as above.
+// While the gate is shut the sum is never too small. Whoever was let in had added before it was shut; who has
+// subtracted has left; and who only looks in adds and subtracts in the same place, where a look finds both,
+// neither, or the former. So 0 is true, and stays true until the gate is opened. A sum that was too large is
+// put right by the one who made it so, and looks after the writer.
+//
+// The one word is enough while readers seldom meet. After so many meetings on different processors, without
+// a writer in between, stripes are made (ReaderStripes.cs): two cores that read need not exchange a line any
+// more, and a writer looks at each stripe. They may be made at any time: whoever has not seen them counts in
+// the word; or is a writer that shut the gate before they were there, and who uses them sees that.
+//
+// RUnlock of what is not locked: in one word the count shows it. In stripes a count may be negative because a
+// reader has changed processors. So who makes one lower than it ever was has the readers counted, with the
+// gate shut for that moment (Counting). What is missed, because another count is too high by as much, the
+// next writer finds.
 //
 // A thread that gets no stand-in, for lack of memory or because the runtime does not start, looks again every
-// millisecond instead: a wait after an announcement may not fail.
+// millisecond instead: a wait after the gate was shut may not fail.
 //
-// Rejected: everything under the lock, as in WaitGroup: readers that only read would contend for it. Go's two
-// words, one for each count: while a reader leaves it has changed one of them and not the other, and a writer
-// that gives up could not tell how many it need not wait for any more.
+// Rejected: everything under the lock, as in WaitGroup: readers that only read would contend for it. Go's
+// count of readers that the writer still waits for: one more word that all readers write. membarrier in place
+// of the readers' barrier: a writer waits for microseconds. A seqlock: user code runs inside. Back from
+// stripes to one word: a reader may be about to use them.
 // Locks: _lock, a leaf but for the scheduler's. Never while _writers is locked or unlocked.
 
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using Weft.Runtime;
 
 namespace Weft;
@@ -35,25 +50,48 @@ namespace Weft;
 /// for a writer that waits for it. Goroutines park, other threads block. Not reentrant; another goroutine
 /// or thread may unlock it.
 /// </summary>
+/// <remarks>
+/// Where many processors read at the same time, and seldom write, it takes 128 bytes for each of them from
+/// then on: readers do not slow each other down any more, and a writer has a little more to do.
+/// </remarks>
 public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
 {
-    private const long Announced = long.MinValue;
-    private const long OneLeaving = 1L << 32;
+    private const long Shut = 1; // A writer has it or wants it.
+    private const long WriterParks = 2; // It waits in _waitingWriter. Under _lock.
+    private const long Counting = 4; // Shut as well, for a moment. Under _lock.
+    private const long Writing = 8; // A writer has it.
+    private const long ReadersWait = 16; // Somebody waits to read. Set under _lock while Shut.
+    private const long One = 32;
+    private const int ReadersShift = 5;
 
     private readonly Mutex _writers = new();
     private long _state;
-    private int _writing;
+    private long[]? _stripes; // Written once, under _lock.
+    private int _lastMet; // Where the last reader was that met another, and how often that was elsewhere.
+    private int _meetings;
     private ShortLock _lock;
     private WaitQueue _waitingReaders;
+    private int _polling;
     private int _admitted;
     private Goroutine* _waitingWriter;
-    private bool _writerMayGo;
 
     /// <summary>Locks it for reading; waits while a writer has it or waits for it.</summary>
     public void RLock()
     {
-        if (Interlocked.Increment(ref _state) < 0)
+        long[]? stripes = _stripes;
+        if (stripes == null)
         {
+            if (Interlocked.Add(ref _state, One) != One || HasStripesAtOnce)
+            {
+                RLockNotAlone();
+            }
+            return;
+        }
+        int here = ReaderStripes.Here();
+        Interlocked.Increment(ref ReaderStripes.Count(stripes, here)); // Pairs with ShutGate, Counting.
+        if (!IsOpen(Volatile.Read(ref _state)))
+        {
+            TakeBack(stripes, here);
             WaitForWriter();
         }
     }
@@ -75,65 +113,60 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
     /// <returns>Whether the caller has it now.</returns>
     public bool TryRLock()
     {
-        long old = Volatile.Read(ref _state);
-        while (old >= 0)
+        if (TryEnter())
         {
-            long seen = Interlocked.CompareExchange(ref _state, old + 1, old);
-            if (seen == old)
-            {
-                return true;
-            }
-            old = seen;
+            return true;
         }
-        return false;
+        LookAfterWriter();
+        if ((Volatile.Read(ref _state) & Shut) != 0)
+        {
+            return false;
+        }
+        _lock.Enter(); // Somebody counts.
+        bool entered = TryEnter();
+        _lock.Exit();
+        return entered;
     }
 
     /// <summary>Undoes one RLock.</summary>
-    /// <exception cref="InvalidOperationException">It is not locked for reading.</exception>
+    /// <exception cref="InvalidOperationException">It is not locked for reading. Where many processors read
+    /// at the same time, and goroutines change processors, it may be the next Lock that says so.</exception>
     public void RUnlock()
     {
-        long old = Volatile.Read(ref _state);
-        while (true)
+        long[]? stripes = _stripes;
+        if (stripes == null)
         {
-            if (old < 0 ? Leaving(old) == 0 : old == 0)
+            long now = Interlocked.Add(ref _state, -One);
+            if ((now & (long.MinValue | WriterParks)) != 0)
             {
-                throw new InvalidOperationException("RUnlock of an RWMutex that is not locked for reading.");
+                RUnlockSlow(null, 0, now);
             }
-            long seen = Interlocked.CompareExchange(
-                ref _state, old < 0 ? old - 1 - OneLeaving : old - 1, old);
-            if (seen == old)
-            {
-                break;
-            }
-            old = seen;
+            return;
         }
-        if (old < 0 && Leaving(old) == 1)
+        int here = ReaderStripes.Here();
+        // Pairs with ParkForReaders.
+        long count = Interlocked.Decrement(ref ReaderStripes.Count(stripes, here));
+        if (count < 0 || (Volatile.Read(ref _state) & WriterParks) != 0)
         {
-            AdmitWriter();
+            RUnlockSlow(stripes, here, count);
         }
     }
 
     /// <summary>Locks it for writing; waits while anybody has it.</summary>
+    /// <exception cref="InvalidOperationException">RUnlock was called more often than RLock; the caller does
+    /// not have the lock.</exception>
     public void Lock()
     {
         _writers.Lock();
-        if (Announce() != 0)
+        if (ShutGate() != 0)
         {
-            try
-            {
-                WaitForReaders();
-            }
-            catch (GoroutineExit)
-            {
-                _writers.Unlock();
-                throw;
-            }
+            WaitForReaders();
         }
-        Volatile.Write(ref _writing, 1);
     }
 
     /// <summary>The same, unless the token is cancelled first.</summary>
     /// <param name="token">Ends the wait.</param>
+    /// <exception cref="InvalidOperationException">As <see cref="Lock()"/>.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled: the caller does not have the
     /// lock, and readers that waited behind it go on.</exception>
     public void Lock(CancellationToken token)
@@ -155,42 +188,54 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
         {
             CancelCause.Throw(token);
         }
-        Volatile.Write(ref _writing, 1);
     }
 
     /// <summary>Locks it for writing if nobody has it or waits to write. Never waits.</summary>
     /// <returns>Whether the caller has it now.</returns>
+    /// <exception cref="InvalidOperationException">As <see cref="Lock()"/>.</exception>
     public bool TryLock()
     {
         if (!_writers.TryLock())
         {
             return false;
         }
-        if (Interlocked.CompareExchange(ref _state, Announced, 0) != 0)
+        bool locked = false;
+        try
         {
-            _writers.Unlock();
-            return false;
+            locked = TryShutGate();
         }
-        Volatile.Write(ref _writing, 1);
-        return true;
+        finally
+        {
+            if (!locked)
+            {
+                _writers.Unlock();
+            }
+        }
+        return locked;
     }
 
     /// <summary>Undoes Lock; lets the readers in that wait, then the next writer.</summary>
     /// <exception cref="InvalidOperationException">It is not locked for writing.</exception>
     public void Unlock()
     {
-        if (Interlocked.Exchange(ref _writing, 0) == 0)
+        long old = Volatile.Read(ref _state);
+        while (true)
         {
-            throw new InvalidOperationException("Unlock of an RWMutex that is not locked for writing.");
-        }
-        int readers = Readers(Interlocked.Add(ref _state, Announced)); // The bit is set: this clears it.
-        if (readers != 0)
-        {
-            ReadyList list = default;
-            _lock.Enter();
-            AdmitReaders(readers, ref list);
-            _lock.Exit();
-            list.Ready();
+            if ((old & Writing) == 0)
+            {
+                ThrowNotWriting();
+            }
+            if ((old & ReadersWait) != 0)
+            {
+                UnlockSlow();
+                break;
+            }
+            long seen = Interlocked.CompareExchange(ref _state, old & ~(Shut | Writing), old);
+            if (seen == old)
+            {
+                break;
+            }
+            old = seen;
         }
         _writers.Unlock();
     }
@@ -216,6 +261,7 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
 
     /// <summary>Locks it for writing until the scope is disposed.</summary>
     /// <returns>What unlocks it.</returns>
+    /// <exception cref="InvalidOperationException">As <see cref="Lock()"/>.</exception>
     public Scope EnterScope()
     {
         Lock();
@@ -225,6 +271,7 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
     /// <summary>The same, unless the token is cancelled first.</summary>
     /// <param name="token">Ends the wait.</param>
     /// <returns>What unlocks it.</returns>
+    /// <exception cref="InvalidOperationException">As <see cref="Lock()"/>.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled: the caller does not have the
     /// lock.</exception>
     public Scope EnterScope(CancellationToken token)
@@ -233,24 +280,167 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
         return new Scope(this);
     }
 
-    private static int Readers(long state) => (int)state;
-
-    private static int Leaving(long state) => (int)(state >> 32) & int.MaxValue;
-
-    /// <summary>The caller holds _writers. How many readers it has to wait for.</summary>
-    private int Announce()
+    /// <summary>From now on readers are counted in stripes. They may be inside.</summary>
+    internal void MakeStripes()
     {
-        long old = Volatile.Read(ref _state);
-        while (true)
+        long[] stripes;
+        try
         {
-            long seen = Interlocked.CompareExchange(ref _state, Announced | (old << 32) | old, old);
-            if (seen == old)
+            stripes = ReaderStripes.Make();
+        }
+        catch (OutOfMemoryException)
+        {
+            _meetings = 0; // The caller is counted, and may not fail.
+            return;
+        }
+        _lock.Enter();
+        _stripes ??= stripes;
+        _lock.Exit();
+    }
+
+    private static bool HasStripesAtOnce => Layout.MeetingsBeforeStripes == 0;
+
+    private static bool IsOpen(long state) => (state & (Shut | Counting)) == 0;
+
+    /// <summary>How many are inside, while the gate is shut; those who look in may be counted too. Negative
+    /// after RUnlock of what was not locked. Without _lock it may be anything while counts are moved, but
+    /// then nobody is inside.</summary>
+    private long Readers()
+    {
+        long inWord = Volatile.Read(ref _state) >> ReadersShift;
+        long[]? stripes = Volatile.Read(ref _stripes);
+        return stripes == null ? inWord : inWord + ReaderStripes.Sum(stripes);
+    }
+
+    /// <summary>The caller has added one to the word, and is not the only one to do anything.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void RLockNotAlone()
+    {
+        if (!IsOpen(Volatile.Read(ref _state)))
+        {
+            TakeBack(null, 0);
+            WaitForWriter();
+        }
+        else if (HasStripesAtOnce)
+        {
+            MakeStripes();
+        }
+        else if (Scheduler.MaxProcessors != 1)
+        {
+            // Counts may be lost: others do the same.
+            int here = ReaderStripes.Here();
+            if (here != _lastMet)
             {
-                return Readers(old);
+                _lastMet = here;
+                if (++_meetings >= Layout.MeetingsBeforeStripes)
+                {
+                    MakeStripes();
+                }
             }
-            old = seen;
         }
     }
+
+    /// <summary>Counts the caller as a reader if the gate is open. If not: outside _lock, LookAfterWriter has
+    /// to follow. Under _lock no writer can have parked meanwhile.</summary>
+    private bool TryEnter()
+    {
+        long[]? stripes = _stripes;
+        long old = Volatile.Read(ref _state);
+        if (stripes == null)
+        {
+            while (IsOpen(old))
+            {
+                long seen = Interlocked.CompareExchange(ref _state, old + One, old);
+                if (seen == old)
+                {
+                    return true;
+                }
+                old = seen;
+            }
+            return false;
+        }
+        if (!IsOpen(old))
+        {
+            return false;
+        }
+        ref long count = ref ReaderStripes.Count(stripes, ReaderStripes.Here());
+        Interlocked.Increment(ref count); // Pairs with ShutGate, Counting.
+        if (IsOpen(Volatile.Read(ref _state)))
+        {
+            return true;
+        }
+        Interlocked.Decrement(ref count); // Pairs with ParkForReaders.
+        return false;
+    }
+
+    /// <summary>The caller was counted there, and finds the gate shut.</summary>
+    private void TakeBack(long[]? stripes, int here)
+    {
+        if (stripes == null)
+        {
+            Interlocked.Add(ref _state, -One);
+        }
+        else
+        {
+            Interlocked.Decrement(ref ReaderStripes.Count(stripes, here));
+        }
+        LookAfterWriter(); // Pairs with ParkForReaders.
+    }
+
+    /// <summary>The caller holds _writers. How many readers it has to wait for; 0: it has the lock.</summary>
+    private long ShutGate()
+    {
+        _meetings = 0;
+        bool isAlone = _stripes == null && Interlocked.CompareExchange(ref _state, Shut | Writing, 0) == 0;
+        if (!isAlone)
+        {
+            Interlocked.Add(ref _state, Shut);
+        }
+        long readers = Readers(); // The barrier before it pairs with each reader that adds, then looks.
+        if (isAlone != (readers == 0))
+        {
+            Interlocked.Add(ref _state, isAlone ? -Writing : Writing);
+        }
+        return readers;
+    }
+
+    /// <summary>The caller holds _writers.</summary>
+    private bool TryShutGate()
+    {
+        if (Readers() > 0)
+        {
+            return false;
+        }
+        return ShutGate() == 0 || IsFreeAfterAll();
+    }
+
+    /// <summary>Under _lock: opens the gate, and lets those in who wait to read.</summary>
+    private void OpenGate(ref ReadyList list)
+    {
+        long inWord = _polling;
+        _admitted += _polling;
+        _polling = 0;
+        while (!_waitingReaders.IsEmpty)
+        {
+            Waiter* waiter = _waitingReaders.Dequeue();
+            list.Add(waiter->Goroutine);
+            if (_stripes == null)
+            {
+                inWord++;
+            }
+            else
+            {
+                // Where it was: there it may well be when it leaves.
+                Interlocked.Increment(ref ReaderStripes.Count(_stripes, (int)waiter->Amount));
+            }
+        }
+        long bits = Volatile.Read(ref _state) & (Shut | Writing | ReadersWait);
+        Interlocked.Add(ref _state, (inWord * One) - bits);
+    }
+
+    [DoesNotReturn]
+    private static void ThrowNotWriting() =>
+        throw new InvalidOperationException("Unlock of an RWMutex that is not locked for writing.");
 
     /// <summary>Undoes RLock when it is disposed.</summary>
     public ref struct ReadScope
