@@ -23,6 +23,7 @@ internal static class Program
         .. NativeBench.Questions,
         .. AllocBench.Questions,
         .. HogBench.Questions,
+        .. FairnessBench.Questions,
         .. TimerBench.Questions,
         .. NetBench.Questions,
         .. SleeperBench.Questions,
