@@ -20,6 +20,7 @@
 // Locks: Lock guards deadlines and flags; a leaf. The two words have none.
 
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Weft.Runtime;
 
@@ -139,6 +140,10 @@ internal unsafe struct PollDescriptor
             nint found = Interlocked.CompareExchange(ref *word, Parking, None);
             if (found == None)
             {
+                if (!X86Base.IsSupported) // An exchange is a full barrier on x86, and not on others.
+                {
+                    Interlocked.MemoryBarrier(); // The word, then the flags: pairs with SetFlag and Close.
+                }
                 return true;
             }
             Check.Always(found == Ready, "poll: two wait for the same"u8);

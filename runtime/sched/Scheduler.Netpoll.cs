@@ -97,7 +97,7 @@ internal static unsafe partial class Scheduler
             {
                 break;
             }
-            result = pd->State(mode); // After BeginPark's exchange. Pairs with SetFlag and Close.
+            result = pd->State(mode); // After BeginPark's barrier. Pairs with SetFlag and Close.
             if (result == PollResult.Ready)
             {
                 Park(g, &CommitNetwork, PollDescriptor.Word(pd, mode), ParkReason.Network);

@@ -311,7 +311,10 @@ internal static unsafe partial class Scheduler
     {
         s_shared.Lock.Enter();
         bool keep = !s_keeping && s_shared.IdleProcessorCount > 0;
-        s_keeping |= keep;
+        if (keep)
+        {
+            Volatile.Write(ref s_keeping, true); // Read without the lock.
+        }
         s_shared.Lock.Exit();
         if (!keep)
         {

@@ -51,6 +51,27 @@ internal static unsafe partial class Scheduler
         return g;
     }
 
+    internal static Goroutine* MakeRunning(string name)
+    {
+        Goroutine* g = MakeWaiting(name);
+        g->Transition(GoroutineState.Waiting, GoroutineState.Running);
+        return g;
+    }
+
+    /// <summary>g, which waits, runs on m.</summary>
+    internal static void Continue(Machine* m, Goroutine* g)
+    {
+        g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+        Assume(m, g);
+    }
+
+    /// <summary>g, which waits, is in m's ring.</summary>
+    internal static void MakeLocal(Machine* m, Goroutine* g)
+    {
+        g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+        Check.Always(m->Processor->Queue.TryPush(g), "A queue with room is full."u8);
+    }
+
     /// <summary>What a machine's loop runs next.</summary>
     internal static Goroutine* Next(Machine* m)
     {
@@ -74,6 +95,13 @@ internal static unsafe partial class Scheduler
         AcquireNext(m);
         return Next(m);
     }
+
+    /// <summary>What the commit of SleepUntil does.</summary>
+    internal static void AddSleeper(Goroutine* g, long when) => _ = CommitSleep(g, (void*)when);
+
+    /// <summary>Before the start.</summary>
+    internal static void SetTimer(Machine* m, Goroutine* g, long when) =>
+        _ = TimerHeap.Of(m->Processor->Id).TryAdd(g, when, out _);
 
     internal static void Finish(Goroutine* g) => Complete(g);
 
@@ -154,11 +182,10 @@ internal static class ApiNames
 
 internal static class Netpoll
 {
-    private static int s_waiters;
+    internal static int Waiters => Explorer.Count;
 
-    internal static int Waiters => Volatile.Read(ref s_waiters);
-
-    internal static void AddWaiters(int count) => Interlocked.Add(ref s_waiters, count);
+    /// <summary>Not in the model's memory: the exchange would order what something else has to.</summary>
+    internal static void AddWaiters(int count) => Explorer.Count += count;
 
     internal static unsafe Goroutine* Poll(long nanoseconds) => throw new NotSupportedException();
 }

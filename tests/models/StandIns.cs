@@ -68,6 +68,8 @@ internal static unsafe class Current
 
     internal static Goroutine* Goroutine() => (Goroutine*)Explorer.Local.Goroutine;
 
+    internal static Goroutine* GoroutineOrNull() => Goroutine();
+
     internal static Machine* Machine() => (Machine*)Explorer.Local.Machine;
 
     internal static void SetGoroutine(Goroutine* g) => Explorer.Local.Goroutine = (nint)g;

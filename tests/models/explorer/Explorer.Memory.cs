@@ -30,21 +30,24 @@ internal static unsafe partial class Explorer
 {
     private const int StaticBytes = 16 * 1024;
     private const int Bytes = 96 * 1024;
+    private const int ObjectBytes = 256;
     private const int MostStale = 3;
     private const int MostShown = 400;
 
     private static readonly byte* s_memory = (byte*)NativeMemory.AllocZeroed(Bytes);
     private static readonly byte* s_image = (byte*)NativeMemory.AllocZeroed(StaticBytes);
-    private static readonly Place?[] s_places = new Place?[Bytes];
+    private static readonly Place?[] s_places = new Place?[Bytes + ObjectBytes];
     private static readonly List<Place> s_used = [];
     private static readonly Stack<Place> s_free = new();
     private static readonly View s_fences = new();
-    private static readonly byte[] s_users = new byte[Bytes];
-    private static readonly bool[] s_written = new bool[Bytes];
+    private static readonly byte[] s_users = new byte[Bytes + ObjectBytes];
+    private static readonly bool[] s_written = new bool[Bytes + ObjectBytes];
     private static readonly List<(int Start, int End, string Name)> s_regions = [];
     private static readonly List<Step> s_trace = [];
 
     private static int s_allocated = StaticBytes;
+    private static byte* s_object; // Its places come behind the others.
+    private static int s_objectSize;
     private static string[] s_allowedRaces = [];
 
     private readonly record struct Step(
@@ -87,6 +90,10 @@ internal static unsafe partial class Explorer
     {
         foreach (Place place in s_used)
         {
+            if (place.Offset >= Bytes)
+            {
+                SetRaw(place.Offset, place.Size, place.Stores[0].Bits); // As it was before the run.
+            }
             place.Clear();
             s_places[place.Offset] = null;
             s_free.Push(place);
@@ -98,6 +105,32 @@ internal static unsafe partial class Explorer
         Buffer.MemoryCopy(s_image, s_memory, StaticBytes, StaticBytes);
         NativeMemory.Clear(s_memory + StaticBytes, (nuint)(s_allocated - StaticBytes));
         s_allocated = StaticBytes;
+    }
+
+    /// <summary>Makes an object's fields the model's memory, from now on. It is pinned for good. Each run finds
+    /// the fields as they are now: so neither SetUp nor AtEnd changes it.</summary>
+    internal static void Adopt(object adopted)
+    {
+        ManualResetEventSlim isPinned = new();
+        new Thread(() =>
+        {
+            fixed (byte* fields = &Unsafe.As<Fields>(adopted).First)
+            {
+                // The size with the header and the method table, and where that says it.
+                s_object = fields;
+                s_objectSize = *(int*)(*(nint*)(fields - sizeof(nint)) + sizeof(int)) - (2 * sizeof(nint));
+                isPinned.Set();
+                Thread.Sleep(Timeout.Infinite);
+            }
+        })
+        { IsBackground = true }.Start();
+        isPinned.Wait();
+        Assert(s_objectSize <= ObjectBytes, "The object is too large.");
+    }
+
+    private sealed class Fields
+    {
+        internal byte First;
     }
 
     private static void ForgetShared()
@@ -302,11 +335,14 @@ internal static unsafe partial class Explorer
     {
         Store store = place.Stores[index];
         me.Seen[place] = index;
-        me.Acquired.Join(store.View);
         me.Acquired[place] = Math.Max(me.Acquired[place], index);
-        if (acquire)
+        if (store.Thread >= 0 && (acquire || store.Thread != me.Id)) // Else it carries nothing new.
         {
-            me.Seen.Join(store.View);
+            me.Acquired.Join(store.View);
+            if (acquire)
+            {
+                me.Seen.Join(store.View);
+            }
         }
         return store.Bits;
     }
@@ -350,7 +386,8 @@ internal static unsafe partial class Explorer
         me.Seen.Clock(me.Id)++;
         me.Acquired.Clock(me.Id)++;
         int other = place.Note(me.Id, me.Seen, writes, plain, site);
-        if (other >= 0 && !s_allowedRaces.Contains(place.Field) && !s_allowedRaces.Contains(RegionOf(place.Offset).Name))
+        if (other >= 0 && !s_allowedRaces.Contains(place.Field)
+            && !s_allowedRaces.Contains(RegionOf(place.Offset).Name))
         {
             throw new ModelException(
                 $"A race on {Name(place.Offset)}: {Sites[site].Where} and {Sites[other].Where} are not ordered.");
@@ -361,10 +398,19 @@ internal static unsafe partial class Explorer
 
     private static bool IsShared<T>(ref T at, out nint offset)
     {
-        offset = s_isActive ? (nint)((byte*)Unsafe.AsPointer(ref at) - s_memory) : -1;
-        offset = (nuint)offset < Bytes ? offset : -1;
+        offset = -1;
+        if (s_isActive)
+        {
+            byte* address = (byte*)Unsafe.AsPointer(ref at);
+            nint from = (nint)(address - s_memory);
+            nint fromObject = (nint)(address - s_object);
+            offset = (nuint)from < Bytes ? from : (nuint)fromObject < (nuint)s_objectSize ? Bytes + fromObject : -1;
+        }
         return offset >= 0;
     }
+
+    private static byte* AddressOf(nint offset) =>
+        offset < Bytes ? s_memory + offset : s_object + (offset - Bytes);
 
     private static ulong Bits<T>(T value)
     {
@@ -380,12 +426,12 @@ internal static unsafe partial class Explorer
     private static ulong Raw(nint offset, int size)
     {
         ulong bits = 0;
-        Buffer.MemoryCopy(s_memory + offset, &bits, 8, size);
+        Buffer.MemoryCopy(AddressOf(offset), &bits, 8, size);
         return bits;
     }
 
     private static void SetRaw(nint offset, int size, ulong bits) =>
-        Buffer.MemoryCopy(&bits, s_memory + offset, size, size);
+        Buffer.MemoryCopy(&bits, AddressOf(offset), size, size);
 
     // --- what is shown ---
 

@@ -35,6 +35,11 @@ internal abstract class Model
     /// <summary>How many threads, the last ones, are there only if another one starts them.</summary>
     internal virtual int Spares => 0;
 
+    /// <summary>Before all runs.</summary>
+    internal virtual void Prepare()
+    {
+    }
+
     /// <summary>Before each run, alone.</summary>
     internal abstract void SetUp();
 
@@ -42,6 +47,9 @@ internal abstract class Model
 
     /// <summary>After each run, alone.</summary>
     internal abstract void AtEnd();
+
+    /// <summary>After all runs: what is wrong with them together, or null.</summary>
+    internal virtual string? Afterwards() => null;
 }
 
 /// <summary>What is checked does not hold.</summary>
@@ -49,7 +57,7 @@ internal sealed class ModelException(string message) : Exception(message);
 
 internal static unsafe partial class Explorer
 {
-    private const int MaxSteps = 5_000;
+    private const int MaxSteps = 3_000;
     private const int RandomOdds = 6;
     private const string AllSleep = "Nobody goes on: all that have not ended sleep.";
 
@@ -73,6 +81,9 @@ internal static unsafe partial class Explorer
     /// <summary>The time.</summary>
     internal static long Now { get; private set; }
 
+    /// <summary>0 at the start of each run. Nobody's memory.</summary>
+    internal static int Count { get; set; }
+
     /// <summary>What belongs to the thread that runs.</summary>
     internal static Worker Local => s_current;
 
@@ -89,6 +100,7 @@ internal static unsafe partial class Explorer
     {
         runs = 0;
         ForgetShared();
+        model.Prepare();
         for (int deviations = 0; deviations <= depth; deviations++)
         {
             s_mayDeviate = deviations;
@@ -119,7 +131,7 @@ internal static unsafe partial class Explorer
                 return $"{failure}\n(at random: --seed {seed + i})";
             }
         }
-        return null;
+        return model.Afterwards();
     }
 
     private static bool NextPath()
@@ -143,6 +155,7 @@ internal static unsafe partial class Explorer
         s_isOver = false;
         s_depth = s_deviations = s_steps = 0;
         Now = 1;
+        Count = 0;
         ResetMemory();
         model.SetUp();
         s_allowedRaces = model.Races;
@@ -217,7 +230,7 @@ internal static unsafe partial class Explorer
     }
 
     /// <summary>The others that may run.</summary>
-    private static void FindEnabled(Worker? me)
+    private static void FindEnabled(Worker me)
     {
         s_enabled.Clear();
         foreach (Worker worker in s_workers)
@@ -227,6 +240,18 @@ internal static unsafe partial class Explorer
             {
                 s_enabled.Add(worker);
             }
+        }
+    }
+
+    /// <summary>Who may go on where me does not: those that wait for what others do only if there is nobody
+    /// else, or two of them would wait in turn for ever.</summary>
+    private static void FindNext(Worker me)
+    {
+        s_enabled.Clear();
+        s_enabled.AddRange(s_workers.Where(worker => worker != me && worker.State == WorkerState.Runs));
+        if (s_enabled.Count == 0)
+        {
+            s_enabled.AddRange(s_workers.Where(worker => worker != me && worker.State == WorkerState.GaveWay));
         }
     }
 
@@ -245,7 +270,7 @@ internal static unsafe partial class Explorer
         {
             throw new ModelException("It does not end.");
         }
-        FindEnabled(me);
+        FindNext(me);
         if (s_enabled.Count > 0)
         {
             SwitchTo(s_enabled[Choose(s_enabled.Count, costs: false)]);
@@ -300,11 +325,7 @@ internal static unsafe partial class Explorer
     /// <summary>Runs somebody else, as me cannot go on.</summary>
     private static void LeaveTo(Worker me)
     {
-        FindEnabled(me);
-        if (s_enabled.Count == 0)
-        {
-            s_enabled.AddRange(s_workers.Where(worker => worker.State == WorkerState.GaveWay));
-        }
+        FindNext(me);
         if (s_enabled.Count == 0 && !PassTime())
         {
             s_isOver = true;
@@ -358,11 +379,7 @@ internal static unsafe partial class Explorer
             s_failure ??= error is ModelException ? error.Message : error.ToString();
             s_isOver = true;
         }
-        FindEnabled(me);
-        if (s_enabled.Count == 0 && !s_isOver)
-        {
-            s_enabled.AddRange(s_workers.Where(worker => worker.State == WorkerState.GaveWay));
-        }
+        FindNext(me);
         if (s_enabled.Count == 0 && !s_isOver && s_workers.Exists(worker => worker.State == WorkerState.Sleeps)
             && !PassTime())
         {
@@ -420,6 +437,7 @@ internal static unsafe partial class Explorer
         internal nint Machine;
         internal nint Goroutine;
         internal nint Frames;
+        internal nint StandIn;
 
         private Action _body = null!;
 
@@ -438,7 +456,7 @@ internal static unsafe partial class Explorer
             Worker worker = s_all[id];
             worker._body = body;
             worker.State = isSpare ? WorkerState.Spare : WorkerState.Runs;
-            worker.Machine = worker.Goroutine = worker.Frames = 0;
+            worker.Machine = worker.Goroutine = worker.Frames = worker.StandIn = 0;
             worker.Seen.Clear();
             worker.Acquired.Clear();
             worker.Released.Clear();

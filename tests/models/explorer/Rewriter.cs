@@ -26,7 +26,8 @@ internal sealed class Rewriter
 
     private readonly ModuleDefinition _module;
     private readonly TypeDefinition _explorer;
-    private readonly Dictionary<string, int> _statics = [];
+    private readonly MethodDefinition _static;
+    private readonly Dictionary<string, (int Offset, FieldReference Field)> _statics = [];
     private readonly List<string> _initialized = [];
     private readonly List<(string What, string Where)> _sites = [];
     private int _nextStatic = 64;
@@ -35,6 +36,7 @@ internal sealed class Rewriter
     {
         _module = module;
         _explorer = module.GetType(Own, "Explorer");
+        _static = _explorer.Methods.Single(method => method.Name == nameof(Explorer.Static));
     }
 
     /// <summary>The assembly at the path, rewritten; what each site is; and the types that have
@@ -178,7 +180,7 @@ internal sealed class Rewriter
         {
             return;
         }
-        Instruction number = Number(method, at, stores ? "store" : "load", FieldBefore(at));
+        Instruction number = Number(method, at, stores ? "store" : "load", FieldBelow(at, stores ? 2 : 1));
         Replace(il, at, [number, Explore(stores ? "Store" : "Load", type)]);
     }
 
@@ -203,8 +205,10 @@ internal sealed class Rewriter
             _ => called.Name,
         };
         MethodDefinition target = _explorer.Methods.Single(candidate => candidate.Name == name);
-        Instruction number = Number(method, at, name, FirstFieldBefore(at, called.Parameters.Count));
-        Replace(il, at, [number, target.HasGenericParameters ? Explore(name, ElementOf(called)) : Instruction.Create(OpCodes.Call, target)]);
+        Instruction number = Number(method, at, name, FieldBelow(at, called.Parameters.Count));
+        Instruction call = target.HasGenericParameters
+            ? Explore(name, ElementOf(called)) : Instruction.Create(OpCodes.Call, target);
+        Replace(il, at, [number, call]);
     }
 
     private static TypeReference ElementOf(MethodReference called)
@@ -240,55 +244,57 @@ internal sealed class Rewriter
     private static string NameOf(MethodDefinition method) =>
         $"{method.DeclaringType.Name}.{(method.IsGetter || method.IsSetter ? method.Name[4..] : method.Name)}";
 
-    /// <summary>The field whose address was put there just before.</summary>
-    private static FieldReference? FieldBefore(Instruction at)
+    /// <summary>The field whose address is the lowest of so many values on the stack; null if that is none, or
+    /// came by a branch.</summary>
+    private FieldReference? FieldBelow(Instruction at, int values)
     {
-        for (Instruction? i = at.Previous; i != null; i = i.Previous)
+        for (Instruction? i = at.Previous; i != null && i.OpCode.FlowControl is FlowControl.Next or FlowControl.Call;
+            i = i.Previous)
         {
-            if (i.OpCode == OpCodes.Ldflda || i.OpCode == OpCodes.Ldsflda)
+            values -= Pushes(i);
+            if (values <= 0 && i.OpCode != OpCodes.Dup)
             {
-                return (FieldReference)i.Operand;
+                return i.OpCode == OpCodes.Ldflda ? (FieldReference)i.Operand
+                    : i.Operand == _static ? StaticAt((int)i.Previous.Operand) : null;
             }
-            if (i.OpCode.FlowControl is not FlowControl.Next)
-            {
-                return null;
-            }
+            values = values <= 0 ? 1 : values + Pops(i);
         }
         return null;
     }
 
-    /// <summary>The same where arguments came after it: the nearest that is no argument's own.</summary>
-    private static FieldReference? FirstFieldBefore(Instruction at, int parameters)
+    private FieldReference StaticAt(int offset) => _statics.Values.First(place => place.Offset == offset).Field;
+
+    private static int Pushes(Instruction at) => at.OpCode.StackBehaviourPush switch
     {
-        int missing = parameters;
-        for (Instruction? i = at.Previous; i != null && missing > 0; i = i.Previous)
-        {
-            if (i.OpCode.StackBehaviourPush is StackBehaviour.Push0 && i.OpCode.FlowControl == FlowControl.Branch)
-            {
-                return null;
-            }
-            if (i.OpCode == OpCodes.Ldflda)
-            {
-                return (FieldReference)i.Operand;
-            }
-        }
-        return null;
-    }
+        StackBehaviour.Push0 => 0,
+        StackBehaviour.Push1_push1 => 2,
+        StackBehaviour.Varpush => ((IMethodSignature)at.Operand).ReturnType.MetadataType == MetadataType.Void ? 0 : 1,
+        _ => 1,
+    };
+
+    private static int Pops(Instruction at) => at.OpCode.StackBehaviourPop switch
+    {
+        StackBehaviour.Pop0 => 0,
+        StackBehaviour.Pop1 or StackBehaviour.Popi or StackBehaviour.Popref => 1,
+        StackBehaviour.Pop1_pop1 or StackBehaviour.Popi_pop1 or StackBehaviour.Popi_popi or StackBehaviour.Popi_popi8
+            or StackBehaviour.Popi_popr4 or StackBehaviour.Popi_popr8 or StackBehaviour.Popref_pop1
+            or StackBehaviour.Popref_popi => 2,
+        StackBehaviour.Varpop when at.Operand is IMethodSignature called => called.Parameters.Count
+            + (called.HasThis && at.OpCode != OpCodes.Newobj ? 1 : 0) + (at.OpCode == OpCodes.Calli ? 1 : 0),
+        StackBehaviour.Varpop => 0,
+        _ => 3,
+    };
 
     // --- what ---
 
     private static bool IsWord(TypeReference type)
     {
-        if (type.IsPointer || type.IsFunctionPointer)
+        if (type.IsPointer || type.IsFunctionPointer || type.IsPrimitive)
         {
             return true;
         }
-        if (type.IsPrimitive)
-        {
-            return true;
-        }
-        return type is { IsValueType: true, IsGenericInstance: false, IsGenericParameter: false } && type.Module == type.Resolve()?.Module
-            && type.Resolve().IsEnum;
+        return type is { IsValueType: true, IsGenericInstance: false, IsGenericParameter: false }
+            && type.Resolve() is { IsEnum: true } definition && definition.Module == type.Module;
     }
 
     private bool IsPlaced(FieldReference field)
@@ -298,31 +304,27 @@ internal sealed class Rewriter
         {
             return false;
         }
-        return IsWord(field.FieldType)
-            || (field.FieldType.IsValueType && field.FieldType.Resolve()?.Module == _module && !HasReferences(field.FieldType.Resolve()));
+        return IsWord(field.FieldType) || (field.FieldType.IsValueType
+            && field.FieldType.Resolve() is { } value && value.Module == _module && !HasReferences(value));
     }
 
     private static bool HasReferences(TypeDefinition type) => type.Fields.Any(field => !field.IsStatic
         && !field.FieldType.IsValueType && !field.FieldType.IsPointer && !field.FieldType.IsFunctionPointer);
 
     private static bool IsLocalValue(Instruction? before) =>
-        before != null && before.OpCode == OpCodes.Call && before.Operand is MethodReference { ReturnType.IsValueType: true } called
-        && !called.ReturnType.IsPrimitive;
+        before != null && before.OpCode == OpCodes.Call
+        && before.Operand is MethodReference { ReturnType: { IsValueType: true, IsPrimitive: false } };
 
     private Instruction[] AddressOf(FieldReference field)
     {
         string name = field.FullName;
-        if (!_statics.TryGetValue(name, out int offset))
+        if (!_statics.TryGetValue(name, out (int Offset, FieldReference) place))
         {
-            offset = _nextStatic;
-            _statics.Add(name, offset);
+            place = (_nextStatic, field);
+            _statics.Add(name, place);
             _nextStatic += IsWord(field.FieldType) ? 8 : LargeStatic;
         }
-        return
-        [
-            Instruction.Create(OpCodes.Ldc_I4, offset),
-            Instruction.Create(OpCodes.Call, _explorer.Methods.Single(method => method.Name == "Static")),
-        ];
+        return [Instruction.Create(OpCodes.Ldc_I4, place.Offset), Instruction.Create(OpCodes.Call, _static)];
     }
 
     private Instruction Explore(string name, TypeReference type)

@@ -201,6 +201,43 @@ internal sealed unsafe class FreshModel : QueueModel
     }
 }
 
+/// <summary>IsEmpty: the owner's queue always has somebody, now in one place, now in another, and never looks
+/// empty.</summary>
+internal sealed unsafe class EmptyModel : QueueModel
+{
+    internal override int Depth => 4;
+
+    private protected override int Count => 3;
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("empty-next", "RunQueue.IsEmpty VolatileRead RunQueue._next"),
+        ("empty-head", "RunQueue.IsEmpty VolatileRead RunQueue._head"),
+    ];
+
+    internal override Action[] Threads => [Owner, Looker];
+
+    internal override void SetUp()
+    {
+        base.SetUp();
+        _ = Queue->ExchangeNext(Ready(0));
+    }
+
+    private void Owner()
+    {
+        Explorer.Assert(Queue->TryPush(Queue->ExchangeNext(Ready(1))), "A queue with room is full.");
+        Run(Queue->Pop()); // What is next; one is in the ring.
+        Explorer.Assert(Queue->TryPushFresh(Ready(2)), "A queue with room is full.");
+        Run(Queue->PopRingFirst()); // One is fresh.
+    }
+
+    private void Looker()
+    {
+        Explorer.Assert(!Queue->IsEmpty, "It looks empty.");
+        Explorer.Assert(!Queue->IsEmpty, "It looks empty.");
+    }
+}
+
 /// <summary>Exclusive: the last thief steals, and then retires its processor under the scheduler's lock, which
 /// makes the queue the owner's alone. From then on the owner takes and exchanges with plain stores.
 /// Retires is Scheduler.ShareOrUnshare in a line.</summary>

@@ -27,9 +27,11 @@ internal abstract unsafe class SchedulerModel : Model
 
     internal override int Spares => 1;
 
+    private protected virtual int Processors => 2;
+
     internal override void SetUp()
     {
-        Scheduler.Make(2);
+        Scheduler.Make(Processors);
         First = Scheduler.MakeMachine("first");
         Second = Scheduler.MakeMachine("second");
         G = Scheduler.MakeWaiting("g");
@@ -62,6 +64,8 @@ internal sealed unsafe class SleepModel : SchedulerModel
     [
         ("ready-barrier", "Scheduler.WakeAfter MemoryBarrier ?"),
         ("sleep-barrier", "Scheduler.CheckOnceMore MemoryBarrier ?"),
+        ("awaken", "Scheduler.Awaken VolatileWrite Machine.Wake"),
+        ("awakened", "Scheduler.Sleep VolatileRead Machine.Wake"),
     ];
 
     internal override Action[] Threads => [Submitter, Sleeper, NewMachine];
@@ -89,4 +93,61 @@ internal sealed unsafe class GlobalModel : SchedulerModel
     private void Submitter() => MakeReady();
 
     private void Sleeper() => Ran(Scheduler.Next(Second));
+}
+
+/// <summary>Two at once, three processors, one machine that looks for work: it runs one, and has to see that
+/// another machine looks for the other one. The submitter has been quiet, if it saw that somebody looks.</summary>
+internal sealed unsafe class BurstModel : SchedulerModel
+{
+    private Goroutine* _other;
+    private int _othersRuns;
+
+    internal override int Depth => 2;
+
+    internal override int Spares => 2;
+
+    private protected override int Processors => 3;
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("burst-barrier", "Scheduler.WakeAfter MemoryBarrier ?"),
+    ];
+
+    internal override Action[] Threads =>
+    [
+        Submitter,
+        () => RunEither(Scheduler.Next(Second)),
+        () => RunEither(Scheduler.NextOfNew((Machine*)Explorer.Local.Machine)),
+        () => RunEither(Scheduler.NextOfNew((Machine*)Explorer.Local.Machine)),
+    ];
+
+    internal override void SetUp()
+    {
+        base.SetUp();
+        _other = Scheduler.MakeWaiting("other");
+        _othersRuns = 0;
+    }
+
+    internal override void AtEnd()
+    {
+        base.AtEnd();
+        Explorer.Assert(_othersRuns == 1, $"The other one ran {_othersRuns} times.");
+    }
+
+    private void Submitter()
+    {
+        Current.SetMachine(First);
+        Scheduler.Ready(_other);
+        MakeReady();
+    }
+
+    private void RunEither(Goroutine* g)
+    {
+        if (g == _other)
+        {
+            _othersRuns++;
+            return;
+        }
+        Ran(g);
+    }
 }

@@ -1,0 +1,79 @@
+// sched/Scheduler.Timers.cs: a goroutine goes to sleep on a processor that never looks again, while the other
+// machine becomes the keeper of the time, or is that already. The heap is a stand-in: one timer, NextTimer, a lock.
+//
+//   who adds     NextTimer, barrier, read s_keptUntil: break the keeper's sleep, or wake a machine
+//   the keeper   s_keptUntil, barrier, read all NextTimer again
+//   who sleeps   processor idle, Spinning, barrier, read all NextTimer
+//
+// Must hold: the sleeper runs when its time has come, not later. Time passes when nobody else can go on.
+
+using Weft.Runtime;
+
+namespace Weft.Models.Protocols;
+
+internal sealed unsafe class TimerModel : SchedulerModel
+{
+    private const long When = 100;
+
+    internal override int Depth => 2;
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("timer-added", "Scheduler.TimerAdded MemoryBarrier ?"),
+        ("timer-sleep", "Scheduler.CheckOnceMore MemoryBarrier ?"),
+    ];
+
+    internal override Action[] Threads => [Add, Keep, NewMachine];
+
+    private void Add()
+    {
+        Current.SetMachine(First);
+        G->Id = 7;
+        Scheduler.AddSleeper(G, When);
+    }
+
+    private void Keep()
+    {
+        Ran(Scheduler.Next(Second));
+        Explorer.Assert(Explorer.Now == When, $"It slept until {Explorer.Now}.");
+    }
+}
+
+/// <summary>The same where there is a timer already, of a later time.</summary>
+internal sealed unsafe class KickModel : SchedulerModel
+{
+    private const long When = 100;
+    private const long Later = 200;
+
+    private Goroutine* _other;
+
+    internal override int Depth => 2;
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("kick-added", "Scheduler.TimerAdded MemoryBarrier ?"),
+        ("kick-keeper", "Scheduler.SleepUntilTimer MemoryBarrier ?"),
+    ];
+
+    internal override Action[] Threads => [Add, Keep, NewMachine];
+
+    internal override void SetUp()
+    {
+        base.SetUp();
+        _other = Scheduler.MakeWaiting("other");
+        Scheduler.SetTimer(Second, _other, Later);
+    }
+
+    private void Add()
+    {
+        Current.SetMachine(First);
+        G->Id = 7;
+        Scheduler.AddSleeper(G, When);
+    }
+
+    private void Keep()
+    {
+        Ran(Scheduler.Next(Second));
+        Explorer.Assert(Explorer.Now == When, $"It slept until {Explorer.Now}.");
+    }
+}
