@@ -23,6 +23,18 @@ internal static class CoarseTime
     internal static long Now => 0;
 }
 
+/// <summary>The seed is an address, which is another in each process: here all waits are the same.</summary>
+internal readonly struct Backoff
+{
+    internal Backoff(nint seed) => _ = seed;
+
+    internal int Wait()
+    {
+        Explorer.GiveWay();
+        return 1_000;
+    }
+}
+
 internal static class Check
 {
     internal static void Always(bool condition, ReadOnlySpan<byte> message)
@@ -130,13 +142,6 @@ internal static unsafe class Os
 /// <summary>asm/, as far as memory goes.</summary>
 internal static unsafe class Switch
 {
-    internal static void Pause()
-    {
-    }
-
-    /// <summary>Each turn of a loop that waits polls.</summary>
-    internal static void PollForCollection() => Explorer.GiveWay();
-
     internal static void EnterCritical()
     {
     }

@@ -111,6 +111,7 @@ internal static unsafe partial class Explorer
     /// the fields as they are now: so neither SetUp nor AtEnd changes it.</summary>
     internal static void Adopt(object adopted)
     {
+        ResetMemory(); // What another object's fields were must not be put back into this one's.
         ManualResetEventSlim isPinned = new();
         new Thread(() =>
         {

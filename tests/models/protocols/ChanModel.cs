@@ -112,7 +112,11 @@ internal sealed class UnbufferedModel() : HandOffModel(0)
 
 internal sealed class BufferedModel() : HandOffModel(1)
 {
-    internal override (string, string)[] Barriers => [];
+    internal override (string, string)[] Barriers =>
+    [
+        ("buffered-wake", "Scheduler.WakeThread VolatileWrite Goroutine.Wakened"),
+        ("buffered-lock", "Switch.EnterLock CompareExchange ?"),
+    ];
 }
 
 /// <summary>One is sent, and the channel closed, while another looks, and a third one tries to send.</summary>
