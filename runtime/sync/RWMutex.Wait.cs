@@ -59,7 +59,12 @@ public sealed unsafe partial class RWMutex
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void RUnlockSlow(long[]? stripes, int here, long count)
     {
-        if (count >= 0 || (stripes != null && !ReaderStripes.IsNewLow(stripes, here, count)))
+        bool isNewLow = stripes != null && ReaderStripes.IsNewLow(stripes, here, count);
+        // While somebody writes nobody reads; or the caller has left just before.
+        bool isDoubtful = stripes == null
+            ? count < 0
+            : isNewLow || (Volatile.Read(ref _state) & Writing) != 0;
+        if (!isDoubtful)
         {
             LookAfterWriter();
             return;
@@ -75,9 +80,9 @@ public sealed unsafe partial class RWMutex
                 ? Interlocked.Add(ref _state, One)
                 : Interlocked.Increment(ref ReaderStripes.Count(stripes, here));
         }
-        else if (stripes != null)
+        else if (isNewLow)
         {
-            ReaderStripes.SetLow(stripes, here, count);
+            ReaderStripes.SetLow(stripes!, here, count);
         }
         if (readers == 0 && _stripes != null)
         {

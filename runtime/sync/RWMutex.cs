@@ -146,7 +146,7 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
         int here = ReaderStripes.Here();
         // Pairs with ParkForReaders.
         long count = Interlocked.Decrement(ref ReaderStripes.Count(stripes, here));
-        if (count < 0 || (Volatile.Read(ref _state) & WriterParks) != 0)
+        if (count < 0 || (Volatile.Read(ref _state) & (WriterParks | Writing)) != 0)
         {
             RUnlockSlow(stripes, here, count);
         }
