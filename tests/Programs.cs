@@ -66,6 +66,7 @@ internal static class Programs
         Register("gc-torture", GcTorture.Program);
         Register("gc-claim", GcClaim.Program);
         Register("stack-return", StackReturnTests.Program);
+        Register("stack-return-busy", StackReturnTests.BusyProgram);
         Register("stack-stored", StackReturnTests.Stored);
         Register("gc-passed-by", GcPassedBy.Program);
         Register("gc-fault", GcFault.Program);

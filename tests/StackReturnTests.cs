@@ -1,6 +1,7 @@
 // Stacks that come down while their goroutines wait: grown ones, and where there are many goroutines all. In
 // the small build every collection does that, in the normal one after a second.
 
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Weft.Runtime;
@@ -166,6 +167,46 @@ internal sealed partial class StackReturnTests
         });
 
         await Assert.That(failure).IsNull();
+    }
+
+    /// <summary>The first collection beside so many would take 20 ms, and somebody computes.</summary>
+    [Test]
+    public async Task TheyDoNotWhileACollectionWouldKeepOthersWaiting()
+    {
+        ChildResult child = ChildProcess.Run("stack-return-busy");
+
+        await Assert.That(child.ToString()).IsEqualTo("exit code 0\n--- stdout\n0 collections\n\n--- stderr\n");
+    }
+
+    internal static int BusyProgram(string[] args)
+    {
+        const int count = 40_000;
+        int collections = 0;
+        string? failure = Crew.Run(2, crew =>
+        {
+            Chan<int> channel = new();
+            int parked = 0;
+            for (int i = 0; i < count; i++)
+            {
+                crew.Go(() =>
+                {
+                    Interlocked.Increment(ref parked);
+                    _ = channel.Receive();
+                });
+            }
+            crew.Until(() => Volatile.Read(ref parked) == count, "all to wait");
+            int before = GC.CollectionCount(0);
+            long start = Stopwatch.GetTimestamp();
+            while (Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(2.5)) // Sysmon looks each 1.1 s.
+            {
+                Go.Yield();
+            }
+            collections = GC.CollectionCount(0) - before;
+            channel.Close();
+        });
+        Console.Error.Write(failure);
+        Console.WriteLine($"{collections} collections");
+        return failure == null ? 0 : 1;
     }
 
     [Test]

@@ -30,6 +30,8 @@ internal static unsafe partial class Scheduler
     private const long ReturnEveryIdleNs = 1_000_000;
     private const long StacksEveryNs = 1_100_000_000; // A bit more than what a stack has to wait.
     private const long StacksShareOfTime = 20; // It collects in a twentieth of the time at most.
+    private const long ShortPauseNs = 5_000_000;
+    private const long NsToLookAtOne = 500; // In a collection, roughly: a stack that was not looked at before.
     private const long ProcessEveryNs = 50_000_000;
     private const long StallNs = 100_000_000;
     private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
@@ -88,7 +90,7 @@ internal static unsafe partial class Scheduler
                 nap = ShortestNapNs;
             }
             ReturnPagesIfDue(ReturnEveryNs);
-            _ = CollectForStacksIfDue();
+            _ = CollectForStacksIfDue(allAreIdle: false);
             LookAtProcessIfDue();
             FollowLimitIfDue();
             bool acted = LookAtProcessors(CoarseNow, last);
@@ -140,7 +142,7 @@ internal static unsafe partial class Scheduler
             CoarseTime.Now = Os.NowNs();
             TraceIfDue();
             ReturnPagesIfDue(ReturnEveryIdleNs);
-            looksAtStacks = looksAtStacks && CollectForStacksIfDue();
+            looksAtStacks = looksAtStacks && CollectForStacksIfDue(allAreIdle: true);
             if (CoarseNow >= stallAt)
             {
                 LetOneMoreRunIfShort();
@@ -188,7 +190,7 @@ internal static unsafe partial class Scheduler
     /// <summary>Collects, where the process does not, and stacks of goroutines that wait would come down by
     /// that (StackReturn.cs). False where there was nothing to do, nor will be before something
     /// runs.</summary>
-    private static bool CollectForStacksIfDue()
+    private static bool CollectForStacksIfDue(bool allAreIdle)
     {
         if (CoarseNow < s_nextLookAtStacks)
         {
@@ -207,6 +209,10 @@ internal static unsafe partial class Scheduler
             s_stacksReturn = false;
             return false;
         }
+        if (!MayPause(allAreIdle))
+        {
+            return true;
+        }
         long returns = StackReturn.Returns;
         long begun = Os.NowNs();
         GC.Collect(0, GCCollectionMode.Forced, blocking: true);
@@ -216,6 +222,15 @@ internal static unsafe partial class Scheduler
         long pause = s_stacksReturn ? (now - begun) * StacksShareOfTime : long.MaxValue;
         s_nextLookAtStacks = now + Math.Min(pause, StacksEveryNs);
         return true;
+    }
+
+    /// <summary>Whether nobody is kept waiting by a collection: it is short, or nothing runs, and it will be
+    /// over before the next timer is due. The first one beside a million that wait takes half a
+    /// second.</summary>
+    private static bool MayPause(bool allAreIdle)
+    {
+        long pause = GcAges.UnknownCount(GoroutineTable.Carved) * NsToLookAtOne;
+        return pause < ShortPauseNs || (allAreIdle && EarliestTimer() - CoarseNow > 2 * pause);
     }
 
     /// <summary>Makes sysmon look at what was asked of it, which the caller has written. Raw code, in a
