@@ -31,7 +31,7 @@ internal static unsafe partial class Scheduler
     private const long StacksEveryNs = 1_100_000_000; // A bit more than what a stack has to wait.
     private const long StacksShareOfTime = 20; // It collects in a twentieth of the time at most.
     private const long ShortPauseNs = 5_000_000;
-    private const long NsToLookAtOne = 500; // In a collection, roughly: a stack that was not looked at before.
+    private const long NsToLookAtOne = 500; // In a collection, roughly: a stack not looked at before.
     private const long ProcessEveryNs = 50_000_000;
     private const long StallNs = 100_000_000;
     private const long TimerGraceNs = 1_000_000; // A processor that switches finds its timers by itself.
