@@ -26,19 +26,10 @@ internal static unsafe class GcAges
     internal const byte Unknown = 0;
     internal const byte Dead = 4;
 
-    private static nint s_table;
     private static nint s_biased; // The table, less the number of its first goroutine's place.
 
     /// <summary>For the table, zeros, whose first byte is of that goroutine.</summary>
-    internal static void Initialize(nint table, Goroutine* first)
-    {
-        s_table = table;
-        s_biased = table - Number(first);
-    }
-
-    /// <summary>How many of the first so many are looked at in every collection. A guess.</summary>
-    internal static int UnknownCount(nint most) =>
-        new ReadOnlySpan<byte>((void*)s_table, (int)most).Count(Unknown);
+    internal static void Initialize(nint table, Goroutine* first) => s_biased = table - Number(first);
 
     /// <summary>It is looked at in the next collection, and in all until it gets an age again.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

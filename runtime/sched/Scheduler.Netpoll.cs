@@ -33,20 +33,6 @@ internal static unsafe partial class Scheduler
 
     private static bool IsPolling => Volatile.Read(ref s_polling);
 
-    /// <summary>How often somebody has looked at the network.</summary>
-    internal static long PollCount
-    {
-        get
-        {
-            long sum = Volatile.Read(ref s_looks);
-            for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
-            {
-                sum += Volatile.Read(ref s_shared.Processors[i]->Looks);
-            }
-            return sum;
-        }
-    }
-
     /// <summary>When somebody last looked, in ns.</summary>
     private static long LookedAt
     {

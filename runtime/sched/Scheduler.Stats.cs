@@ -9,11 +9,13 @@ internal static unsafe partial class Scheduler
     {
         long runs = 0;
         long steals = 0;
+        long looks = Volatile.Read(ref s_looks);
         int held = 0;
         for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
             runs += Volatile.Read(ref s_shared.Processors[i]->Runs);
             steals += Volatile.Read(ref s_shared.Processors[i]->Steals);
+            looks += Volatile.Read(ref s_shared.Processors[i]->Looks);
             held += s_shared.Processors[i]->Machine != null ? 1 : 0;
         }
         int machines = Volatile.Read(ref s_machineCount);
@@ -28,7 +30,7 @@ internal static unsafe partial class Scheduler
             BlockedMachines = Math.Max(0, machines - idle - held),
             Runs = runs,
             Steals = steals,
-            Polls = PollCount,
+            Polls = looks,
         };
     }
 }

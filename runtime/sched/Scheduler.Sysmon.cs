@@ -229,7 +229,7 @@ internal static unsafe partial class Scheduler
     /// second.</summary>
     private static bool MayPause(bool allAreIdle)
     {
-        long pause = GcAges.UnknownCount(GoroutineTable.Carved) * NsToLookAtOne;
+        long pause = GoroutineTable.CountOfUnknownAge * NsToLookAtOne;
         return pause < ShortPauseNs || (allAreIdle && EarliestTimer() - CoarseNow > 2 * pause);
     }
 

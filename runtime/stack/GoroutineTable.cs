@@ -48,6 +48,10 @@ internal static unsafe class GoroutineTable
     /// <summary>A byte for each block.</summary>
     internal static byte* Ages => s_ages;
 
+    /// <summary>How many of them a collection looks at in any case. A guess, for sysmon.</summary>
+    internal static long CountOfUnknownAge =>
+        new ReadOnlySpan<byte>(s_ages, (int)Carved).Count(GcAges.Unknown);
+
     /// <summary>A byte for each block: 1 where it is a movable goroutine's whose stack has grown.</summary>
     internal static byte* Grown => s_grown;
 

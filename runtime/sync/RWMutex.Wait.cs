@@ -55,7 +55,7 @@ public sealed unsafe partial class RWMutex
         list.Ready();
     }
 
-    /// <summary>What RUnlock does when the count is negative now, or a writer has parked.</summary>
+    /// <summary>What RUnlock does when the count is negative now, or a writer has parked or writes.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void RUnlockSlow(long[]? stripes, int here, long count)
     {

@@ -11,7 +11,7 @@ using Weft.Runtime;
 
 namespace Weft.Models.Protocols;
 
-internal sealed unsafe class TimerModel : SchedulerModel
+internal unsafe class TimerModel : SchedulerModel
 {
     private const long When = 100;
 
@@ -40,14 +40,9 @@ internal sealed unsafe class TimerModel : SchedulerModel
 }
 
 /// <summary>The same where there is a timer already, of a later time.</summary>
-internal sealed unsafe class KickModel : SchedulerModel
+internal sealed unsafe class KickModel : TimerModel
 {
-    private const long When = 100;
     private const long Later = 200;
-
-    private Goroutine* _other;
-
-    internal override int Depth => 2;
 
     internal override (string, string)[] Barriers =>
     [
@@ -55,25 +50,9 @@ internal sealed unsafe class KickModel : SchedulerModel
         ("kick-keeper", "Scheduler.SleepUntilTimer MemoryBarrier ?"),
     ];
 
-    internal override Action[] Threads => [Add, Keep, NewMachine];
-
     internal override void SetUp()
     {
         base.SetUp();
-        _other = Scheduler.MakeWaiting("other");
-        Scheduler.SetTimer(Second, _other, Later);
-    }
-
-    private void Add()
-    {
-        Current.SetMachine(First);
-        G->Id = 7;
-        Scheduler.AddSleeper(G, When);
-    }
-
-    private void Keep()
-    {
-        Ran(Scheduler.Next(Second));
-        Explorer.Assert(Explorer.Now == When, $"It slept until {Explorer.Now}.");
+        Scheduler.SetTimer(Second, Scheduler.MakeWaiting("other"), Later);
     }
 }
