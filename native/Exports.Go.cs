@@ -5,7 +5,7 @@
 // callback from native code (runtime/sched/Scheduler.Native.cs).
 //
 // mxcsr and the x87 control word belong to the goroutine in C: a switch in a callback keeps them
-// (asm/switch_x64_sysv.S), and the goroutine's end forgets them.
+// (asm/preempt_x64_sysv.S), and the goroutine's end forgets them.
 
 using System.Runtime.InteropServices;
 using System.Text;

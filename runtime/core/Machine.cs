@@ -27,7 +27,7 @@ internal unsafe struct Machine
     internal Context Context;
 
     /// <summary>What EnsureSufficientExecutionStack is told of the system stack; at 0x38 and 0x40. On a
-    /// goroutine: asm/switch_x64_sysv.S.</summary>
+    /// goroutine: asm/runtime_x64_sysv.S.</summary>
     internal nint BoundsLow;
 
     internal nint BoundsHigh;

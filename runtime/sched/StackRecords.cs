@@ -33,7 +33,7 @@ internal static unsafe class StackRecords
 {
     private const int MaxFrames = 100;
 
-    // Where weft_preempt and wait_for_processor leave things: see asm/switch_x64_sysv.S.
+    // Where weft_preempt and wait_for_processor leave things: asm/preempt_x64_sysv.S, native_x64_sysv.S.
     private const int SavedFramePointer = 40;
     private const int SavedReturn = 48;
     private const int AboveNativeReturn = 80;
