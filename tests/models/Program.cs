@@ -45,9 +45,14 @@ public static class Program
         ("cancel-and-report", () => new Protocols.CancelAndReportModel()),
         ("timer", () => new Protocols.TimerModel()),
         ("kick", () => new Protocols.KickModel()),
+        ("native", () => new Protocols.NativeModel()),
         ("unbuffered", () => new Protocols.UnbufferedModel()),
         ("buffered", () => new Protocols.BufferedModel()),
         ("closing", () => new Protocols.ClosingModel()),
+        ("select", () => new Protocols.SelectModel()),
+        ("word", () => new Protocols.WordModel()),
+        ("stripes", () => new Protocols.StripesModel()),
+        ("stray", () => new Protocols.StrayModel()),
     ];
 
     public static int Main(string[] arguments)

@@ -105,6 +105,10 @@ internal static unsafe partial class Scheduler
 
     internal static void Finish(Goroutine* g) => Complete(g);
 
+    internal static bool Take(Processor* p, Machine* m, uint count) => TakeFromNative(p, m, count);
+
+    internal static void Return(Machine* m, Goroutine* g) => ReturnFromNative(m, g);
+
     private static void Assume(Machine* m, Goroutine* g)
     {
         m->Processor->Runs++;
@@ -123,6 +127,18 @@ internal static unsafe partial class Scheduler
             _ = Push(Current.Machine()->Processor, g, next: true);
         }
     }
+
+    private static bool IsWanted(Processor* p) => false;
+
+    private static void CancelAlarm(Machine* m)
+    {
+    }
+
+    private static void CountPreemption(Machine* m)
+    {
+    }
+
+    private static void RunLater(Processor* p, Goroutine* g) => throw new NotSupportedException();
 
     private static bool PollNetwork(Processor* p) => false;
 

@@ -16,6 +16,7 @@ internal static class Layout
     internal const int FixedStacksPerProcessor = 2;
     internal const int StoredPerProcessor = 2;
     internal const bool RandomChoice = false;
+    internal const int MeetingsBeforeStripes = 100;
 }
 
 internal static class CoarseTime
@@ -50,6 +51,9 @@ internal static class Check
 
 internal static class Fatal
 {
+    internal static void Throw(ReadOnlySpan<byte> message) =>
+        throw new ModelException(Encoding.UTF8.GetString(message));
+
     /// <summary>What would end the process ends the run.</summary>
     internal sealed class Line
     {
@@ -149,6 +153,8 @@ internal static unsafe class Switch
     internal static void LeaveCritical()
     {
     }
+
+    internal static void PollForCollection() => Explorer.GiveWay();
 
     /// <summary>A look, then the exchange.</summary>
     internal static int EnterLock(ref int heldLock)

@@ -10,12 +10,14 @@
 //   a release store       carries what the thread has seen
 //   an exchange           finds the newest; carries also what that one carries. A compare-exchange that fails is
 //                         an acquire load
+//   a fence for all       is one in each thread, somewhere between two of its steps
 //   a fence               takes over what all loads before it found, and what all fences before it had seen
 //
 // An exchange of .NET's is a full barrier on paper. On arm64 it is one instruction with acquire and release
-// (casal, swpal, ldaddal), which a later load may pass: that is what is checked, unless --documented says
-// otherwise. Volatile.Read and Volatile.Write are acquire and release, with nothing between a store and a
-// later load.
+// (casal, swpal, ldaddal). C11 would let a later load pass such a step; the processor does not, if it stores
+// something: herd's model of it says so since 2018 ("po; ([A];amo;[L]); po" in aarch64.cat), and Linux relies on
+// it. What is checked is C11's, where a model or --documented does not say otherwise. Volatile.Read and
+// Volatile.Write are acquire and release, with nothing between a store and a later load.
 //
 // Code comes here by the rewriter, with a number that says where in the source it is. Memory that is not the
 // model's is used directly.
@@ -30,24 +32,25 @@ internal static unsafe partial class Explorer
 {
     private const int StaticBytes = 16 * 1024;
     private const int Bytes = 96 * 1024;
-    private const int ObjectBytes = 256;
+    private const int ObjectBytes = 1024;
+    private const int MostObjects = 4;
+    private const int AllBytes = Bytes + (MostObjects * ObjectBytes);
     private const int MostStale = 3;
     private const int MostShown = 400;
 
     private static readonly byte* s_memory = (byte*)NativeMemory.AllocZeroed(Bytes);
     private static readonly byte* s_image = (byte*)NativeMemory.AllocZeroed(StaticBytes);
-    private static readonly Place?[] s_places = new Place?[Bytes + ObjectBytes];
+    private static readonly Place?[] s_places = new Place?[AllBytes];
     private static readonly List<Place> s_used = [];
     private static readonly Stack<Place> s_free = new();
     private static readonly View s_fences = new();
-    private static readonly byte[] s_users = new byte[Bytes + ObjectBytes];
-    private static readonly bool[] s_written = new bool[Bytes + ObjectBytes];
+    private static readonly byte[] s_users = new byte[AllBytes];
+    private static readonly bool[] s_written = new bool[AllBytes];
     private static readonly List<(int Start, int End, string Name)> s_regions = [];
     private static readonly List<Step> s_trace = [];
 
     private static int s_allocated = StaticBytes;
-    private static byte* s_object; // Its places come behind the others.
-    private static int s_objectSize;
+    private static (nint Address, int Size)[] s_objects = []; // Their places come behind the others.
     private static string[] s_allowedRaces = [];
 
     private readonly record struct Step(
@@ -61,6 +64,8 @@ internal static unsafe partial class Explorer
 
     /// <summary>Whether each exchange is a full barrier.</summary>
     internal static bool AreExchangesFull { get; set; }
+
+    private static bool s_areExchangesFull; // In this run.
 
     // --- the model's memory ---
 
@@ -107,26 +112,36 @@ internal static unsafe partial class Explorer
         s_allocated = StaticBytes;
     }
 
-    /// <summary>Makes an object's fields the model's memory, from now on. It is pinned for good. Each run finds
-    /// the fields as they are now: so neither SetUp nor AtEnd changes it.</summary>
-    internal static void Adopt(object adopted)
+    /// <summary>Makes the fields of objects, or the elements of arrays of words, the model's memory, from now on.
+    /// They are pinned for good. Each run finds them as they are now: so neither SetUp nor AtEnd changes them.
+    /// </summary>
+    internal static void Adopt(params object[] adopted)
     {
-        ResetMemory(); // What another object's fields were must not be put back into this one's.
+        ResetMemory(); // What other objects' fields were must not be put back into these.
+        Assert(adopted.Length <= MostObjects, "Too many objects.");
+        s_objects = [.. adopted.Select(Pin)];
+    }
+
+    private static (nint Address, int Size) Pin(object adopted)
+    {
+        (nint Address, int Size) place = default;
         ManualResetEventSlim isPinned = new();
         new Thread(() =>
         {
             fixed (byte* fields = &Unsafe.As<Fields>(adopted).First)
             {
                 // The size with the header and the method table, and where that says it.
-                s_object = fields;
-                s_objectSize = *(int*)(*(nint*)(fields - sizeof(nint)) + sizeof(int)) - (2 * sizeof(nint));
+                int size = *(int*)(*(nint*)(fields - sizeof(nint)) + sizeof(int)) - (2 * sizeof(nint));
+                size += adopted is Array words ? words.Length * sizeof(long) : 0;
+                place = ((nint)fields, size);
                 isPinned.Set();
                 Thread.Sleep(Timeout.Infinite);
             }
         })
         { IsBackground = true }.Start();
         isPinned.Wait();
-        Assert(s_objectSize <= ObjectBytes, "The object is too large.");
+        Assert(place.Size <= ObjectBytes, "The object is too large.");
+        return place;
     }
 
     private sealed class Fields
@@ -226,6 +241,22 @@ internal static unsafe partial class Explorer
         s_trace.Add(new Step(s_current.Id, site, -1, "barrier", 0, 0, 0));
     }
 
+    public static void MemoryBarrierProcessWide(int site)
+    {
+        if (!s_isActive || Weak[site])
+        {
+            return;
+        }
+        Point(); // The others are somewhere.
+        Fence(s_current);
+        foreach (Worker worker in s_workers)
+        {
+            Fence(worker);
+        }
+        Fence(s_current);
+        s_trace.Add(new Step(s_current.Id, site, -1, "barriers", 0, 0, 0));
+    }
+
     // --- steps ---
 
     private static ulong Read(nint offset, int size, int site, bool acquire, bool plain)
@@ -269,7 +300,6 @@ internal static unsafe partial class Explorer
         Place place = Touch(offset, size, site, writes: true);
         Worker me = s_current;
         bool weak = Weak[site];
-        FenceOfExchange(me, weak);
         int newest = place.Stores.Count - 1;
         int oldest = Math.Max(me.Seen[place], newest - MostStale);
         Span<int> found = stackalloc int[MostStale + 1];
@@ -287,9 +317,10 @@ internal static unsafe partial class Explorer
         NoteStep(me, place, site, writes: succeeds, plain: false);
         if (succeeds)
         {
+            FenceOfExchange(me, weak);
             AppendExchanged(me, place, bits, weak);
+            FenceOfExchange(me, weak);
         }
-        FenceOfExchange(me, weak);
         s_trace.Add(new Step(
             me.Id, site, offset, succeeds ? "exchange" : "in vain", before, bits, newest - index));
         return before;
@@ -367,7 +398,7 @@ internal static unsafe partial class Explorer
 
     private static void FenceOfExchange(Worker me, bool weak)
     {
-        if (AreExchangesFull && !weak)
+        if (s_areExchangesFull && !weak)
         {
             Fence(me);
         }
@@ -404,14 +435,18 @@ internal static unsafe partial class Explorer
         {
             byte* address = (byte*)Unsafe.AsPointer(ref at);
             nint from = (nint)(address - s_memory);
-            nint fromObject = (nint)(address - s_object);
-            offset = (nuint)from < Bytes ? from : (nuint)fromObject < (nuint)s_objectSize ? Bytes + fromObject : -1;
+            offset = (nuint)from < Bytes ? from : -1;
+            for (int i = 0; i < s_objects.Length && offset < 0; i++)
+            {
+                nint within = (nint)address - s_objects[i].Address;
+                offset = (nuint)within < (nuint)s_objects[i].Size ? Bytes + (i * ObjectBytes) + within : -1;
+            }
         }
         return offset >= 0;
     }
 
-    private static byte* AddressOf(nint offset) =>
-        offset < Bytes ? s_memory + offset : s_object + (offset - Bytes);
+    private static byte* AddressOf(nint offset) => offset < Bytes ? s_memory + offset
+        : (byte*)s_objects[(offset - Bytes) / ObjectBytes].Address + ((offset - Bytes) % ObjectBytes);
 
     private static ulong Bits<T>(T value)
     {
@@ -476,7 +511,7 @@ internal static unsafe partial class Explorer
             text.Append(step.Offset < 0 ? "" : Name(step.Offset));
             text.Append(step.Kind switch
             {
-                "barrier" => "",
+                "barrier" or "barriers" => "",
                 "load" or "acquire" => $" = {Value(step.Before)}",
                 "in vain" => $" is {Value(step.Before)}",
                 _ when step.Site < 0 => "",

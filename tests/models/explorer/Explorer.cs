@@ -22,6 +22,9 @@ internal abstract class Model
     /// <summary>How many deviations all runs are made with.</summary>
     internal virtual int Depth => 3;
 
+    /// <summary>Whether it relies on each exchange that stores being a full barrier.</summary>
+    internal virtual bool NeedsFullExchanges => false;
+
     /// <summary>Fields on which plain steps are not ordered, on purpose: why, the model says.</summary>
     internal virtual string[] Races => [];
 
@@ -166,6 +169,7 @@ internal static unsafe partial class Explorer
             s_workers.Add(Worker.Get(i, bodies[i], isSpare: i >= bodies.Length - model.Spares));
         }
         s_maySleep = model.MaySleep;
+        s_areExchangesFull = AreExchangesFull || model.NeedsFullExchanges;
         s_isActive = true;
         s_current = s_workers[Choose(bodies.Length - model.Spares, costs: false)];
         s_current.Baton.Give();

@@ -178,3 +178,45 @@ internal sealed unsafe class ClosingModel() : ChanModel(1)
         }
     }
 }
+
+/// <summary>One waits for either of two channels, on which two others send.</summary>
+internal sealed unsafe class SelectModel() : ChanModel(0)
+{
+    private readonly Chan<nint> _second = new(0);
+    private ReceiveCase<nint> _fromFirst = null!;
+    private ReceiveCase<nint> _fromSecond = null!;
+
+    internal override int Depth => 1;
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("select-unlock", "ShortLock.Release VolatileWrite ShortLock._held"),
+        ("select-wake", "Scheduler.WakeThread VolatileWrite Goroutine.Wakened"),
+        ("select-lock", "Switch.EnterLock CompareExchange ?"),
+    ];
+
+    internal override Action[] Threads => [Choose, () => Send(Channel, 0), () => Send(_second, 1)];
+
+    /// <summary>The cases too: a waiting one is referred to from memory that the collector does not know.</summary>
+    internal override void Prepare()
+    {
+        _fromFirst = new ReceiveCase<nint>(Channel);
+        _fromSecond = new ReceiveCase<nint>(_second);
+        Explorer.Adopt(Channel, _second, _fromFirst, _fromSecond);
+    }
+
+    private void Choose()
+    {
+        Enter();
+        bool isFirst = Select.Wait(_fromFirst, _fromSecond) == 0;
+        Receive((isFirst ? _fromFirst : _fromSecond).Value);
+        Receive((isFirst ? _second : Channel).Receive());
+    }
+
+    private void Send(Chan<nint> channel, int number)
+    {
+        Enter();
+        Sent(number);
+        channel.Send(Make(number));
+    }
+}

@@ -1,0 +1,162 @@
+// sync/RWMutex.cs: who reads and who writes, counted in one word or in stripes. They wait as threads that are no
+// goroutines do (ChanModel).
+//
+//   reads     adds, exchange, looks at the gate        leaves: subtracts, exchange, looks whether a writer parks
+//   writes    shuts the gate, exchange, looks at the   parks: says so, exchange, looks at the counts
+//             counts
+//
+// Must hold: nobody reads while one writes, what was written is seen, and everybody gets in.
+
+using System.Reflection;
+using Weft.Runtime;
+
+namespace Weft.Models.Protocols;
+
+internal abstract unsafe class RWMutexModel : Model
+{
+    private readonly long[]? _stripes;
+
+    private const int Stripes = 4;
+
+    private Goroutine* _standIns;
+    private Machine* _machines;
+    private int* _data;
+
+    private protected RWMutexModel(bool stripes)
+    {
+        if (stripes)
+        {
+            Mutex.MakeStripes();
+            _stripes = (long[])typeof(RWMutex).GetField("_stripes", BindingFlags.Instance | BindingFlags.NonPublic)!
+                .GetValue(Mutex)!;
+        }
+    }
+
+    private protected RWMutex Mutex { get; } = new();
+
+    /// <summary>What .NET says of exchanges, and arm64 does (Explorer.Memory.cs).</summary>
+    internal override bool NeedsFullExchanges => true;
+
+    /// <summary>How often readers met: some of it may be lost.</summary>
+    internal override string[] Races => ["RWMutex._meetings", "RWMutex._lastMet"];
+
+    internal override void Prepare() => Explorer.Adopt(_stripes == null ? [Mutex] : [Mutex, _stripes]);
+
+    internal override void SetUp()
+    {
+        GcAges.Initialize((nint)Explorer.Allocate<byte>("ages", 1024), (Goroutine*)Explorer.Static(0));
+        _standIns = Scheduler.MakeStandIns(3);
+        _machines = Explorer.Allocate<Machine>("machines", 3);
+        _data = Explorer.Allocate<int>("data");
+        for (int i = 0; i < 3; i++)
+        {
+            _machines[i].Id = i;
+        }
+        for (int i = 0; _stripes != null && i < Stripes; i++)
+        {
+            ReaderStripes.SetLow(_stripes, i, 0); // Elements of arrays are not reset.
+        }
+    }
+
+    internal override void AtEnd() => Explorer.Assert(*_data == Writes, "Something was not written.");
+
+    /// <summary>How often it is written to.</summary>
+    private protected virtual int Writes => 1;
+
+    private protected void Read()
+    {
+        Enter();
+        Mutex.RLock();
+        Look();
+        Mutex.RUnlock();
+    }
+
+    /// <summary>The same of a goroutine that goes on where the next thread was.</summary>
+    private protected void ReadAndMove()
+    {
+        Enter();
+        Mutex.RLock();
+        Look();
+        Current.SetMachine(_machines + Explorer.Local.Id + 1);
+        Mutex.RUnlock();
+    }
+
+    private protected void TryRead()
+    {
+        Enter();
+        if (Mutex.TryRLock())
+        {
+            Look();
+            Mutex.RUnlock();
+        }
+    }
+
+    private protected void Write()
+    {
+        Enter();
+        for (int i = 0; i < Writes; i++)
+        {
+            Mutex.Lock();
+            *_data = i + 1;
+            Mutex.Unlock();
+        }
+    }
+
+    private void Look()
+    {
+        int seen = *_data;
+        Explorer.Assert(seen >= 0 && seen <= Writes && *_data == seen, "It changed while it was read.");
+    }
+
+    private void Enter()
+    {
+        Explorer.Local.StandIn = (nint)(_standIns + Explorer.Local.Id);
+        Current.SetMachine(_machines + Explorer.Local.Id);
+    }
+}
+
+/// <summary>Two readers, one of which only tries, and a writer.</summary>
+internal sealed class WordModel() : RWMutexModel(stripes: false)
+{
+    internal override int Depth => 2;
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("word-read", "RWMutex.RLock Add RWMutex._state"),
+        ("word-leave", "RWMutex.RUnlock Add RWMutex._state"),
+        ("word-open", "RWMutex.Unlock CompareExchange RWMutex._state"),
+    ];
+
+    internal override Action[] Threads => [Read, Write, TryRead];
+}
+
+internal sealed class StripesModel() : RWMutexModel(stripes: true)
+{
+    internal override int Depth => 2;
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("stripes-read", "RWMutex.RLock Increment ?"),
+        ("stripes-try", "RWMutex.TryEnter Increment ?"),
+        ("stripes-leave", "RWMutex.RUnlock Decrement ?"),
+        ("stripes-take-back", "RWMutex.TakeBack Decrement ?"),
+        ("stripes-shut", "RWMutex.ShutGate Add RWMutex._state"),
+        ("stripes-park", "RWMutex.ParkForReaders Add RWMutex._state"),
+        ("stripes-open", "RWMutex.Unlock CompareExchange RWMutex._state"),
+    ];
+
+    internal override Action[] Threads => [Read, Write, TryRead];
+}
+
+/// <summary>Readers leave where they did not enter, so that a count is negative and the readers are counted.</summary>
+internal sealed class StrayModel() : RWMutexModel(stripes: true)
+{
+    internal override int Depth => 2;
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("stray-count", "RWMutex.RUnlockSlow Add RWMutex._state"),
+    ];
+
+    internal override Action[] Threads => [ReadAndMove, ReadAndMove, Write];
+}
