@@ -298,7 +298,7 @@ internal sealed partial class BlockingTests
         Thread.Sleep(300);
         using (new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
         {
-            while (Netpoll.Waiters < count) // All have opened it, and wait for something to read.
+            while (Scheduler.NetworkWaiters < count) // All have opened it, and wait for something to read.
             {
                 most = Math.Max(most, Scheduler.MachineCount);
                 Thread.Sleep(1);

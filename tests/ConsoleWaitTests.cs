@@ -122,7 +122,7 @@ internal sealed partial class ConsoleWaitTests
             string line = "";
             WaitGroup done = new();
             done.Go(() => line = Read(args[0]));
-            while (Netpoll.Waiters == 0 || Go.Stats().BlockedMachines != 0)
+            while (Scheduler.NetworkWaiters == 0 || Go.Stats().BlockedMachines != 0)
             {
                 Go.Sleep(TimeSpan.FromMilliseconds(1));
             }

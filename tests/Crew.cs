@@ -17,6 +17,10 @@ internal sealed unsafe class Crew
     // Far more than any test needs on a busy machine; short of what a build waits for.
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
 
+    // So many processors where a test asks for several: more than the machine has, for example.
+    private static readonly int s_several =
+        int.TryParse(Environment.GetEnvironmentVariable("WEFT_TESTS_PROCS"), out int count) ? count : 4;
+
     private readonly WaitGroup _group = new();
     private int _started;
     private int _ended;
@@ -25,11 +29,13 @@ internal sealed unsafe class Crew
     /// <summary>Whether something has failed: loops that would wait for the others should end.</summary>
     internal bool Failed => Volatile.Read(ref _failure) is not null;
 
-    /// <summary>Runs the body with that many processors and then sets them as they were. Returns what
-    /// failed first, when all goroutines and threads of the crew have ended, or null.</summary>
+    /// <summary>Runs the body with that many processors (4: WEFT_TESTS_PROCS, if it is set) and then sets them as
+    /// they were. Returns what failed first, when all goroutines and threads of the crew have ended, or
+    /// null.</summary>
     internal static string? Run(int procs, Action<Crew> body)
     {
         int before = Weft.Go.MaxProcs;
+        procs = procs == 4 ? s_several : procs;
         Weft.Go.MaxProcs = procs;
         Crew crew = new();
         using (ExecutionContext.SuppressFlow()) // The framework's: most goroutines have none.

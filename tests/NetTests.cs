@@ -339,6 +339,32 @@ internal sealed partial class NetTests
     }
 
     [Test]
+    [Arguments(true)]
+    [Arguments(false)]
+    public async Task WhatCameBeforeTheFirstWaitIsFound(bool isAlone)
+    {
+        string? failure = Crew.Run(2, crew =>
+        {
+            (Conn client, Conn server) = Loopback.Pair();
+            client.Write("ab"u8);
+            if (!isAlone)
+            {
+                Go.Sleep(TimeSpan.FromMilliseconds(20)); // It is reported before anybody waits.
+            }
+            Span<byte> buffer = stackalloc byte[1];
+            crew.Equal(server.WaitReadable(), SocketError.Success, "the first wait");
+            crew.Equal(server.WaitReadable(), SocketError.Success, "another, of what is still there");
+            crew.Equal(server.Read(buffer), 1, "a part");
+            crew.Equal(server.WaitReadable(), SocketError.Success, "the rest");
+            crew.Equal(server.Read(buffer), 1, "the last");
+            client.Dispose();
+            server.Dispose();
+        });
+
+        await Assert.That(failure).IsNull();
+    }
+
+    [Test]
     public async Task VectorsArriveWhole()
     {
         string? failure = Crew.Run(2, crew =>

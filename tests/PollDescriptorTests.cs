@@ -32,19 +32,19 @@ internal sealed unsafe class PollDescriptorTests
         PollMode mode = (PollMode)direction;
         PollDescriptor* pd = Take();
         Goroutine* nobody = (Goroutine*)4096; // Only its address is used.
-        int waiters = Netpoll.Waiters;
+        long waiters = Scheduler.NetworkWaiters;
         Expect(PollDescriptor.BeginPark(pd, mode), "nothing is known");
         Expect(pd->Unblock(mode, ready: false) == null, "nobody has parked yet");
         Expect(!PollDescriptor.CommitPark(PollDescriptor.Word(pd, mode), nobody), "does not park");
         Expect(!PollDescriptor.EndPark(pd, mode), "but was not reported ready");
-        Expect(Netpoll.Waiters == waiters, "nobody waits");
+        Expect(Scheduler.NetworkWaiters == waiters, "nobody waits");
 
         Expect(PollDescriptor.BeginPark(pd, mode), "a second time");
         Expect(PollDescriptor.CommitPark(PollDescriptor.Word(pd, mode), nobody), "parks");
-        Expect(Netpoll.Waiters == waiters + 1, "one waits");
+        Expect(Scheduler.NetworkWaiters == waiters + 1, "one waits");
         Expect(pd->Unblock(mode, ready: false) == nobody, "is taken out");
         Expect(pd->Unblock(mode, ready: false) == null, "by one only");
-        Expect(Netpoll.Waiters == waiters, "nobody waits any more");
+        Expect(Scheduler.NetworkWaiters == waiters, "nobody waits any more");
         Expect(!PollDescriptor.EndPark(pd, mode), "and goes on");
         Give(pd);
     }

@@ -204,7 +204,7 @@ internal sealed partial class PollTests
         using Stream output = Console.OpenStandardOutput();
         Go.Run(() =>
         {
-            while (Netpoll.Waiters == 0)
+            while (Scheduler.NetworkWaiters == 0)
             {
                 Go.Sleep(TimeSpan.FromMilliseconds(1));
             }
@@ -234,7 +234,7 @@ internal sealed partial class PollTests
                 crew.GoAndPark(ParkReason.Network, () => crew.Equal(file.ReadByte(), 7, "what was sent"));
                 crew.Equal(Os.IsNonBlocking((int)number), 0, "does not block");
                 send();
-                crew.Until(() => Netpoll.Waiters == 0, "the reader");
+                crew.Until(() => Scheduler.NetworkWaiters == 0, "the reader");
             }
             Share(pipe.ClientSafePipeHandle.DangerousGetHandle(), () => pipe.WriteByte(7));
             Share(socket.Handle, () => peer.Send([7]));
@@ -243,6 +243,52 @@ internal sealed partial class PollTests
             PollFile.Open(new SafeFileHandle(timer, ownsHandle: true), FileAccess.Read).Dispose();
             crew.Equal(Os.IsNonBlocking(other), 0, "the mode was not set back");
             _ = Os.CloseFile(other);
+        });
+
+        await Assert.That(failure).IsNull();
+    }
+
+    // Each processor counts for itself, and who takes one out may be on another, or on none.
+    [Test]
+    public async Task ThoseWhoWaitAreCountedWhereverTheyParkAndAreWoken()
+    {
+        const int pairs = 64;
+        string? failure = Crew.Run(4, crew =>
+        {
+            crew.Until(() => Scheduler.NetworkWaiters == 0, "those of other tests");
+            (Conn Client, Conn Server)[] conns = [.. Enumerable.Range(0, pairs).Select(_ => Loopback.Pair())];
+            int ended = 0;
+            foreach ((Conn client, Conn server) in conns)
+            {
+                crew.Go(() =>
+                {
+                    Span<byte> buffer = stackalloc byte[8];
+                    while (server.Read(buffer) > 0)
+                    {
+                        server.Write(buffer[..1]);
+                    }
+                    server.Dispose();
+                });
+                crew.Go(() =>
+                {
+                    Span<byte> buffer = stackalloc byte[8];
+                    for (int i = 0; i < 200; i++)
+                    {
+                        client.Write(buffer[..1]);
+                        crew.Equal(client.Read(buffer), 1, "the answer");
+                    }
+                    Interlocked.Increment(ref ended);
+                });
+            }
+            crew.Until(() => Volatile.Read(ref ended) == pairs, "the clients");
+            crew.Until(() => Scheduler.NetworkWaiters == pairs, "the servers, which wait for more");
+            Crew.LetOthersRun();
+            crew.Equal(Scheduler.NetworkWaiters, pairs, "no other one");
+            foreach ((Conn client, Conn server) in conns)
+            {
+                client.Dispose();
+            }
+            crew.Until(() => Scheduler.NetworkWaiters == 0, "the end of all");
         });
 
         await Assert.That(failure).IsNull();
@@ -324,7 +370,7 @@ internal sealed partial class PollTests
             {
             }
         });
-        while (Netpoll.Waiters == 0)
+        while (Scheduler.NetworkWaiters == 0)
         {
             Go.Yield();
         }

@@ -78,7 +78,12 @@ internal unsafe struct Processor
     /// under the heap's lock, read by anybody: see time/TimerHeap.cs.</summary>
     internal long NextTimer;
 
-    /// <summary>When it was last used to look at the network, in ns. Owner, as all up to Link.</summary>
+    /// <summary>Those who began to wait for a descriptor while it was held, less those that were taken out
+    /// while it was. Only the sum over all processors means something. Owner, as all up to Link; read by
+    /// anybody.</summary>
+    internal long NetworkWaiters;
+
+    /// <summary>When it was last used to look at the network, in ns.</summary>
     internal long LastLook;
 
     /// <summary>How often.</summary>

@@ -45,18 +45,33 @@ internal static unsafe class Netpoll
 {
     private const int TagShift = 32;
 
-    private static int s_waiters;
+    private static long s_waiters;
 
     /// <summary>Whether a report says that there is urgent data. kqueue has no filter for it that all systems
     /// know.</summary>
     internal static bool TellsUrgentData => !Kqueue.IsChosen && !OperatingSystem.IsWindows();
 
-    /// <summary>Goroutines and threads that are parked on a descriptor. May be one too many for a
-    /// moment.</summary>
-    internal static int Waiters => Volatile.Read(ref s_waiters);
+    /// <summary>Goroutines and threads that began to wait for a descriptor, less those that were taken out,
+    /// where no processor was held. Scheduler.NetworkWaiters is the sum of all.</summary>
+    internal static long Waiters => Volatile.Read(ref s_waiters);
 
-    /// <summary>Before a goroutine is stored in a descriptor; with -1 after it was taken out.</summary>
-    internal static void AddWaiters(int count) => Interlocked.Add(ref s_waiters, count);
+    /// <summary>Before a goroutine is stored in a descriptor; with -1 after it was taken out. Every wait and
+    /// every report does this: on the processor that is held, where there is one.</summary>
+    internal static void AddWaiters(int count)
+    {
+        Switch.EnterCritical();
+        Machine* m = Current.Machine();
+        Processor* p = m == null ? null : m->Processor;
+        if (p != null)
+        {
+            Volatile.Write(ref p->NetworkWaiters, p->NetworkWaiters + count);
+        }
+        else
+        {
+            Interlocked.Add(ref s_waiters, count);
+        }
+        Switch.LeaveCritical();
+    }
 
     /// <summary>Makes the instance of this system's backend, or of the one asked for. 0 or -errno.</summary>
     internal static nint Start() =>

@@ -60,9 +60,9 @@ internal static unsafe partial class Scheduler
         {
             return turn;
         }
-        if (p->LastFound > 1 && Netpoll.Waiters > ManyWaiters
-            && now < Volatile.Read(ref s_sharedUntil) && !p->Machine->IsSpinning
-            && Volatile.Read(ref p->NextTimer) - now > NapNs + NapSlackNs)
+        if (p->LastFound > 1 && now < Volatile.Read(ref s_sharedUntil) && !p->Machine->IsSpinning
+            && Volatile.Read(ref p->NextTimer) - now > NapNs + NapSlackNs
+            && NetworkWaiters > ManyWaiters)
         {
             Os.Nap(NapNs);
             turn.End = Os.NowNs();

@@ -88,7 +88,7 @@ internal static unsafe partial class Scheduler
         {
             EndLingering();
         }
-        return asleep && LiveCount > 0 && !HasTimers && Netpoll.Waiters == 0;
+        return asleep && LiveCount > 0 && !HasTimers && NetworkWaiters == 0;
     }
 
     /// <summary>Threads that might wake a goroutine.</summary>

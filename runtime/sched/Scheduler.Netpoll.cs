@@ -33,6 +33,23 @@ internal static unsafe partial class Scheduler
 
     private static bool IsPolling => Volatile.Read(ref s_polling);
 
+    /// <summary>Goroutines and threads that are parked on a descriptor. Those that begin or end to wait while
+    /// it is read may be missing, or be there twice. So 0 is true for who has gone idle, after its barrier:
+    /// whoever holds a processor asks as well before it sleeps, and the last one finds all. See trap cr.
+    /// </summary>
+    internal static long NetworkWaiters
+    {
+        get
+        {
+            long sum = Netpoll.Waiters;
+            for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
+            {
+                sum += Volatile.Read(ref s_shared.Processors[i]->NetworkWaiters);
+            }
+            return sum;
+        }
+    }
+
     /// <summary>When somebody last looked, in ns.</summary>
     private static long LookedAt
     {
@@ -111,7 +128,7 @@ internal static unsafe partial class Scheduler
         }
         if (isThread)
         {
-            Interlocked.MemoryBarrier(); // Waiters was written. Pairs with CheckOnceMore, KeepTime, HandOn.
+            Interlocked.MemoryBarrier(); // It is counted. Pairs with CheckOnceMore, KeepTime, HandOn.
             if (!Volatile.Read(ref s_keeping))
             {
                 WakeProcessor();
@@ -138,7 +155,7 @@ internal static unsafe partial class Scheduler
     /// </summary>
     private static bool PollNetwork(Processor* p)
     {
-        if (Netpoll.Waiters == 0)
+        if (p->LastFound == 0 && NetworkWaiters == 0) // Where events come nobody needs the sum.
         {
             return false;
         }
@@ -161,7 +178,7 @@ internal static unsafe partial class Scheduler
     /// <summary>The same on sysmon's thread, if nobody has for a while.</summary>
     private static bool PollIfNobodyDid(long now)
     {
-        if (Netpoll.Waiters == 0 || Volatile.Read(ref s_keeping)
+        if (NetworkWaiters == 0 || Volatile.Read(ref s_keeping)
             || now - LookedAt < PollAtLeastEveryNs)
         {
             return false;

@@ -302,7 +302,7 @@ internal static unsafe partial class Scheduler
     /// <summary>Whether a timer is set, or somebody waits on a descriptor, and nobody keeps time. After a
     /// full barrier.</summary>
     private static bool TimersNeedKeeper() =>
-        !Volatile.Read(ref s_keeping) && (Netpoll.Waiters > 0 || HasTimers);
+        !Volatile.Read(ref s_keeping) && (NetworkWaiters != 0 || HasTimers);
 
     /// <summary>m, which holds no processor, is the keeper, if nobody else is and a processor is idle: it
     /// sleeps until a timer is due or the network has something, and takes a processor for it. False when it
@@ -356,7 +356,7 @@ internal static unsafe partial class Scheduler
                 continue;
             }
             long now = Os.NowNs();
-            if (until <= now || list != null || (until == TimerNode.Never && Netpoll.Waiters == 0))
+            if (until <= now || list != null || (until == TimerNode.Never && NetworkWaiters == 0))
             {
                 Volatile.Write(ref s_keptUntil, TimerNode.Never);
                 return until <= now || list != null;

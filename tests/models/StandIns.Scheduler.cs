@@ -15,6 +15,9 @@ internal static unsafe partial class Scheduler
 
     private static long CoarseNow => 0;
 
+    /// <summary>Not in the model's memory: the exchange would order what something else has to.</summary>
+    internal static long NetworkWaiters => Explorer.Count;
+
     /// <summary>Start-up.</summary>
     internal static void Make(int processors)
     {
@@ -198,9 +201,6 @@ internal static class ApiNames
 
 internal static class Netpoll
 {
-    internal static int Waiters => Explorer.Count;
-
-    /// <summary>Not in the model's memory: the exchange would order what something else has to.</summary>
     internal static void AddWaiters(int count) => Explorer.Count += count;
 
     internal static unsafe Goroutine* Poll(long nanoseconds) => throw new NotSupportedException();

@@ -32,7 +32,7 @@ internal abstract unsafe class PollModel : Model
     internal override void AtEnd()
     {
         Explorer.Assert(_wentOn == 1, $"It went on {_wentOn} times.");
-        Explorer.Assert(Netpoll.Waiters == 0, "Somebody counts as one who waits.");
+        Explorer.Assert(Scheduler.NetworkWaiters == 0, "Somebody counts as one who waits.");
     }
 
     private protected void Wait()
