@@ -1,5 +1,6 @@
 #!/bin/sh
-# weave http beside Kestrel: the same answer, the same load, in turns. Prints a table of medians.
+# weave http beside Kestrel, and Go's net/http if go is installed: the same answer, the same load, in turns.
+# Prints a table of medians. "new" is a connection for each request, 100 at once.
 #
 #   bench/http.sh [ROUNDS [SECONDS]]      5 rounds of 5 seconds if not given
 #
@@ -9,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 rounds=${1:-5} seconds=${2:-5}
-connections='100 1000'
+connections='100 1000 new'
 port=18090
 results=$(mktemp)
 server=
@@ -20,9 +21,30 @@ command -v wrk >/dev/null || { echo "http.sh: wrk is missing" >&2; exit 1; }
 if [ -z "${WEFT_PUBLISHED:-}" ]; then
     dotnet publish native/samples/weave/weave.csproj -v:quiet --nologo -tl:off
     dotnet publish bench/peers/kestrel/kestrel.csproj -v:quiet --nologo -tl:off
+    rm -f out/bin/go-hello
+    ! command -v go >/dev/null ||
+        (cd bench/peers/gohttp && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-buildvcs=false go build -o ../../../out/bin/go-hello .)
 fi
+servers='weave kestrel'
+[ ! -x out/bin/go-hello ] || servers="$servers go"
 
-# measure NAME COMMAND...: starts a server, loads it, appends "name connections requests/s p50 p99 MB".
+# load CONNECTIONS ARGUMENT...: wrk with so many.
+load() {
+    count=$1
+    shift
+    if [ "$count" = new ]; then
+        wrk -t2 -c 100 -H 'Connection: close' "$@" "http://127.0.0.1:$port/"
+    else
+        wrk -t2 -c "$count" "$@" "http://127.0.0.1:$port/"
+    fi
+}
+
+# ticks: the processor time of the server, in ticks of the kernel's.
+ticks() {
+    awk '{ print $14 + $15 }' "/proc/$server/stat"
+}
+
+# measure NAME COMMAND...: starts a server, loads it, appends "name connections requests/s p50 p99 MB us".
 measure() {
     name=$1
     shift
@@ -33,15 +55,18 @@ measure() {
         ! curl -s -o /dev/null "http://127.0.0.1:$port/" || break
     done
     for count in $connections; do
-        wrk -t2 -c "$count" -d 1 "http://127.0.0.1:$port/" >/dev/null
-        report=$(wrk -t2 -c "$count" -d "$seconds" --latency "http://127.0.0.1:$port/")
+        load "$count" -d 1 >/dev/null
+        before=$(ticks)
+        report=$(load "$count" -d "$seconds" --latency)
+        used=$((($(ticks) - before) * 1000000 / $(getconf CLK_TCK)))
         resident=$(awk '/^VmHWM:/ { print $2 / 1000 }' "/proc/$server/status")
-        echo "$report" | awk -v name="$name" -v count="$count" -v resident="$resident" '
+        echo "$report" | awk -v name="$name" -v count="$count" -v resident="$resident" -v used="$used" '
             function ms(text) { return text ~ /us$/ ? text / 1000 : text ~ /ms$/ ? text + 0 : text * 1000 }
             $1 == "50%" { p50 = ms($2) }
             $1 == "99%" { p99 = ms($2) }
             /Socket errors|Non-2xx/ { print > "/dev/stderr" }
-            $1 == "Requests/sec:" { print name, count, $2, p50, p99, resident }' >>"$results"
+            $2 == "requests" { each = used / $1 }
+            $1 == "Requests/sec:" { print name, count, $2, p50, p99, resident, each }' >>"$results"
     done
     kill "$server"
     wait "$server" || true
@@ -53,6 +78,7 @@ while [ "$round" -lt "$rounds" ]; do
     round=$((round + 1))
     measure weave out/bin/weave http "127.0.0.1:$port"
     measure kestrel out/bin/kestrel-hello "http://127.0.0.1:$port"
+    [ ! -x out/bin/go-hello ] || measure go out/bin/go-hello "127.0.0.1:$port"
 done
 
 # median FIELD NAME COUNT
@@ -61,12 +87,12 @@ median() {
         sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
 
-echo "| connections | server | requests/s | p50 ms | p99 ms | peak MB |"
-echo "|---|---|---|---|---|---|"
+echo "| connections | server | requests/s | p50 ms | p99 ms | peak MB | us of processor time, each |"
+echo "|---|---|---|---|---|---|---|"
 for count in $connections; do
-    for name in weave kestrel; do
+    for name in $servers; do
         echo "| $count | $name | $(median 3 $name "$count") | $(median 4 $name "$count")" \
-            "| $(median 5 $name "$count") | $(median 6 $name "$count") |"
+            "| $(median 5 $name "$count") | $(median 6 $name "$count") | $(median 7 $name "$count") |"
     done
 done
 echo
