@@ -84,7 +84,8 @@ static struct hooks {
     uint8_t (*has_others)(void *machine);       // Raw C#.
     void (*yield)(void);
     long on;
-    long finalizer_is_busy;
+    long finalizer_asked; // How often the collector has, and what of it is done; -1 while it is at work.
+    long finalizer_done;
 } hooks;
 
 static long last_sequence;
@@ -480,13 +481,23 @@ HIDDEN int __wrap_RhYield(void)
     return 1;
 }
 
-// Where the finalizer thread waits for something to do, from the first time there was something: for the
-// report of deadlocks.
+// Whether the finalizer thread has something to do, for the report of deadlocks: where the collector asks for it,
+// and where the thread waits for that, from the first time on. What was asked for since it last came back is not
+// done, though the thread may not have got a core yet.
+void __real__ZN15GCToEEInterface18EnableFinalizationEb(uint8_t has_work);
+HIDDEN void __wrap__ZN15GCToEEInterface18EnableFinalizationEb(uint8_t has_work)
+{
+    __atomic_add_fetch(&hooks.finalizer_asked, 1, __ATOMIC_SEQ_CST);
+    __real__ZN15GCToEEInterface18EnableFinalizationEb(has_work);
+}
+
 uint32_t __real_RhpWaitForFinalizerRequest(void);
 HIDDEN uint32_t __wrap_RhpWaitForFinalizerRequest(void)
 {
-    __atomic_store_n(&hooks.finalizer_is_busy, 0, __ATOMIC_SEQ_CST);
+    static long seen; // The finalizer thread's.
+    __atomic_store_n(&hooks.finalizer_done, seen, __ATOMIC_SEQ_CST);
     uint32_t result = __real_RhpWaitForFinalizerRequest();
-    __atomic_store_n(&hooks.finalizer_is_busy, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&hooks.finalizer_done, -1, __ATOMIC_SEQ_CST);
+    seen = __atomic_load_n(&hooks.finalizer_asked, __ATOMIC_SEQ_CST);
     return result;
 }

@@ -41,7 +41,7 @@ internal sealed partial class ReportTests
 
     public static IEnumerable<string> NoDeadlocks() =>
     [
-        "off", "thread", "sleeper", "pool", "timer", "timeout", "event", "finalizer", "process", "signal",
+        "off", "thread", "sleeper", "pool", "timer", "timeout", "event", "finalizer", "late-finalizer", "process", "signal",
         "signal-and-task", "terminal-signal", "cancel-key", "child", "two-threads",
         "pipe", "await-delay",
     ];
@@ -175,7 +175,18 @@ internal sealed partial class ReportTests
             case "finalizer":
                 using (ManualResetEvent later = new(false))
                 {
-                    LeaveToFinalizer(later);
+                    LeaveToFinalizer(later, sleepMs: 1500);
+                    GC.Collect();
+                    return later.WaitOne() ? Alive : 1;
+                }
+            case "late-finalizer": // Its thread waits for something to do, and then for a core.
+                using (ManualResetEvent first = new(false), later = new(false))
+                {
+                    LeaveToFinalizer(first, sleepMs: 0);
+                    GC.Collect();
+                    GC.WaitForPendingFinalizers();
+                    KeepFromCores(".NET Finalizer");
+                    LeaveToFinalizer(later, sleepMs: 0);
                     GC.Collect();
                     return later.WaitOne() ? Alive : 1;
                 }
@@ -332,15 +343,34 @@ internal sealed partial class ReportTests
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void LeaveToFinalizer(ManualResetEvent later) => _ = new SlowlyFinalized(later);
+    private static void LeaveToFinalizer(ManualResetEvent later, int sleepMs) =>
+        _ = new SlowlyFinalized(later, sleepMs);
 
-    private sealed class SlowlyFinalized(ManualResetEvent later)
+    private sealed class SlowlyFinalized(ManualResetEvent later, int sleepMs)
     {
         ~SlowlyFinalized()
         {
-            Thread.Sleep(1500);
+            Thread.Sleep(sleepMs);
             later.Set();
         }
+    }
+
+    /// <summary>The thread of that name runs only when nobody else wants its core, and somebody does: a process
+    /// that is nobody's child.</summary>
+    private static void KeepFromCores(string name)
+    {
+        string task = Directory.GetDirectories("/proc/self/task")
+            .First(task => File.ReadAllText(Path.Combine(task, "comm")).TrimEnd('\n') == name);
+        string allowed = File.ReadLines("/proc/self/status").First(line => line.StartsWith("Cpus_allowed_list:"));
+        string core = allowed.Split('\t')[1].Split(',', '-')[0];
+        string thread = Path.GetFileName(task);
+        using Process shell = Process.Start("sh",
+        [
+            "-c",
+            $"exec >/dev/null 2>&1; chrt -i -p 0 {thread} && taskset -p -c {core} {thread} && "
+                + $"(timeout 4 taskset -c {core} sh -c 'while :; do :; done' &)",
+        ]);
+        shell.WaitForExit();
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -31,7 +31,8 @@ internal static unsafe class DotNetWait
         internal delegate*<Machine*, bool> HasOthers;
         internal delegate* unmanaged<void> Yield;
         internal nint On;
-        internal nint FinalizerIsBusy;
+        internal nint FinalizerAsked;
+        internal nint FinalizerDone;
     }
 
     /// <summary>Whether goroutines park in these waits, or block their threads. Set before the
@@ -41,8 +42,17 @@ internal static unsafe class DotNetWait
     /// <summary>As if there were no memory for them. For tests.</summary>
     internal static bool RefusesTimers { get; set; }
 
-    /// <summary>Whether the finalizer thread runs finalizers.</summary>
-    internal static bool FinalizerIsBusy => Volatile.Read(ref HookTable()->FinalizerIsBusy) != 0;
+    /// <summary>Whether the finalizer thread runs finalizers, or is to: perhaps it has not got a core
+    /// yet.</summary>
+    internal static bool FinalizerIsBusy
+    {
+        get
+        {
+            Hooks* hooks = HookTable();
+            nint done = Volatile.Read(ref hooks->FinalizerDone); // First: both only grow, but for -1.
+            return done != Volatile.Read(ref hooks->FinalizerAsked);
+        }
+    }
 
     internal static void Initialize()
     {
