@@ -481,9 +481,9 @@ HIDDEN int __wrap_RhYield(void)
     return 1;
 }
 
-// Whether the finalizer thread has something to do, for the report of deadlocks: where the collector asks for it,
-// and where the thread waits for that, from the first time on. What was asked for since it last came back is not
-// done, though the thread may not have got a core yet.
+// Whether the finalizer thread has something to do, for the report of deadlocks: where the collector asks for
+// it, and where the thread waits for that, from the first time on. What was asked for since it last came back
+// is not done, though the thread may not have got a core yet.
 void __real__ZN15GCToEEInterface18EnableFinalizationEb(uint8_t has_work);
 HIDDEN void __wrap__ZN15GCToEEInterface18EnableFinalizationEb(uint8_t has_work)
 {
