@@ -13,6 +13,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   build   compile everything; a warning is an error
   run     publish the sample program weave and count this repository with it
   test    publish the tests in the normal and in the small-queue build, and run both, side by side
+  arm64   publish the tests for linux-arm64 and run them under qemu, with one, two and four processors
   models  check the models of what threads share under weak memory (tests/models/README.md)
   bench   publish and run the benchmarks; --dotnet by BenchmarkDotNet, --peers beside other languages
   lib     make the C library in out/lib/ and its header in out/include/
@@ -23,7 +24,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   clean   remove out/
   help    this text
 
-What follows `test` and `bench` goes to the program: ./build.sh test Tidy runs one class of tests.
+What follows `test`, `arm64` and `bench` goes to the program: ./build.sh test Tidy runs one class of tests.
 Everything lands in out/, the programs in out/bin/.
 END
 }
@@ -59,6 +60,26 @@ run_tests() {
     failures weft-tests
     failures weft-tests-small
     summaries weft-tests weft-tests-small
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+arm64() {
+    setup
+    missing=$(missing_for_arm64)
+    if [ -n "$missing" ]; then
+        find_package_manager
+        fail "missing for arm64: $missing; Debian's packages:  $(install_command $arm64_packages)"
+    fi
+    publish_arm64 tests/Weft.Tests.csproj
+    passed=0 failed=0
+    for processors in 1 2 4; do
+        log=out/arm64/tests-$processors.log
+        echo "== weft-tests for arm64, WEFT_MAXPROCS=$processors"
+        { WEFT_MAXPROCS=$processors QEMU_LD_PREFIX=/usr/aarch64-linux-gnu out/arm64/bin/weft-tests "$@" 2>&1 \
+            && status=0 || status=$?; echo "$status" >"$log-status"; } | tee "$log"
+        add "arm64/tests-$processors"
+    done
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
@@ -144,6 +165,14 @@ quiet='-v:quiet --nologo -tl:off'
 # Publishes one program into out/bin/.
 publish() {
     dotnet publish "$@" $quiet
+}
+
+# The same for linux-arm64, into out/arm64/bin/: clang is told what to make code for; gcc would be another
+# program. The lock files name the packages of this machine's processor only.
+publish_arm64() {
+    dotnet publish "$@" $quiet -r linux-arm64 -p:WeftCross=true -p:RunAnalyzers=false \
+        -p:CppCompilerAndLinker="$(first_of $clangs)" -p:ObjCopyName=aarch64-linux-gnu-objcopy \
+        -p:WeftOut="$PWD/out/arm64/" -p:WeftLockDirectory="$PWD/out/arm64/lock/" -p:RestoreLockedMode=false
 }
 
 # The same questions in other languages. One whose compiler is missing is left out.
@@ -320,6 +349,36 @@ can_link() {
     return 1
 }
 
+clangs="clang clang-20 clang-19 clang-18 clang-17 clang-16 clang-15 clang-14"
+arm64_packages="clang gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user qemu-user-binfmt"
+
+# What it takes to make programs for arm64 and to run them here. Many tests start themselves again, by way of
+# a shell too: so the kernel has to know qemu. Before version 8 qemu takes minutes to reserve address space.
+missing_for_arm64() {
+    missing=
+    [ -n "$(first_of $clangs)" ] || missing="$missing, clang"
+    has aarch64-linux-gnu-objcopy || missing="$missing, binutils for aarch64"
+    ls /usr/lib/gcc-cross/aarch64-linux-gnu/*/crtbeginS.o >/dev/null 2>&1 || missing="$missing, gcc's files for aarch64"
+    [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || missing="$missing, glibc for aarch64"
+    qemu=$(cat /proc/sys/fs/binfmt_misc/*aarch64* 2>/dev/null | awk '/^interpreter/ { print $2; exit }')
+    if [ -z "$qemu" ]; then
+        missing="$missing, qemu-aarch64 in /proc/sys/fs/binfmt_misc"
+    elif ! "$qemu" --version | awk 'NR == 1 { for (i = 1; i < NF; i++) if ($i == "version") exit $(i + 1) + 0 < 8 }'; then
+        missing="$missing, qemu 8 or later ($qemu is older)"
+    fi
+    echo "${missing#, }"
+}
+
+# The first of these programs that there is.
+first_of() {
+    for name in "$@"; do
+        if has "$name"; then
+            echo "$name"
+            return
+        fi
+    done
+}
+
 has_library() {
     ls /lib*/"$1".so.* /lib/*/"$1".so.* /usr/lib*/"$1".so.* /usr/lib/*/"$1".so.* 2>/dev/null | grep -q .
 }
@@ -421,7 +480,7 @@ fail() {
 verb=${1:-help}
 [ $# -eq 0 ] || shift
 case $verb in
-    build | run | models | bench | lib | pack | stress | setup | clean | help) "$verb" "$@" ;;
+    build | run | arm64 | models | bench | lib | pack | stress | setup | clean | help) "$verb" "$@" ;;
     install) install_lib "$@" ;;
     test) run_tests "$@" ;;
     *) help >&2; exit 2 ;;

@@ -2,7 +2,8 @@
 //
 //   FUNCTION name   starts a global function, 16-byte aligned, with call frame information
 //   EXPORTED name   the same for one that a shared library may export
-//   END name        ends either
+//   WEAK name       the same where a program may have its own
+//   END name        ends each of them
 //
 // The last lines of this file say that the code needs no executable stack. CET: the files carry no
 // IBT/SHSTK note, so the loader runs the process without shadow stacks, which the switch needs.
@@ -14,6 +15,15 @@
         .text
         .p2align 4
         .globl \name
+        .type \name, @function
+\name:
+        .cfi_startproc
+.endm
+
+.macro WEAK name
+        .text
+        .p2align 4
+        .weak \name
         .type \name, @function
 \name:
         .cfi_startproc

@@ -2,7 +2,7 @@
 // the contract.
 
 #include "abi.h"
-#include "context_x64.h"
+#include "context.h"
 #include "runtime_x64.h"
 #include "macros_x64.h"
 

@@ -2,7 +2,7 @@
 // (Linux). README.md in this folder is the contract.
 
 #include "abi.h"
-#include "context_x64.h"
+#include "context.h"
 #include "runtime_x64.h"
 #include "macros_x64.h"
 
@@ -26,7 +26,7 @@ weft_layout_table:
         .quad   CTX_SP, CTX_RESERVE_LOW, CTX_EXINFO, CTX_STATICS, CTX_INLINED, CTX_GCFRAMES
         .quad   CTX_NATIVE_DEPTH, M_BOUNDS_LOW, M_BOUNDS_HIGH
         .quad   M_NATIVE_COUNT, M_RETAKE, M_STOP_ASKED, M_CXX, M_ALLOCATES, M_SHORT_COUNT
-        .quad   G_NO_PREEMPT, G_REASON, G_NATIVE_MXCSR, G_DOTNET_WAIT_WORD
+        .quad   G_NO_PREEMPT, G_REASON, G_NATIVE_FLOAT, G_DOTNET_WAIT_WORD
         .quad   G_CXX_CAUGHT, G_CXX_UNCAUGHT
         .quad   REASON_NATIVE, REASON_PREEMPTED
         .quad   M_LOCKED, G_LOCKED, G_WAITER, G_LINE_IN_USE, G_WAITER_IS_QUEUED
@@ -35,8 +35,9 @@ weft_layout_table:
         .quad   THREAD_STATICS, THREAD_INLINED_LIST, THREAD_GCFRAMES
         .quad   THREAD_BOUNDS_LOW, THREAD_BOUNDS_HIGH, THREAD_INTERRUPTED
         .quad   THREAD_NO_GC, THREAD_ATTACHED, TRAP_THREADS, WEFT_DOTNET
-        .quad   ITERATOR_PC, ITERATOR_RBX, ITERATOR_RBP, ITERATOR_R12, ITERATOR_R13, ITERATOR_R14
-        .quad   ITERATOR_R15, ITERATOR_SP, RUNTIME_CONSERVATIVE
+        .quad   ITERATOR_PC, ITERATOR_SP, RUNTIME_CONSERVATIVE, 6
+        .quad   ITERATOR_R15, ITERATOR_R14, ITERATOR_R13, ITERATOR_R12, ITERATOR_RBX, ITERATOR_RBP
+        .quad   0, 0, 0, 0, 0, 0
         .quad   __real_RhpReversePInvoke
         .quad   _ZN6Thread20EnablePreemptiveModeEv, _ZN6Thread26ResetCachedTransitionFrameEv
         .quad   _ZN6Thread12GetCurExInfoEv, _ZN6Thread9ConstructEv, RhRegisterForGCReporting

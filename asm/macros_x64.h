@@ -10,15 +10,16 @@
 // Goes to \others unless what is kept of mxcsr and the x87 control word in the goroutine are the defaults;
 // \low is lost.
 .macro UNLESS_DEFAULT_FLOAT g, low, others
-        mov     G_NATIVE_MXCSR(\g), \low
+        mov     G_NATIVE_FLOAT(\g), \low
         and     $~MXCSR_STATUS, \low
         cmp     $MXCSR_DEFAULT, \low
         jne     \others
-        cmpw    $X87_DEFAULT, G_NATIVE_X87(\g)
+        cmpw    $X87_DEFAULT, G_NATIVE_KEPT(\g)
         jne     \others
 .endm
 
         .hidden weft_tls
+        .type weft_tls, @tls_object
         .hidden weft_hooks
         .hidden weft_vector_size
         .hidden default_mxcsr

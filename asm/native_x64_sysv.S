@@ -5,7 +5,7 @@
 // and both kinds are counted on both sides; who comes back too late waits for a processor.
 
 #include "abi.h"
-#include "context_x64.h"
+#include "context.h"
 #include "runtime_x64.h"
 #include "macros_x64.h"
 
@@ -111,7 +111,7 @@ FUNCTION __wrap_RhpReversePInvokeReturn
         jz      __real_RhpReversePInvokeReturn
         decl    CTX_NATIVE_DEPTH(%rcx)
         mov     %fs:TLS_MACHINE(%rax), %rax
-        cmpw    $0, G_NATIVE_X87(%rcx)
+        cmpw    $0, G_NATIVE_KEPT(%rcx)
         jne     1f
 2:      incl    M_NATIVE_COUNT(%rax)
         mov     (%rdi), %rdx
@@ -119,9 +119,9 @@ FUNCTION __wrap_RhpReversePInvokeReturn
         mov     %rdx, %fs:THREAD_FRAME(%rcx)
         ret
 1:      UNLESS_DEFAULT_FLOAT %rcx, %esi, 4f     // It has switched meanwhile.
-3:      movw    $0, G_NATIVE_X87(%rcx)
+3:      movw    $0, G_NATIVE_KEPT(%rcx)
         jmp     2b
-4:      ldmxcsr G_NATIVE_MXCSR(%rcx)
-        fldcw   G_NATIVE_X87(%rcx)
+4:      ldmxcsr G_NATIVE_FLOAT(%rcx)
+        fldcw   G_NATIVE_KEPT(%rcx)
         jmp     3b
 END __wrap_RhpReversePInvokeReturn

@@ -95,15 +95,13 @@ FUNCTION __wrap_sigaction
 7:      jmp     __sigaction@PLT
 END __wrap_sigaction
 
-        .weak   sigaction
-        .weak   signal
-EXPORTED sigaction
+WEAK sigaction
         jmp     __wrap_sigaction
 END sigaction
 
 // handler signal(signal, handler), by way of it: glibc's own calls its own. As there: calls of the system
 // that it interrupts begin again, and the signal itself is blocked meanwhile.
-EXPORTED signal
+WEAK signal
         cmp     $-1, %rsi
         je      1f
         lea     -1(%rdi), %ecx

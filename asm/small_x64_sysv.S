@@ -2,7 +2,7 @@
 // System V ABI (Linux). README.md in this folder is the contract.
 
 #include "abi.h"
-#include "context_x64.h"
+#include "context.h"
 #include "runtime_x64.h"
 #include "macros_x64.h"
 

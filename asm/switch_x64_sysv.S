@@ -9,7 +9,7 @@
 // native code waits on the stack (runtime/DECISIONS.md has the price). Hold no TLS address across this call.
 
 #include "abi.h"
-#include "context_x64.h"
+#include "context.h"
 #include "runtime_x64.h"
 #include "macros_x64.h"
 
@@ -161,10 +161,10 @@ default_x87:
         jne     8f
         // It may have changed mxcsr and the x87 control word: they are kept for RhpReversePInvokeReturn, and
         // all others run with the defaults.
-9:      cmpw    $0, G_NATIVE_X87(%rdi)
+9:      cmpw    $0, G_NATIVE_KEPT(%rdi)
         jne     6b                      // Kept already; the defaults are in force since then.
-        stmxcsr G_NATIVE_MXCSR(%rdi)
-        fnstcw  G_NATIVE_X87(%rdi)
+        stmxcsr G_NATIVE_FLOAT(%rdi)
+        fnstcw  G_NATIVE_KEPT(%rdi)
         UNLESS_DEFAULT_FLOAT %rdi, %r9d, 7f
         jmp     6b
 7:      ldmxcsr default_mxcsr(%rip)

@@ -13,7 +13,7 @@
 // in which round. It is forgotten at once, as if it had never called, and may call again.
 
 #include "abi.h"
-#include "context_x64.h"
+#include "context.h"
 #include "runtime_x64.h"
 
 #define LAST_ROUND      4               // PTHREAD_DESTRUCTOR_ITERATIONS
@@ -25,6 +25,7 @@
 #define FAILED_ENDED    1               // ThreadEnd.Ended
 
         .hidden weft_tls
+        .type weft_tls, @tls_object
         .hidden weft_hooks
         .hidden __dso_handle
 #define END_HOOK        weft_hooks + 32(%rip)

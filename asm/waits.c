@@ -42,7 +42,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "context_x64.h"
+#include "context.h"
 #include "waits.h"
 
 enum state { PREPARING, PARKED, SIGNALLED, TIMED_OUT };

@@ -29,8 +29,20 @@ REASONS = ["", "yield", "chan send", "chan receive", "wait group", "exit", "sele
            "rw mutex", "cond", "semaphore", "network", "system stack", "no channel", ".NET wait"]
 KIND_THREAD = 2  # A stand-in for a thread that waits.
 
-# Where weft_switch has saved what: from the saved stack pointer up.
-SAVED = ["r15", "r14", "r13", "r12", "rbx", "rbp", "rip"]
+# Where weft_switch has saved what: from the saved stack pointer up; what of that is the frame pointer and the
+# address where it goes on, how large all of it is, and from which register thread-local addresses start.
+class X64:
+    SAVED = ["r15", "r14", "r13", "r12", "rbx", "rbp", "rip"]
+    FRAME, PC, SIZE, SP, THREAD = 5, 6, 56, "rsp", "$fs_base"
+
+
+class Arm64:
+    SAVED = ["x%d" % i for i in range(19, 30)] + ["pc"]
+    FRAME, PC, SIZE, SP, THREAD = 10, 11, 160, "sp", "$tpidr"
+
+
+def processor():
+    return Arm64 if "aarch64" in gdb.selected_inferior().architecture().name() else X64
 
 
 def word(address, size=8):
@@ -101,7 +113,7 @@ def threads_of():
     before = gdb.selected_thread()
     for thread in gdb.selected_inferior().threads():
         thread.switch()
-        base = int(gdb.parse_and_eval("(unsigned long)$fs_base"))
+        base = int(gdb.parse_and_eval("(unsigned long)" + processor().THREAD))
         try:
             goroutine = word((base + offset) & (2**64 - 1))
         except gdb.MemoryError:
@@ -132,9 +144,9 @@ class Parked(gdb.unwinder.Unwinder):
         # Its frames lie above: else gdb would take them for a broken stack.
         info = pending.create_unwind_info(FrameId(gdb.Value(self.saved_sp), pending.read_register("pc")))
         kind = gdb.lookup_type("unsigned long")
-        for i, name in enumerate(SAVED):
+        for i, name in enumerate(processor().SAVED):
             info.add_saved_register(name, gdb.Value(word(self.saved_sp + 8 * i)).cast(kind))
-        info.add_saved_register("rsp", gdb.Value(self.saved_sp + 8 * len(SAVED)).cast(kind))
+        info.add_saved_register(processor().SP, gdb.Value(self.saved_sp + processor().SIZE).cast(kind))
         return info
 
 
@@ -146,8 +158,8 @@ def stored(goroutine):
     """Return addresses of one that is stored: its words lie elsewhere, and say where they would lie."""
     sp, high = goroutine.saved_sp, word(goroutine.address + STACK_HIGH)
     distance = word(goroutine.address + FRAMES) - sp
-    frame = word(sp + distance + 8 * SAVED.index("rbp"))
-    yield word(sp + distance + 8 * SAVED.index("rip"))
+    frame = word(sp + distance + 8 * processor().FRAME)
+    yield word(sp + distance + 8 * processor().PC)
     while sp <= frame <= high - 16 and frame % 8 == 0:
         yield word(frame + distance + 8)
         above = word(frame + distance)

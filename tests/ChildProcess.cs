@@ -53,7 +53,7 @@ internal static class ChildProcess
             process.WaitForExit();
         }
 
-        ChildResult result = new(process.ExitCode, output.Result, error.Result);
+        ChildResult result = new(process.ExitCode, output.Result, Qemu.WithoutItsLines(error.Result));
         return ended ? result : throw new TimeoutException(
             $"{program} {string.Join(' ', args)} took longer than {limit.TotalSeconds} s\n{result}");
     }

@@ -23,6 +23,7 @@ internal sealed class HogTests
     [MethodDataSource(nameof(Kinds))]
     public async Task ASleeperGetsItsTurns(string kind, int procs)
     {
+        Skip.When(Qemu.IsHere && kind == "sha256", "qemu: there is no libssl for that processor");
         List<double> late = [];
         string? failure = Crew.Run(
             procs, _ => late = Hogs.Beside(kind, procs, TimeSpan.FromSeconds(5), sleeps: 15));
@@ -67,7 +68,7 @@ internal sealed class HogTests
 
     private static unsafe bool AnyWaitsToAllocateWithoutAProcessor()
     {
-        const int Waits = 2; // ALLOCATES_WAITS of asm/context_x64.h.
+        const int Waits = 2; // ALLOCATES_WAITS of asm/context.h.
         for (Machine* m = GcRoots.Machines; m != null; m = m->AllLink)
         {
             if (Volatile.Read(ref m->Allocates) == Waits && m->Processor == null)

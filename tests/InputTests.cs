@@ -93,6 +93,16 @@ internal sealed class InputTests
     }
 
     [Test]
+    public async Task WhereWeftCannotRunOneLineSaysWhy()
+    {
+        await Assert.That(Startup.WhyNotHere(4096, false, 11)).IsNull();
+        await Assert.That(Startup.WhyNotHere(4096, true, 10)).IsNull();
+        await Assert.That(Startup.WhyNotHere(16_384, false, 10)).Contains("16384");
+        await Assert.That(Startup.WhyNotHere(65_536, false, 10)).Contains("65536");
+        await Assert.That(Startup.WhyNotHere(4096, true, 11)).Contains("signs return addresses");
+    }
+
+    [Test]
     public async Task TheMaxProcsOfTheEnvironmentIsUsed()
     {
         ChildResult child = ChildProcess.Run("max-procs", [], new() { ["WEFT_MAXPROCS"] = "7" });

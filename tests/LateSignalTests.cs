@@ -4,6 +4,7 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Weft.Runtime;
 
 namespace Weft.Tests;
 
@@ -92,10 +93,10 @@ internal sealed class LateSignalTests
         else
         {
             nint* known = stackalloc nint[4];
-            _ = SystemCall(13, OwnOfRuntime, 0, known, 8); // rt_sigaction
+            _ = SystemCall(SetAction, OwnOfRuntime, 0, known, 8);
             ((nint*)action)[1] = RestorerFlag | RestartFlag;
             ((nint*)action)[2] = known[2];
-            _ = SystemCall(13, Profile, (nint)action, null, 8); // Before the first one comes.
+            _ = SystemCall(SetAction, Profile, (nint)action, null, 8); // Before the first one comes.
         }
         long* times = stackalloc long[4];
         times[1] = times[3] = 1000; // Each millisecond of processor time.
@@ -104,13 +105,15 @@ internal sealed class LateSignalTests
         {
             if (kind == "call")
             {
-                _ = SystemCall(13, Profile, (nint)action, null, 8);
+                _ = SystemCall(SetAction, Profile, (nint)action, null, 8);
             }
             Thread.Sleep(1);
         }
         times[1] = times[3] = 0;
         _ = SetTimer(2, times, 0);
     }
+
+    private static nint SetAction => Arch.IsX64 ? 13 : 134; // rt_sigaction
 
     [DllImport("libc", EntryPoint = "setresuid")]
     private static extern int SetUsers(uint real, uint effective, uint saved);

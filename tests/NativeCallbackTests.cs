@@ -12,7 +12,23 @@ internal sealed class NativeCallbackTests
     private const int Calls = 10;
 
     // void call_after(callback, microseconds, usleep)
-    private static ReadOnlySpan<byte> Code =>
+    private static ReadOnlySpan<byte> Code => Arch.IsX64 ? CodeOfX64 : CodeOfArm64;
+
+    private static ReadOnlySpan<byte> CodeOfArm64 =>
+    [
+        0xfd, 0x7b, 0xbe, 0xa9, // stp  x29, x30, [sp, -32]!
+        0xf3, 0x0b, 0x00, 0xf9, // str  x19, [sp, 16]
+        0xf3, 0x03, 0x00, 0xaa, // mov  x19, x0
+        0xe0, 0x03, 0x01, 0x2a, // mov  w0, w1
+        0x40, 0x00, 0x3f, 0xd6, // blr  x2
+        0xe0, 0x03, 0x1f, 0x2a, // mov  w0, wzr
+        0x60, 0x02, 0x3f, 0xd6, // blr  x19
+        0xf3, 0x0b, 0x40, 0xf9, // ldr  x19, [sp, 16]
+        0xfd, 0x7b, 0xc2, 0xa8, // ldp  x29, x30, [sp], 32
+        0xc0, 0x03, 0x5f, 0xd6, // ret
+    ];
+
+    private static ReadOnlySpan<byte> CodeOfX64 =>
     [
         0x53,                   // push rbx
         0x48, 0x89, 0xfb,       // mov  rbx, rdi

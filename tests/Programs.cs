@@ -22,7 +22,7 @@ internal static class Programs
         Register("descriptors", InputTests.OpenMany);
         Register("follow-affinity", ProcessorLimitTests.FollowAffinity);
         Register("storm", StormTests.Storm);
-#if !WEFT_SMALL
+#if !WEFT_SMALL && !WEFT_CROSS
         Register("http-churn", HttpBadClientTests.ChurnMany);
 #endif
 #if WEFT_SMALL

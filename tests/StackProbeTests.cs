@@ -189,6 +189,7 @@ internal sealed class StackProbeTests
     [Test]
     public async Task TheTargetOfAProbeIsKnownAtEachOfItsInstructions()
     {
+        Skip.When(!Arch.IsX64, "the instructions are x64's");
         (int[] inside, int before, int after) = TargetsOfVariable();
         // gcc's at the end of the loop, gcc's at the top, clang's.
         int[] gcc = [.. OfGcc().Select(code => Target(code.Bytes, code.At))];
@@ -196,6 +197,39 @@ internal sealed class StackProbeTests
         await Assert.That(inside).All(register => register is >= 0 and < 16 && register == inside[0]);
         await Assert.That((before, after)).IsEqualTo((-1, -1));
         await Assert.That(string.Join(' ', gcc)).IsEqualTo("11 11 2 2 0");
+    }
+
+    [Test]
+    public async Task TheTargetOfAProbeOfArm64IsFoundInTheMiddleOfIt()
+    {
+        // subs x2, sp, x0; b.vc; mov x2, 0; ldr wzr, [sp]; sub x1, sp, 4096; cmp x1, x2; b.lo; mov sp, x1; b
+        uint[] probe =
+        [
+            0xeb2063e2, 0x54000047, 0xd2800002, 0xb94003ff, 0xd14007e1, 0xeb02003f, 0x54000063, 0x9100003f,
+            0x17fffffb, 0x9100005f,
+        ];
+        uint[] others = [.. new uint[8], .. probe, .. new uint[8]];
+        const int start = 8;
+        List<int> found = [];
+        for (int i = 0; i < probe.Length; i++)
+        {
+            found.Add(TargetOfArm64(others, start + i));
+        }
+        int before = TargetOfArm64(others, start - 1);
+        int after = TargetOfArm64(others, start + probe.Length);
+        others[start + 4] = 0xd1400be1; // sub x1, sp, 8192
+        int another = TargetOfArm64(others, start + 3);
+
+        await Assert.That(string.Join(' ', found)).IsEqualTo("2 2 2 2 2 2 2 2 2 2");
+        await Assert.That((before, after, another)).IsEqualTo((-1, -1, -1));
+    }
+
+    private static unsafe int TargetOfArm64(uint[] code, int at)
+    {
+        fixed (uint* start = code)
+        {
+            return StackProbeArm64.TargetRegister((nint)(start + at));
+        }
     }
 
     private static unsafe (int[] Inside, int Before, int After) TargetsOfVariable()

@@ -528,6 +528,7 @@ internal sealed class StackTests
     [Test]
     public async Task GuardsWorkByProtectionToo()
     {
+        Skip.When(Qemu.IsHere, "qemu: it has no guards but by protection");
         ChildResult child = ChildProcess.Run("growth", environment: new() { ["WEFT_GUARD"] = "mprotect" });
 
         await Assert.That(child.Output).IsEqualTo("500 mprotect\n");
@@ -570,6 +571,7 @@ internal sealed class StackTests
     [Arguments(2000)]
     public async Task WithLittleAddressSpaceThereAreFewerGoroutines(int megabytes)
     {
+        Skip.When(Qemu.IsHere, "qemu: its own memory counts too");
         ChildResult child = ChildProcess.Execute(
             "/bin/sh",
             ["-c", $"ulimit -v {megabytes * 1000}; exec \"$0\" --child little-memory", Environment.ProcessPath!]);

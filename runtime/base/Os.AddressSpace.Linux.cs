@@ -7,7 +7,6 @@ namespace Weft.Runtime;
 
 internal static unsafe partial class Os
 {
-    private const nint SysPrlimit = 302;
     private const nint ResourceAddressSpace = 9;
     internal const long LittleAddressSpace = 4L * 1024 * 1024 * 1024;
 

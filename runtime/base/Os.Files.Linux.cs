@@ -5,28 +5,7 @@ namespace Weft.Runtime;
 
 internal static unsafe partial class Os
 {
-    private const nint SysRead = 0;
-    private const nint SysOpen = 2;
-    private const nint SysClose = 3;
-    private const nint SysFstat = 5;
-    private const nint SysPoll = 7;
-    private const nint SysReadAt = 17;
-    private const nint SysSocket = 41;
-    private const nint SysConnect = 42;
-    private const nint SysSendTo = 44;
-    private const nint SysRecvFrom = 45;
-    private const nint SysShutdown = 48;
-    private const nint SysBind = 49;
-    private const nint SysListen = 50;
-    private const nint SysGetSockName = 51;
-    private const nint SysGetPeerName = 52;
-    private const nint SysSetSockOpt = 54;
-    private const nint SysGetSockOpt = 55;
-    private const nint SysFcntl = 72;
-    private const nint SysUnlink = 87;
-    private const nint SysSendFile = 40;
-    private const nint SysWritev = 20;
-    private const nint SysAccept4 = 288;
+    private const nint FromHere = -100; // AT_FDCWD
     private const nint ResourceDescriptors = 7;
 
     /// <summary>The most that one raw call may copy: a collection waits for it.</summary>
@@ -87,12 +66,14 @@ internal static unsafe partial class Os
     {
         const long input = 1L << 32; // struct pollfd: the number, what is asked for, what there is.
         long entry = (uint)fd | input;
-        return Syscall(SysPoll, (nint)(&entry), 1, 0, 0, 0, 0) != 0;
+        long* time = stackalloc long[2];
+        time[0] = time[1] = 0;
+        return Syscall(SysPpoll, (nint)(&entry), 1, (nint)time, 0, 0, 0) != 0;
     }
 
     internal static nint CloseFile(int fd) => Syscall(SysClose, fd, 0, 0, 0, 0, 0);
 
-    internal static nint Unlink(byte* path) => Syscall(SysUnlink, (nint)path, 0, 0, 0, 0, 0);
+    internal static nint Unlink(byte* path) => Syscall(SysUnlinkAt, FromHere, (nint)path, 0, 0, 0, 0);
 
     /// <summary>Whether the descriptor does not block now; or -errno.</summary>
     internal static nint IsNonBlocking(int fd)
@@ -115,13 +96,14 @@ internal static unsafe partial class Os
     /// <summary>What kind of file it is, as Posix.S_IFMT has them; of a device, its major number.</summary>
     internal static int FileType(int fd, out int major)
     {
-        const int size = 144; // struct stat, with st_mode at 24 and st_rdev at 40.
+        const int size = 144; // struct stat, with st_mode at 24 and st_rdev at 40; arm64: at 16 and 32.
+        int modeAt = Arch.IsX64 ? 24 : 16;
         byte* stat = stackalloc byte[size];
         new Span<byte>(stat, size).Clear();
         _ = Syscall(SysFstat, fd, (nint)stat, 0, 0, 0, 0);
-        ulong device = *(ulong*)(stat + 40);
+        ulong device = *(ulong*)(stat + modeAt + 16);
         major = (int)((device >> 8) & 0xfff);
-        return *(int*)(stat + 24) & Posix.S_IFMT;
+        return *(int*)(stat + modeAt) & Posix.S_IFMT;
     }
 
     /// <summary>Opens once more what the descriptor is open for: a number of its own, whose mode others do
@@ -132,8 +114,8 @@ internal static unsafe partial class Os
         _ = System.Text.Unicode.Utf8.TryWrite(path, $"/proc/self/fd/{fd}\0", out _);
         fixed (byte* at = path)
         {
-            return Syscall(
-                SysOpen, (nint)at, access | Posix.O_NONBLOCK | Posix.O_NOCTTY | Posix.O_CLOEXEC, 0, 0, 0, 0);
+            nint flags = access | Posix.O_NONBLOCK | Posix.O_NOCTTY | Posix.O_CLOEXEC;
+            return Syscall(SysOpenAt, FromHere, (nint)at, flags, 0, 0, 0);
         }
     }
 

@@ -1,4 +1,4 @@
-// Linux, x86-64: system calls by number, so that errno stays the caller's and no libc frame, however
+// Linux: system calls by number, so that errno stays the caller's and no libc frame, however
 // large, lies on a goroutine's stack. The few libc calls are those that own state (threads, signals).
 
 using System.Diagnostics.CodeAnalysis;
@@ -25,31 +25,6 @@ internal static unsafe partial class Os
     /// <summary>Where guards cost mappings: the guard, and what it cuts off.</summary>
     internal const long MappingsPerGuard = 2;
 
-    private const nint SysWrite = 1;
-    private const nint SysMmap = 9;
-    private const nint SysMprotect = 10;
-    private const nint SysMunmap = 11;
-    private const nint SysRtSigaction = 13;
-    private const nint SysSignalMask = 14;
-    private const nint SysSchedYield = 24;
-    private const nint SysMadvise = 28;
-    private const nint SysNanosleep = 35;
-    private const nint SysGetPid = 39;
-    private const nint SysSignalsPending = 127;
-    private const nint SysSigaltstack = 131;
-    private const nint SysPrctl = 157;
-    private const nint SysGetTid = 186;
-    private const nint SysFutex = 202;
-    private const nint SysSchedGetAffinity = 204;
-    private const nint SysTimerCreate = 222;
-    private const nint SysTimerSetTime = 223;
-    private const nint SysTimerDelete = 226;
-    private const nint SysExitGroup = 231;
-    private const nint SysTgkill = 234;
-    private const nint SysWaitId = 247;
-    private const nint SysSchedSetAttr = 314;
-    private const nint SysSchedGetAttr = 315;
-    private const nint SysProcessMadvise = 440;
 
     private const int ProtNone = 0;
     private const int ProtReadWrite = 3;
@@ -63,6 +38,7 @@ internal static unsafe partial class Os
     private const int AdviseDump = 17;
     private const int AdviseCollapse = 25;
     private const int AdviseGuardInstall = 102;
+    private const int AdviseNonsense = 0x7fff_ffff;
     private const int PidFdSelf = -10000;
     private const int FutexWaitPrivate = 128;
     private const int FutexWakePrivate = 129;
@@ -78,11 +54,21 @@ internal static unsafe partial class Os
     private static long s_mayProtect = long.MaxValue;
 
     /// <summary>Whether guards cost a mapping each (mprotect), because the kernel has no guard regions.
-    /// Set by the first refusal, or by WEFT_GUARD=mprotect.</summary>
+    /// Set by the first refusal, by ChooseGuards, or by WEFT_GUARD=mprotect.</summary>
     internal static bool GuardByProtection
     {
         get => s_guardByProtection != 0;
         set => s_guardByProtection = value ? 1 : 0;
+    }
+
+    /// <summary>Where the kernel says yes to advice that does not exist, as qemu's user mode does, its yes to
+    /// guards means nothing: they are made by protection.</summary>
+    internal static void ChooseGuards(nint page)
+    {
+        if (Syscall(SysMadvise, page, PageSize, AdviseNonsense, 0, 0, 0) >= 0)
+        {
+            s_guardByProtection = 1;
+        }
     }
 
     /// <summary>How many mappings GuardEach may make where guards cost them. Others, who would fail without a
@@ -315,10 +301,14 @@ internal static unsafe partial class Os
         return *(int*)(info + 8) == fromTimer && *(nint*)(info + 24) == tag;
     }
 
-    /// <summary>Bytes of vector state that XSAVE writes on this CPU, in standard form, AMX left
-    /// out.</summary>
+    /// <summary>Bytes of vector state that XSAVE writes on this CPU, in standard form, AMX left out. 0 on
+    /// arm64, where it is saved by other means: SignalContext.</summary>
     internal static nint VectorStateSize()
     {
+        if (!Arch.IsX64)
+        {
+            return 0;
+        }
         const int extendedState = 0xd;
         const int lastUsed = 7;
         nint end = 576;
@@ -329,6 +319,12 @@ internal static unsafe partial class Os
         }
         return (end + 63) & ~63;
     }
+
+    internal static nint SystemPageSize => (nint)GetAuxVal(6);
+
+    /// <summary>Whether this arm64 processor authenticates addresses (PAC): code that signs them does so, and
+    /// on others the same instructions do nothing.</summary>
+    internal static bool ProcessorSignsAddresses => !Arch.IsX64 && (GetAuxVal(16) & (1 << 30)) != 0;
 
     /// <summary>How many processors the process's main thread may run on; 0 where that cannot be
     /// told.</summary>

@@ -4,11 +4,6 @@ namespace Weft.Runtime;
 
 internal static unsafe partial class Os
 {
-    private const nint SysEpollWait = 232;
-    private const nint SysEpollControl = 233;
-    private const nint SysEventFd2 = 290;
-    private const nint SysEpollCreate1 = 291;
-    private const nint SysEpollPwait2 = 441;
     private const long NsPerMs = 1_000_000;
     private const long NsPerSecond = 1_000_000_000;
 
@@ -22,7 +17,7 @@ internal static unsafe partial class Os
 
     /// <summary>What there is now.</summary>
     internal static nint EpollLook(int epoll, byte* events, int most) =>
-        Syscall(SysEpollWait, epoll, (nint)events, most, 0, 0, 0);
+        Syscall(SysEpollPwait, epoll, (nint)events, most, 0, 0, 0);
 
     /// <summary>Waits that many ns, without a limit when negative. Lets collections proceed; on a system
     /// stack. Before Linux 5.11 only in whole milliseconds, which is found out once.</summary>
@@ -42,6 +37,6 @@ internal static unsafe partial class Os
         }
         long rounded = Math.Min((delayNs + NsPerMs - 1) / NsPerMs, int.MaxValue);
         nint limit = delayNs < 0 ? -1 : (nint)rounded;
-        return SyscallBlocking(SysEpollWait, epoll, (nint)events, most, limit, 0, 0);
+        return SyscallBlocking(SysEpollPwait, epoll, (nint)events, most, limit, 0, 0);
     }
 }

@@ -1,5 +1,5 @@
-// The POSIX and Linux constants of poll/ and net/, x86-64 values, under the names of Mono.Posix's enums
-// (Errno, EpollEvents, UnixSocketOptionName and so on).
+// The POSIX and Linux constants of poll/ and net/, the same on x64 and arm64, under the names of Mono.Posix's
+// enums (Errno, EpollEvents, UnixSocketOptionName and so on).
 
 namespace Weft.Runtime;
 

@@ -1,5 +1,5 @@
 // What every stack that can be switched to has at its head: Goroutine and Machine both start with it.
-// asm/context_x64.h declares the same offsets; the start-up check compares the two.
+// asm/context.h declares the same offsets; the start-up check compares the two.
 
 using System.Runtime.InteropServices;
 

@@ -3,7 +3,6 @@
 
 using System.Runtime;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace Weft.Runtime;
 
@@ -131,7 +130,7 @@ internal static unsafe class Switch
 
     /// <summary>One step of a spin loop.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Pause() => X86Base.Pause();
+    internal static void Pause() => Arch.Pause();
 
     /// <summary>What the assembly calls: growth before native code, the report of parked stacks, and what
     /// follows when all is marked. They must be raw: static, no allocation, no throw, no lazily initialised

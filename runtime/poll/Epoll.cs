@@ -5,8 +5,6 @@
 //
 // Locks: none.
 
-using System.Runtime.InteropServices;
-
 namespace Weft.Runtime;
 
 internal static unsafe class Epoll
@@ -18,12 +16,25 @@ internal static unsafe class Epoll
     private static int s_broken;
     private static bool s_milliseconds;
 
-    [StructLayout(LayoutKind.Sequential, Pack = 4)]
+    /// <summary>A struct epoll_event, in a buffer for one: packed on x64, and nowhere else.</summary>
     private struct EpollEvent
     {
-        internal uint Events;
-        internal ulong Data;
+        private fixed uint _words[4];
+
+        internal EpollEvent(uint events, ulong name)
+        {
+            fixed (uint* words = _words)
+            {
+                words[0] = events;
+                *(ulong*)(words + DataAt) = name;
+            }
+        }
     }
+
+    // In words of four bytes.
+    private static int DataAt => Arch.IsX64 ? 1 : 2;
+
+    private static int EventSize => DataAt + 2;
 
     internal static nint Start()
     {
@@ -33,7 +44,7 @@ internal static unsafe class Epoll
             return epoll;
         }
         nint wake = Os.EventFd();
-        EpollEvent breaks = new() { Events = Posix.EPOLLIN, Data = BreakData };
+        EpollEvent breaks = new(Posix.EPOLLIN, BreakData);
         nint error = wake < 0
             ? wake
             : Os.EpollControl((int)epoll, Posix.EPOLL_CTL_ADD, (int)wake, (byte*)&breaks);
@@ -53,23 +64,18 @@ internal static unsafe class Epoll
 
     internal static nint Add(nint handle, ulong name)
     {
-        EpollEvent each = new()
-        {
-            Events = Posix.EPOLLIN | Posix.EPOLLOUT | Posix.EPOLLRDHUP | Posix.EPOLLPRI | Posix.EPOLLET,
-            Data = name,
-        };
+        EpollEvent each = new(
+            Posix.EPOLLIN | Posix.EPOLLOUT | Posix.EPOLLRDHUP | Posix.EPOLLPRI | Posix.EPOLLET, name);
         return Os.EpollControl(s_epoll, Posix.EPOLL_CTL_ADD, (int)handle, (byte*)&each);
     }
 
     internal static nint Arm(nint handle, ulong name, PollEvents directions, bool isNew)
     {
         const uint read = Posix.EPOLLIN | Posix.EPOLLRDHUP | Posix.EPOLLPRI;
-        EpollEvent each = new()
-        {
-            Events = Posix.EPOLLONESHOT | ((directions & PollEvents.Read) != 0 ? read : 0)
+        EpollEvent each = new(
+            Posix.EPOLLONESHOT | ((directions & PollEvents.Read) != 0 ? read : 0)
                 | ((directions & PollEvents.Write) != 0 ? Posix.EPOLLOUT : 0),
-            Data = name,
-        };
+            name);
         int operation = isNew ? Posix.EPOLL_CTL_ADD : Posix.EPOLL_CTL_MOD;
         return Os.EpollControl(s_epoll, operation, (int)handle, (byte*)&each);
     }
@@ -82,12 +88,13 @@ internal static unsafe class Epoll
 
     internal static int Poll(PollReport* reports, int most, long delayNs)
     {
-        EpollEvent* events = stackalloc EpollEvent[most];
+        uint* events = stackalloc uint[most * EventSize];
         nint count = Wait((byte*)events, most, delayNs);
         int reported = 0;
-        for (nint i = 0; i < count; i++)
+        for (uint* each = events; each < events + (count * EventSize); each += EventSize)
         {
-            if (events[i].Data == BreakData)
+            ulong name = *(ulong*)(each + DataAt);
+            if (name == BreakData)
             {
                 if (delayNs != 0)
                 {
@@ -95,8 +102,8 @@ internal static unsafe class Epoll
                 }
                 continue;
             }
-            reports[reported].Name = events[i].Data;
-            reports[reported++].Events = Meaning(events[i].Events);
+            reports[reported].Name = name;
+            reports[reported++].Events = Meaning(each[0]);
         }
         return reported;
     }

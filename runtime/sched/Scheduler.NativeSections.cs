@@ -56,10 +56,8 @@ internal static unsafe partial class Scheduler
         {
             return false;
         }
-        context->Sp -= SignalContext.RedZone + sizeof(nint);
-        *(nint*)context->Sp = context->Ip;
-        context->Ip = Switch.Layout()[RuntimeThread.FirstAddress + RuntimeThread.PreemptNativeCode];
-        return true;
+        return SignalContext.GoOnAt(
+            context, Switch.Layout()[RuntimeThread.FirstAddress + RuntimeThread.PreemptNativeCode]);
     }
 
     private static bool IsInSection(nint ip)

@@ -59,7 +59,7 @@ internal static unsafe partial class Scheduler
         s_preemptCode = addresses[RuntimeThread.PreemptCode];
         nint vector = Os.VectorStateSize();
         *(nint*)addresses[RuntimeThread.VectorSize] = vector;
-        s_preemptRoom = vector + 1024; // The registers, what aligns them, and the switch.
+        s_preemptRoom = vector + SignalContext.GoOnRoom + 1024; // What aligns it, and the switch.
         s_hostHandler = (nint*)addresses[RuntimeThread.HostUrgentAction];
         s_delays = (long*)AddressSpace.Need(DelaysKept * sizeof(long));
         s_preempts = enabled;
@@ -142,10 +142,7 @@ internal static unsafe partial class Scheduler
         {
             return false;
         }
-        context->Sp -= SignalContext.RedZone + sizeof(nint);
-        *(nint*)context->Sp = context->Ip;
-        context->Ip = s_preemptCode;
-        return true;
+        return SignalContext.GoOnAt(context, s_preemptCode);
     }
 
     /// <summary>A goroutine that was interrupted has left its stack on m.</summary>

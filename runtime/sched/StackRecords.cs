@@ -33,11 +33,11 @@ internal static unsafe class StackRecords
 {
     private const int MaxFrames = 100;
 
-    // Where weft_preempt and wait_for_processor leave things: asm/preempt_x64_sysv.S, native_x64_sysv.S.
-    private const int SavedFramePointer = 40;
-    private const int SavedReturn = 48;
-    private const int AboveNativeReturn = 80;
-    private const int PreemptedAddress = 48;
+    // Where wait_for_processor has its return address, from the saved sp: asm/native_*.S.
+    private static int AboveNativeReturn => Arch.IsX64 ? 80 : 168;
+
+    // In a transition frame: what the runtime and the code before a native call leave behind.
+    private static int FrameAddress => Arch.IsX64 ? 0 : 1;
 
     private static nint s_memory;
     private static nint s_bytes;
@@ -126,11 +126,11 @@ internal static unsafe class StackRecords
             return;
         }
         nint distance = Goroutine.FramesOf(g) - sp; // 0, unless its stack is stored.
-        nint frame = *(nint*)(sp + distance + SavedFramePointer);
-        nint address = *(nint*)(sp + distance + SavedReturn);
+        nint frame = *(nint*)(sp + distance + Arch.SavedFramePointer);
+        nint address = *(nint*)(sp + distance + Arch.SavedReturn);
         if (g->Reason == ParkReason.Preempted)
         {
-            address = *(nint*)(frame + PreemptedAddress);
+            address = *(nint*)(frame + SignalContext.InterruptedAt);
             frame = *(nint*)frame;
             Add(address + 1); // Where it was interrupted, not a return address: see Print.
             WalkUp(g, frame);
@@ -168,8 +168,8 @@ internal static unsafe class StackRecords
         else if (transition > 0)
         {
             nint* frame = (nint*)transition;
-            Add(frame[0]);
-            WalkUp(g, frame[1]);
+            Add(frame[FrameAddress]);
+            WalkUp(g, frame[1 - FrameAddress]);
         }
     }
 

@@ -53,6 +53,11 @@ internal static unsafe class Startup
                 return false;
             }
             RuntimeThread.Load();
+            if (WhyNotHere(Os.SystemPageSize, Os.ProcessorSignsAddresses, RuntimeThread.Table.Version)
+                is string reason)
+            {
+                throw new PlatformNotSupportedException(reason);
+            }
             if (RuntimeThread.FindMismatch(RuntimeThread.Table) is string mismatch)
             {
                 throw new PlatformNotSupportedException(
@@ -60,6 +65,9 @@ internal static unsafe class Startup
             }
             Settings settings = ReadSettings();
             Os.GuardByProtection = settings.GuardByProtection;
+            nint page = AddressSpace.Need(Os.PageSize);
+            Os.ChooseGuards(page);
+            _ = Os.Release(page, Os.PageSize);
             long mappings = Math.Max(0, MappingLimit() - MappingsLeft);
             Os.LimitProtected(mappings);
             nint goroutines = Homes.Initialize(mappings);
@@ -95,6 +103,16 @@ internal static unsafe class Startup
             return true;
         }
     }
+
+    /// <summary>Why Weft cannot run on this system and processor, or null. Some of arm64 have pages of 16 or
+    /// 64 KB: a first stack is less. And from .NET 11 on methods sign their return addresses where the
+    /// processor can, with the place where they lie: such a stack cannot be moved.</summary>
+    internal static string? WhyNotHere(nint pageSize, bool signsAddresses, nint dotNet) =>
+        pageSize != Os.PageSize
+            ? $"Weft needs memory pages of {Os.PageSize} bytes; this system's have {pageSize}."
+        : signsAddresses && dotNet >= 11
+            ? $"Weft cannot run on .NET {dotNet} on this processor yet: it signs return addresses."
+        : null;
 
     /// <summary>All of them, before anything is done that cannot be undone.</summary>
     private static Settings ReadSettings()

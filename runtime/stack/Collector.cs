@@ -49,10 +49,13 @@ internal static unsafe class Collector
         s_threadType = typeof(Thread).TypeHandle.Value;
         s_waitInfoType = WaitInfo(Thread.CurrentThread).GetType().TypeHandle.Value;
         s_code = Switch.Layout() + RuntimeThread.FirstAddress + RuntimeThread.CollectorCode;
-        return !GCSettings.IsServerGC
-            && CodeHas(FinalizeScanCode, [0x4c, 0x8b, 0x7f, QueueWaiting]) // mov r15, [rdi+0x20]
-            && CodeHas(FinalizeScanCode, [0x4c, 0x8b, 0x67, QueueEnd]) // mov r12, [rdi+0x30]
-            && CodeHas(FinalizeStartCode, [0x49, 0x89, 0x46, QueueStart]); // mov [r14+0x38], rax
+        return !GCSettings.IsServerGC && (Arch.IsX64
+            ? CodeHas(FinalizeScanCode, [0x4c, 0x8b, 0x7f, QueueWaiting]) // mov r15, [rdi+0x20]
+                && CodeHas(FinalizeScanCode, [0x4c, 0x8b, 0x67, QueueEnd]) // mov r12, [rdi+0x30]
+                && CodeHas(FinalizeStartCode, [0x49, 0x89, 0x46, QueueStart]) // mov [r14+0x38], rax
+            : Arm64Code.Has(s_code[FinalizeScanCode], Arm64Code.Load(21, 0, QueueWaiting))
+                && Arm64Code.Has(s_code[FinalizeScanCode], Arm64Code.Load(22, 0, QueueEnd))
+                && Arm64Code.Has(s_code[FinalizeStartCode], Arm64Code.Store(0, 20, QueueStart)));
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "get_WaitInfo")]

@@ -2,9 +2,10 @@
 // the runtime walks the stack that a thread is on, but this one is on no thread, so it is made believe:
 //
 //   a Thread       zeros, but for the stack's bounds: byrefs into the stack itself are left out by them
-//   a frame        what a thread leaves behind that went to native code: return address, rbp, sp
-//   an iterator    made from that frame; then told that the six callee-saved registers lie where the switch
-//                  has pushed them. So a reference in one of them is reported, and changed, where it is
+//   a frame        what a thread leaves behind that went to native code: return address, frame pointer, sp
+//   an iterator    made from that frame; then told that the callee-saved registers lie where the switch has
+//                  pushed them: six, on arm64 twelve, the return address among them. So a reference in one
+//                  of them is reported, and changed, where it is
 //
 // From there the runtime's GcScanRootsWorker goes from frame to frame, and ends at GoroutineMain, whose frame
 // has the mark for the top of a stack. It calls back with each word that holds a reference; what is its own
@@ -13,7 +14,7 @@
 // Some stacks it cannot walk (CanWalk): those with native frames, with exceptions in flight, and those that
 // stopped in assembly, as a new goroutine and one that was interrupted. These are read word by word.
 //
-// The functions are found by their names at the link; the offsets are in asm/runtime_x64.h. At the start
+// The functions are found by their names at the link; the offsets are in asm/runtime_*.h. At the start
 // FindMismatch compares them with the runtime's code, and walks a stack whose references are known. If
 // something does not fit, all stacks are read word by word, and nothing else changes.
 //
@@ -34,39 +35,51 @@ internal struct IteratorTable
     /// <summary>The return address into the frame; 0 behind the last one.</summary>
     internal nint Pc;
 
-    // Addresses of the words that hold the registers.
-    internal nint Rbx;
-    internal nint Rbp;
-    internal nint R12;
-    internal nint R13;
-    internal nint R14;
-    internal nint R15;
-
     /// <summary>The stack pointer behind that return address.</summary>
     internal nint Sp;
 
     /// <summary>In the RuntimeInstance, a byte: not 0 where the runtime itself reads stacks word by word.
     /// </summary>
     internal nint Conservative;
+
+    /// <summary>How many of the following there are.</summary>
+    internal nint RegisterCount;
+
+    /// <summary>Addresses of the words that hold the registers that the switch pushes, in the order in which
+    /// they lie on a parked stack.</summary>
+    internal Registers Places;
+
+    [InlineArray(FrameWalk.MostRegisters)]
+    internal struct Registers
+    {
+        private nint _first;
+    }
 }
 
 internal static unsafe class FrameWalk
 {
-    /// <summary>The parked stack, from the saved sp up: r15 r14 r13 r12 rbx rbp, and this.</summary>
-    internal const int ReturnAddress = 48;
+    /// <summary>In the parked stack, from the saved sp up.</summary>
+    internal static int ReturnAddress => Arch.SavedReturn;
 
     /// <summary>Where the caller's frame starts.</summary>
-    internal const int CallerSp = ReturnAddress + 8;
+    internal static int CallerSp => Arch.SavedEnd;
 
     private const int ThreadSize = RuntimeThread.Size;
-    private const int IteratorSize = 0x1c0; // At least; what lies behind is compared at the start.
+    private const int IteratorSize = 0x280; // At least; what lies behind is compared at the start.
     internal const int ScanSize = 0x80;
+    internal const int MostRegisters = 12;
     private const long Guard = 0x5765_6674_2067_6f21;
 
-    // The frame's flags: which registers lie behind it, in this order.
-    private const nint SavesRbx = 0x01;
-    private const nint SavesR12To15 = 0xf0;
-    private const nint SavesSp = 0x8000;
+    // Which of the registers of a parked stack is the frame pointer; the return address, which only arm64 has
+    // among them.
+    private static int FramePointer => Arch.SavedFramePointer / sizeof(nint);
+    private static int Link => FramePointer + 1;
+    private static int RegisterCount => Arch.IsX64 ? 6 : MostRegisters;
+
+    // The frame's flags: which registers lie behind it, in this order: rbx, r12 to r15; x19 to x28.
+    private static nint SavesAll => Arch.IsX64 ? 0xf1 : 0x3ff;
+    private static nint SavesSp => Arch.IsX64 ? 0x8000 : 0x400;
+    private static int MostSaved => Arch.IsX64 ? 5 : 10;
 
     // Of the addresses, from IteratorCode on.
     private const int Construct = 0;
@@ -89,11 +102,10 @@ internal static unsafe class FrameWalk
         internal fixed byte Thread[ThreadSize];
         internal fixed byte Iterator[IteratorSize];
         internal long Guard;
-        internal nint PcOfFrame;
-        internal nint RbpOfFrame;
+        internal fixed long Frame[2]; // Return address, frame pointer; on arm64 the other way round.
         internal nint ThreadOfFrame;
         internal nint FlagsOfFrame;
-        internal fixed long SavedByFrame[6]; // rbx, r12 to r15, sp
+        internal fixed long SavedByFrame[11]; // And sp.
 
         /// <summary>The stack.</summary>
         internal nint Sp;
@@ -151,8 +163,8 @@ internal static unsafe class FrameWalk
         }
         walk->Sp = sp;
         walk->Top = top;
-        walk->PcOfFrame = *(nint*)(sp + ReturnAddress);
-        walk->RbpOfFrame = *(nint*)(sp + ReturnAddress - 8);
+        walk->Frame[Arch.IsX64 ? 0 : 1] = *(nint*)(sp + Arch.SavedReturn);
+        walk->Frame[Arch.IsX64 ? 1 : 0] = *(nint*)(sp + Arch.SavedFramePointer);
         walk->ThreadOfFrame = (nint)walk;
         walk->FlagsOfFrame = SavesSp;
         walk->SavedByFrame[0] = sp + CallerSp;
@@ -161,15 +173,11 @@ internal static unsafe class FrameWalk
     /// <summary>Puts the iterator at the first frame.</summary>
     internal static void Start(Walk* walk)
     {
-        _ = Switch.Call(s_code[Construct], (nint)walk->Iterator, (nint)walk, (nint)(&walk->PcOfFrame));
-        byte* iterator = walk->Iterator;
-        nint sp = walk->Sp;
-        *(nint*)(iterator + s_table.R15) = sp;
-        *(nint*)(iterator + s_table.R14) = sp + 8;
-        *(nint*)(iterator + s_table.R13) = sp + 16;
-        *(nint*)(iterator + s_table.R12) = sp + 24;
-        *(nint*)(iterator + s_table.Rbx) = sp + 32;
-        *(nint*)(iterator + s_table.Rbp) = sp + 40;
+        _ = Switch.Call(s_code[Construct], (nint)walk->Iterator, (nint)walk, (nint)walk->Frame);
+        for (int i = 0; i < s_table.RegisterCount; i++)
+        {
+            *(nint*)(walk->Iterator + s_table.Places[i]) = walk->Sp + (i * sizeof(nint));
+        }
     }
 
     /// <summary>The return address into the frame where the iterator is; 0 behind the last one.</summary>
@@ -177,8 +185,13 @@ internal static unsafe class FrameWalk
 
     internal static nint Sp(Walk* walk) => *(nint*)(walk->Iterator + s_table.Sp);
 
-    /// <summary>Where the frame's rbp lies.</summary>
-    internal static nint PlaceOfRbp(Walk* walk) => *(nint*)(walk->Iterator + s_table.Rbp);
+    /// <summary>Where the frame's frame pointer lies: rbp, x29.</summary>
+    internal static nint PlaceOfFramePointer(Walk* walk) =>
+        *(nint*)(walk->Iterator + s_table.Places[FramePointer]);
+
+    /// <summary>Where Pc lies: below the caller's frame, or where that register was saved.</summary>
+    internal static nint PlaceOfPc(Walk* walk) =>
+        Arch.IsX64 ? Sp(walk) - sizeof(nint) : *(nint*)(walk->Iterator + s_table.Places[Link]);
 
     /// <summary>Goes on to the caller's frame.</summary>
     internal static void Next(Walk* walk)
@@ -240,13 +253,17 @@ internal static unsafe class FrameWalk
     internal static string? FindMismatch(in IteratorTable t)
     {
         Load();
-        // cmp qword [rdi+pc], 0
-        if (!RuntimeThread.CodeHas(s_code[IsValid], [0x48, 0x83, 0x7f, (byte)t.Pc, 0]))
+        // cmp qword [rdi+pc], 0; ldr x8, [x0, pc]
+        if (!(Arch.IsX64
+            ? RuntimeThread.CodeHas(s_code[IsValid], [0x48, 0x83, 0x7f, (byte)t.Pc, 0])
+            : Arm64Code.Has(s_code[IsValid], Arm64Code.Load(8, 0, t.Pc))))
         {
             return $"a frame's return address is not at 0x{t.Pc:x}";
         }
-        // cmp byte [rax+conservative], 0
-        if (!RuntimeThread.CodeHas(s_code[ScanRoots], [0x80, 0x78, (byte)t.Conservative, 0]))
+        // cmp byte [rax+conservative], 0; ldrb w23, [x0, conservative]
+        if (!(Arch.IsX64
+            ? RuntimeThread.CodeHas(s_code[ScanRoots], [0x80, 0x78, (byte)t.Conservative, 0])
+            : Arm64Code.HasLoadByte(s_code[ScanRoots], 0, t.Conservative)))
         {
             return $"the mark for stacks read word by word is not at 0x{t.Conservative:x}";
         }
@@ -306,24 +323,36 @@ internal static unsafe class FrameWalk
         look->Wrong = walk.Guard != Guard ? sizeof(IteratorTable) / sizeof(nint) : 0;
     }
 
+    /// <summary>Where a register of a parked stack lies among those behind a frame: rbx is the first there,
+    /// here the last but one.</summary>
+    private static int Order(int register) => Arch.IsX64 ? 4 - register : register;
+
     /// <summary>The number, from 1, of the first field of the table that is not what the iterator says of a
     /// frame that has all of these registers; or 0.</summary>
     private static int WrongField(Walk* walk, in IteratorTable t)
     {
-        walk->FlagsOfFrame = SavesRbx | SavesR12To15 | SavesSp;
+        walk->FlagsOfFrame = SavesAll | SavesSp;
         long* saved = walk->SavedByFrame;
-        saved[5] = saved[0];
-        _ = Switch.Call(s_code[Construct], (nint)walk->Iterator, (nint)walk, (nint)(&walk->PcOfFrame));
+        saved[MostSaved] = saved[0];
+        _ = Switch.Call(s_code[Construct], (nint)walk->Iterator, (nint)walk, (nint)walk->Frame);
         byte* iterator = walk->Iterator;
-        return *(nint*)(iterator + t.Pc) != walk->PcOfFrame ? 1
-            : *(nint*)(iterator + t.Rbx) != (nint)saved ? 2
-            : *(nint*)(iterator + t.Rbp) != (nint)(&walk->RbpOfFrame) ? 3
-            : *(nint*)(iterator + t.R12) != (nint)(saved + 1) ? 4
-            : *(nint*)(iterator + t.R13) != (nint)(saved + 2) ? 5
-            : *(nint*)(iterator + t.R14) != (nint)(saved + 3) ? 6
-            : *(nint*)(iterator + t.R15) != (nint)(saved + 4) ? 7
-            : *(nint*)(iterator + t.Sp) != walk->Sp + CallerSp ? 8
+        int wrong = *(nint*)(iterator + t.Pc) != *(nint*)(walk->Sp + ReturnAddress) ? 1
+            : *(nint*)(iterator + t.Sp) != walk->Sp + CallerSp ? 2
+            : t.RegisterCount != RegisterCount ? 4
             : 0;
+        for (int i = 0; i < MostRegisters && wrong == 0; i++)
+        {
+            if (i >= RegisterCount)
+            {
+                wrong = t.Places[i] != 0 ? 5 + i : 0; // Not used on this processor.
+                continue;
+            }
+            nint place = i == FramePointer ? (nint)(walk->Frame + (Arch.IsX64 ? 1 : 0))
+                : i == Link ? (nint)(walk->Frame + 1)
+                : (nint)(saved + Order(i));
+            wrong = *(nint*)(iterator + t.Places[i]) != place ? 5 + i : 0;
+        }
+        return wrong;
     }
 
     private static void OnLook(nint* word, nint scan, uint flags)

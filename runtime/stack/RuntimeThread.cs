@@ -15,7 +15,7 @@
 //   stack bounds low, high       set so that a goroutine always has enough stack
 //   interrupted context          of a thread that a signal stopped for a collection; only read
 //
-// The numbers belong to one major version of .NET and stand in asm/runtime_x64.h; C# copies them at start.
+// The numbers belong to one major version of .NET and stand in asm/runtime_*.h; C# copies them at start.
 // The check compares each with a fact found independently: the machine code of a runtime function that uses
 // it. A patch of .NET that changed one is refused, and one that changed none runs.
 
@@ -187,7 +187,8 @@ internal static unsafe class RuntimeThread
             return $"the assembly was built for .NET {t.Version}";
         }
         nint* code = table + FirstAddress;
-        return WrongField(code, t) is string field ? $"the runtime's code does not use {field}" : null;
+        string? wrong = Arch.IsX64 ? WrongField(code, t) : WrongFieldOfArm64(code, t);
+        return wrong is string field ? $"the runtime's code does not use {field}" : null;
     }
 
     /// <summary>The first entry of the table that the machine code which uses it disproves.</summary>
@@ -238,6 +239,47 @@ internal static unsafe class RuntimeThread
             : Find(code[Construct], highBound, t.BoundsHigh) < 0
                 ? $"a stack's high bound at 0x{t.BoundsHigh:x}"
             : Find(code[InlineSuspend], rsiToRbx, t.Interrupted) < 0
+                ? $"an interrupted context at 0x{t.Interrupted:x}"
+            : null;
+    }
+
+    private static string? WrongFieldOfArm64(nint* code, in ThreadTable t)
+    {
+        const int zero = 31;
+        const int shortCode = 4; // Instructions.
+        const int start = 8; // Of a function that does such a thing more than once.
+        // ldr w10, [x8, flags]; tbnz or tbz w10: first the one, then the other
+        int noCollection =
+            Arm64Code.FindTest(code[ReversePInvoke], Arm64Code.LoadInt(10, 8, t.Flags), t.NoCollection);
+        int attached =
+            Arm64Code.FindTest(code[ReversePInvoke], Arm64Code.LoadInt(10, 8, t.Flags), t.Attached);
+        return noCollection < 0 ? $"flags at 0x{t.Flags:x} with 0x{t.NoCollection:x} against collections"
+            : attached <= noCollection ? $"0x{t.Attached:x} for attached threads"
+            : !Arm64Code.Has(code[ReversePInvoke], Arm64Code.Store(zero, 8, t.TransitionFrame))
+                ? $"a transition frame at 0x{t.TransitionFrame:x}"
+            : Arm64Code.FindTest(code[ReversePInvoke], Arm64Code.LoadInt(9, 9, 0), t.TrapThreads) < 0
+                ? $"0x{t.TrapThreads:x} as the request to stop"
+            : !Arm64Code.Has(code[EnablePreemptive], Arm64Code.Load(8, 0, t.DeferredFrame), shortCode)
+                ? $"a deferred frame at 0x{t.DeferredFrame:x}"
+            : !Arm64Code.Has(code[ResetCachedFrame], Arm64Code.Store(zero, 0, t.CachedFrame), shortCode)
+                ? $"a cached frame at 0x{t.CachedFrame:x}"
+            : !Arm64Code.Has(code[InlineSuspend], Arm64Code.Load(8, 0, t.HijackValue), start)
+                ? $"a hijacked return address at 0x{t.HijackValue:x}"
+            : !Arm64Code.Has(code[InlineSuspend], Arm64Code.Load(9, 19, t.HijackSlot))
+                ? $"a hijacked return's place at 0x{t.HijackSlot:x}"
+            : !Arm64Code.Has(code[GetExInfo], Arm64Code.Load(0, 0, t.ExInfo), shortCode)
+                ? $"exceptions in flight at 0x{t.ExInfo:x}"
+            : !Arm64Code.Has(code[GetStatics], Arm64Code.Add(0, 8, t.Statics))
+                ? $"thread statics at 0x{t.Statics:x}"
+            : !Arm64Code.Has(code[RegisterInlined], Arm64Code.Load(11, 10, t.InlinedList))
+                ? $"inlined thread statics at 0x{t.InlinedList:x}"
+            : !Arm64Code.Has(code[RegisterGcFrame], Arm64Code.Load(10, 9, t.GcFrames))
+                ? $"registered frames at 0x{t.GcFrames:x}"
+            : !Arm64Code.Has(code[Construct], Arm64Code.Add(0, 19, t.BoundsLow))
+                ? $"a stack's low bound at 0x{t.BoundsLow:x}"
+            : !Arm64Code.Has(code[Construct], Arm64Code.Add(1, 19, t.BoundsHigh))
+                ? $"a stack's high bound at 0x{t.BoundsHigh:x}"
+            : !Arm64Code.Has(code[InlineSuspend], Arm64Code.Store(1, 19, t.Interrupted))
                 ? $"an interrupted context at 0x{t.Interrupted:x}"
             : null;
     }

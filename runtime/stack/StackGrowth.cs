@@ -147,7 +147,7 @@ internal static unsafe class StackGrowth
         nint from = Math.Max(context->Sp - SignalContext.RedZone, g->StackLow);
         nint sp = context->Sp;
         nint distance = Move(g, from, size);
-        context->Relocate(oldLow, oldHigh, distance);
+        SignalContext.Relocate(context, oldLow, oldHigh, distance);
         context->Sp = sp + distance; // A probe that touches above sp leaves sp below the guard.
         if (target != null)
         {

@@ -63,6 +63,10 @@ internal static unsafe class StackProbe
     /// <summary>The number of that register, for code at ip; -1: no probe.</summary>
     internal static int TargetRegister(nint ip)
     {
+        if (!Arch.IsX64)
+        {
+            return StackProbeArm64.TargetRegister(ip);
+        }
         byte* code = (byte*)ip;
         if (code[0] == 0xe8) // call, with the distance from behind it
         {

@@ -1,19 +1,21 @@
 // The walk of a parked stack, remembered. A walk takes 2 to 3 us; thousands of goroutines park at the same
 // place in the code, called in the same way, and the references of all of them lie at the same places.
 //
-// Where they lie depends on the return addresses, and on rbp where a frame is found by it, and on nothing
-// else:
+// Where they lie depends on the return addresses, and on the frame pointer (rbp, x29) where a frame is found
+// by it, and on nothing else:
 //
-//   sp + 48           return address    -> which method, and where in it: its frame's size, its references
-//   ... its frame                       -> where the next return address lies, or where rbp lies that tells
+//   sp + 48, 88       return address    -> which method, and where in it: its frame's size, its references
+//   ... its frame                       -> where the next return address lies, or where the frame
+//                                          pointer lies that tells
 //   sp + ReturnAt[1]  return address    -> the next method ...
 //
 // A shape is such a chain, and the places of the references, by their distance from sp. Of a stack that
 // begins at the same return address and is as deep, each word of the chain is compared; if all are equal, the
 // walk would be the same. By induction: as long as the words are, the next frame is found at the same
-// distance. Without rbp they would not be enough: behind a buffer whose size varies its frame is found by rbp
-// alone, and where another stack has a return address this one may have such a word in the buffer. Places by
-// themselves do not tell: two buffers of together the same size are as deep (tests/GcShapes.cs).
+// distance. Without the frame pointer they would not be enough: behind a buffer whose size varies its frame
+// is found by it alone, and where another stack has a return address this one may have such a word in the
+// buffer. Places by themselves do not tell: two buffers of together the same size are as deep
+// (tests/GcShapes.cs).
 //
 // While a shape is learned all places count, whatever they hold (a byref into the stack itself, a null), in
 // either pass. When it is used, what is not in the heap is left out.
@@ -68,8 +70,8 @@ internal static unsafe class StackShapes
     {
         internal nint Return;
         internal int ReturnAt;
-        internal int RbpAt;
-        internal int Rbp; // -1: not an address of this stack.
+        internal int PointerAt;
+        internal int Pointer; // -1: not an address of this stack.
     }
 
     /// <summary>What one thread of the collector has learned.</summary>
@@ -214,7 +216,7 @@ internal static unsafe class StackShapes
         for (Frame* frame = FramesOf(shape); frame < end; frame++)
         {
             if (*(nint*)(frames + frame->ReturnAt) != frame->Return
-                || Distance(sp, depth, *(nint*)(frames + frame->RbpAt)) != frame->Rbp)
+                || Distance(sp, depth, *(nint*)(frames + frame->PointerAt)) != frame->Pointer)
             {
                 return false;
             }
@@ -259,10 +261,10 @@ internal static unsafe class StackShapes
         int count = 0;
         while (FrameWalk.Pc(&walk) != 0)
         {
-            nint at = FrameWalk.Sp(&walk) - sizeof(nint) - sp;
-            nint rbp = FrameWalk.PlaceOfRbp(&walk) - sp;
+            nint at = FrameWalk.PlaceOfPc(&walk) - sp;
+            nint pointer = FrameWalk.PlaceOfFramePointer(&walk) - sp;
             if (count == MostFrames || FrameWalk.HasWordsBelow(&walk)
-                || (nuint)at >= (nuint)depth || (nuint)rbp >= (nuint)depth
+                || (nuint)at >= (nuint)depth || (nuint)pointer >= (nuint)depth
                 || *(nint*)(sp + at) != FrameWalk.Pc(&walk))
             {
                 return false;
@@ -270,8 +272,8 @@ internal static unsafe class StackShapes
             Frame* frame = FramesOf(shape) + count++;
             frame->ReturnAt = (int)at;
             frame->Return = FrameWalk.Pc(&walk);
-            frame->RbpAt = (int)rbp;
-            frame->Rbp = Distance(sp, depth, *(nint*)(sp + rbp));
+            frame->PointerAt = (int)pointer;
+            frame->Pointer = Distance(sp, depth, *(nint*)(sp + pointer));
             FrameWalk.Next(&walk);
         }
         shape->FrameCount = count;

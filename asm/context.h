@@ -1,5 +1,5 @@
-// The offsets of Weft's own structs that the x64 assembly shares with C#. C# declares the same numbers in
-// core/Context.cs; `weft_layout` lets the start-up check compare.
+// The offsets of Weft's own structs that the assembly of all processors shares with C#. C# declares the same
+// numbers in core/Context.cs; `weft_layout` lets the start-up check compare.
 
 // Weft's own: the head of Goroutine and of Machine (core/Context.cs).
 #define CTX_SP              0x00    // saved stack pointer; non-zero exactly while the stack is not run
@@ -27,8 +27,8 @@
 #define ALLOCATES_WAITS     2       // and waits there
 #define ALLOCATES_WAITED    3       // and has
 #define G_REASON            0x42    // a byte; why it stops
-#define G_NATIVE_MXCSR      0xb0    // of native code that waits,
-#define G_NATIVE_X87        (G_NATIVE_MXCSR + 4) // and its x87 control word, which is never 0; 0: in force
+#define G_NATIVE_FLOAT      0xb0    // of native code that waits: mxcsr; fpcr
+#define G_NATIVE_KEPT       (G_NATIVE_FLOAT + 4) // two bytes; its x87 control word, or 1; 0: in force
 #define G_DOTNET_WAIT_WORD  0xb8    // its wait in the base library, counted: waits.c
 #define G_WAITER            0xc0    // its place in a queue,
 #define G_WAITER_IS_QUEUED  (G_WAITER + 58) // a byte,

@@ -1,0 +1,13 @@
+namespace Weft.Tests;
+
+/// <summary>The tests of another processor run under qemu's user mode here (`./build.sh arm64`). It is not the
+/// kernel: some of what tests need it does not have.</summary>
+internal static class Qemu
+{
+    /// <summary>The verb sets this, for qemu to find the libraries.</summary>
+    internal static bool IsHere { get; } = Environment.GetEnvironmentVariable("QEMU_LD_PREFIX") is not null;
+
+    /// <summary>What a program has printed, without what qemu adds when a signal ends it.</summary>
+    internal static string WithoutItsLines(string text) => !IsHere ? text : string.Join(
+        '\n', text.Split('\n').Where(line => !line.StartsWith("qemu: uncaught target signal", StringComparison.Ordinal)));
+}
