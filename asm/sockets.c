@@ -247,7 +247,7 @@ static struct file *take_file(int fd)
     struct bucket *b = bucket_of(fd);
     weft_monitor_acquire(&b->lock, NO_LIMIT);
     struct file **place = place_of(fd), *f = *place;
-    int waiting = f == NULL ? 0 : __atomic_load_n(&f->waiting, __ATOMIC_RELAXED);
+    int waiting = f == NULL ? 0 : __atomic_load_n(&f->waiting, __ATOMIC_ACQUIRE);
     if (waiting != 0 && hooks.arm(fd, waiting, &f->record) == -ENOENT) {
         expel(place, CLOSED);           // Those wait on another one.
         place = place_of(fd);
@@ -285,7 +285,8 @@ static int arm(struct wait *w)
     int error = 0;
     weft_monitor_acquire(&b->lock, NO_LIMIT);
     if (!f->gone) {
-        int others = __atomic_fetch_or(&f->waiting, 1 << w->mode, __ATOMIC_RELAXED);
+        // Who is not among the others has done with the record: pairs with wait_again.
+        int others = __atomic_fetch_or(&f->waiting, 1 << w->mode, __ATOMIC_ACQUIRE);
         error = hooks.arm(w->fd, others | 1 << w->mode, &f->record);
         if (error == -ENOENT && others == 0 && !w->waited) {
             // Nobody waits on the one that had the number before, and was closed past us.
@@ -380,7 +381,7 @@ static int wait_again(struct wait *w)
     if (is_gone(w))
         return 0;
     int result = hooks.wait(w->file->record, w->mode, w->end);
-    __atomic_fetch_and(&w->file->waiting, ~(1 << w->mode), __ATOMIC_RELAXED);
+    __atomic_fetch_and(&w->file->waiting, ~(1 << w->mode), __ATOMIC_RELEASE);
     if (is_gone(w))
         return 0;
     w->waited = 1;

@@ -180,21 +180,22 @@ static void prepare(struct waiter *w)
     __atomic_store_n(w->word, sequence << STATE_BITS | state, __ATOMIC_SEQ_CST);
 }
 
-// Ends a wait, unless a time-out has; 0 then. Whom to wake is for wake_up. Under the guard: without it the
-// waiter of a thread that sees its new word may be gone.
+// Ends a wait, unless a time-out has; 0 then. Whom to wake is for wake_up. Under the guard: without it one
+// that gives up may be gone. One that is signalled may be, too: nothing of it is used after the exchange.
 static int signal_waiter(struct waiter *w, struct wake *wake)
 {
-    long word = __atomic_load_n(w->word, __ATOMIC_ACQUIRE);
-    char *goroutine = w->goroutine;     // After the word: see block.
+    long *at = w->word;
+    long word = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    char *goroutine = w->goroutine;     // After the word: pairs with sleep_on.
     while ((word & STATE_MASK) <= PARKED) {
-        if (compare_exchange(w->word, word, (word & ~(long)STATE_MASK) | SIGNALLED)) {
+        if (compare_exchange(at, word, (word & ~(long)STATE_MASK) | SIGNALLED)) {
             if ((word & STATE_MASK) == PARKED) {
                 wake->goroutine = goroutine;
-                wake->word = w->word;
+                wake->word = at;
             }
             return 1;
         }
-        word = __atomic_load_n(w->word, __ATOMIC_ACQUIRE);
+        word = __atomic_load_n(at, __ATOMIC_ACQUIRE);
         goroutine = w->goroutine;
     }
     return 0;

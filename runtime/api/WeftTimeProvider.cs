@@ -97,7 +97,7 @@ public sealed class WeftTimeProvider : TimeProvider
             }
             finally
             {
-                // Who disposes: _ended, full barrier (the lock), _running. Here the other way round.
+                // Who disposes: _ended, full barrier, _running. Here the other way round.
                 if (Interlocked.Decrement(ref _running) == 0)
                 {
                     _ = Volatile.Read(ref _ended)?.TrySetResult();
@@ -115,7 +115,8 @@ public sealed class WeftTimeProvider : TimeProvider
                     _ = Clear();
                     TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
                     Volatile.Write(ref _ended, ended);
-                    if (Interlocked.CompareExchange(ref _running, 0, 0) == 0)
+                    Interlocked.MemoryBarrier(); // Pairs with the exchange in Call.
+                    if (Volatile.Read(ref _running) == 0)
                     {
                         _ = _ended!.TrySetResult();
                     }

@@ -16,7 +16,10 @@ internal static unsafe partial class Os
         *(nint*)action = handler;
         Unsafe.InitBlock(action + 8, 0xff, 128);
         *(int*)(action + SigactionFlagsOffset) = SaSigInfo | SaOnStack | SaRestart;
-        int result = Sigaction(signal, action, old);
+        // Known before the new one can run, which may be at once, on another thread.
+        int result = Sigaction(signal, null, old);
+        previous = *(nint*)old;
+        result = result == 0 ? Sigaction(signal, action, old) : result;
         previous = *(nint*)old;
         return result;
     }

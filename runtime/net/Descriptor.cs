@@ -374,7 +374,7 @@ internal sealed unsafe partial class Descriptor : IParkLock
         _owner?.Dispose();
         ReadyAllOf list = default;
         _lock.Enter();
-        _destroyed = true;
+        Volatile.Write(ref _destroyed, true); // Pairs with WaitUntilDestroyed.
         list.Add(_closers.DequeueAll());
         _lock.Exit();
         list.Ready();

@@ -81,7 +81,13 @@ internal unsafe struct PollDescriptor
     /// <summary>Whether anything but plain readiness was ever reported.</summary>
     internal readonly bool IsUnusual => Volatile.Read(in _unusual) != 0;
 
-    internal void NoteUnusual() => Volatile.Write(ref _unusual, 1);
+    /// <summary>Before the report itself, which may find that the word says Ready already, and change
+    /// nothing. Seldom more than once for a descriptor.</summary>
+    internal void NoteUnusual()
+    {
+        Volatile.Write(ref _unusual, 1);
+        Interlocked.MemoryBarrier(); // Then the word: pairs with Forget, whose words are the other way round.
+    }
 
     /// <summary>It serves a new descriptor.</summary>
     internal void Open()
@@ -123,9 +129,17 @@ internal unsafe struct PollDescriptor
     internal static nint* Word(PollDescriptor* pd, PollMode mode) =>
         mode == PollMode.Read ? &pd->_read : &pd->_write;
 
-    /// <summary>Forgets that it was reported ready: the caller is about to try.</summary>
-    internal static void Forget(PollDescriptor* pd, PollMode mode) =>
+    /// <summary>Forgets that it was reported ready: the caller is about to try, and then to look at
+    /// IsUnusual. A report that is forgotten here has noted that before. On x86 the exchanges of the kernel's
+    /// locks stand between, in the try.</summary>
+    internal static void Forget(PollDescriptor* pd, PollMode mode)
+    {
         Volatile.Write(ref *Word(pd, mode), None);
+        if (!X86Base.IsSupported)
+        {
+            Interlocked.MemoryBarrier(); // The word, then _unusual: pairs with NoteUnusual.
+        }
+    }
 
     /// <summary>False when it was reported ready meanwhile, which the caller has taken.</summary>
     internal static bool BeginPark(PollDescriptor* pd, PollMode mode)

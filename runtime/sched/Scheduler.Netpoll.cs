@@ -79,6 +79,7 @@ internal static unsafe partial class Scheduler
             Os.IgnorePipeSignal();
             Volatile.Write(ref s_polling, true);
             // The keeper reads s_kicks, then IsPolling: it sees the one or sleeps on the other's old value.
+            // PollUntil looks whether it was kicked on the way.
             Interlocked.Increment(ref *s_kicks);
             Os.WakeAddress(s_kicks, 1);
         }
@@ -135,20 +136,6 @@ internal static unsafe partial class Scheduler
             }
         }
         return true;
-    }
-
-    /// <summary>Breaks the keeper's sleep, wherever it sleeps.</summary>
-    private static void KickKeeper()
-    {
-        Interlocked.Increment(ref *s_kicks);
-        if (IsPolling)
-        {
-            Netpoll.Break();
-        }
-        else
-        {
-            Os.WakeAddress(s_kicks, 1);
-        }
     }
 
     /// <summary>Looks at the network, on a machine that holds p. True when something became runnable.

@@ -262,7 +262,8 @@ internal static unsafe partial class Scheduler
         for (int i = 0; i < Volatile.Read(ref s_shared.ProcessorCount); i++)
         {
             Processor* p = s_shared.Processors[i];
-            Machine* m = p->Machine; // The structs stay: a stale one does no harm.
+            // The structs stay: a stale one does no harm. Pairs with Hold.
+            Machine* m = (Machine*)Volatile.Read(ref *(nint*)&p->Machine);
             if (m == null || p->State != ProcessorState.Held)
             {
                 continue;

@@ -362,7 +362,8 @@ internal static unsafe partial class Scheduler
     {
         Check.Always(p->State == ProcessorState.Held, "processor: handed over without being taken"u8);
         Check.Always(p->Machine == null, "processor: two machines"u8);
-        p->Machine = m;
+        // What a new thread has written of m comes before: pairs with sysmon's look.
+        Volatile.Write(ref *(nint*)&p->Machine, (nint)m);
         m->Processor = p;
     }
 

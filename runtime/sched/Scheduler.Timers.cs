@@ -30,6 +30,8 @@
 // the switch costs).
 // Locks: none here; a heap's is a leaf. s_keeping is under the scheduler's.
 
+using System.Runtime.Intrinsics.X86;
+
 namespace Weft.Runtime;
 
 internal static unsafe partial class Scheduler
@@ -363,12 +365,41 @@ internal static unsafe partial class Scheduler
             }
             if (IsPolling)
             {
-                list = Netpoll.Poll(until == TimerNode.Never ? -1 : until - now);
+                list = PollUntil(until, now, seen);
             }
             else
             {
                 Os.WaitOnAddressUntil(s_kicks, seen, until);
             }
+        }
+    }
+    /// <summary>The same in the poller. Not if the keeper was kicked meanwhile: who did that may not have
+    /// seen yet that there is a poller, and have broken a sleep on s_kicks.</summary>
+    private static Goroutine* PollUntil(long until, long now, int seen)
+    {
+        if (!X86Base.IsSupported)
+        {
+            Interlocked.MemoryBarrier(); // IsPolling, then s_kicks: pairs with KickKeeper.
+        }
+        return Volatile.Read(ref *s_kicks) != seen ? null
+            : Netpoll.Poll(until == TimerNode.Never ? -1 : until - now);
+    }
+
+    /// <summary>Breaks the keeper's sleep, wherever it sleeps.</summary>
+    private static void KickKeeper()
+    {
+        Interlocked.Increment(ref *s_kicks);
+        if (!X86Base.IsSupported) // An exchange is a full barrier on x86, and not on others.
+        {
+            Interlocked.MemoryBarrier(); // s_kicks, then IsPolling: pairs with PollUntil.
+        }
+        if (IsPolling)
+        {
+            Netpoll.Break();
+        }
+        else
+        {
+            Os.WakeAddress(s_kicks, 1);
         }
     }
 }

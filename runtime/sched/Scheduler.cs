@@ -213,7 +213,7 @@ internal static unsafe partial class Scheduler
         {
             return;
         }
-        for (int i = 1; i < s_shared.ProcessorCount; i++)
+        for (int i = 1; i < Volatile.Read(ref s_shared.ProcessorCount); i++) // Written without the lock.
         {
             if (s_shared.Processors[i]->State != ProcessorState.Retired)
             {

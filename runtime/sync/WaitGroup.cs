@@ -11,7 +11,8 @@ namespace Weft;
 
 /// <summary>
 /// Waits for a number of goroutines to finish. Go: sync.WaitGroup. Safe for any number of goroutines and
-/// threads at once. Call <see cref="Add"/> before the goroutine starts, not inside it.
+/// threads at once. Call <see cref="Add"/> before the goroutine starts, not inside it. What was written
+/// before <see cref="Done"/> is seen after <see cref="Wait()"/>.
 /// </summary>
 public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
 {
@@ -33,7 +34,8 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
             throw new InvalidOperationException(
                 "The WaitGroup's counter would be below zero: more calls of Done than Add announced.");
         }
-        _count = count;
+        // A zero says that all is seen that those have done who counted down: pairs with the look in Wait.
+        Volatile.Write(ref _count, count);
         Goroutine* list = count == 0 ? _waiters.DequeueAll() : null;
         _lock.Exit();
         Scheduler.ReadyAll(list);

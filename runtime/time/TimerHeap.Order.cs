@@ -189,7 +189,7 @@ internal sealed unsafe partial class TimerHeap
         if (installed)
         {
             _chunks[chunks] = (Entry*)chunk;
-            _chunkCount = chunks + 1;
+            Volatile.Write(ref _chunkCount, chunks + 1); // Pairs with the read above.
         }
         _lock.Exit();
         if (!installed)

@@ -1,4 +1,4 @@
-// The same for the scheduler's files: no heap of timers, no poller, no sysmon, no stacks. Assume and Complete are
+// The same for the scheduler's files: no heap of timers, no descriptors, no sysmon, no stacks. Assume and Complete are
 // those of sched/Scheduler.Loop.cs without stacks; TimerHeap holds one timer.
 
 using Weft.Models;
@@ -12,6 +12,7 @@ internal static unsafe partial class Scheduler
     private static int s_processorsTaken;
     private static int s_waitingThreads;
     private static int s_threadsWoken;
+    private static bool s_polling;
 
     private static long CoarseNow => 0;
 
@@ -22,6 +23,7 @@ internal static unsafe partial class Scheduler
     internal static void Make(int processors)
     {
         GcAges.Initialize((nint)Explorer.Allocate<byte>("ages", 1024), (Goroutine*)Explorer.Static(0));
+        Netpoll.Make();
         Initialize(processors);
     }
 
@@ -102,6 +104,9 @@ internal static unsafe partial class Scheduler
     /// <summary>What the commit of SleepUntil does.</summary>
     internal static void AddSleeper(Goroutine* g, long when) => _ = CommitSleep(g, (void*)when);
 
+    /// <summary>Until the first timer.</summary>
+    internal static void SleepAsKeeper() => _ = SleepUntilTimer(out _);
+
     /// <summary>Before the start.</summary>
     internal static void SetTimer(Machine* m, Goroutine* g, long when) =>
         _ = TimerHeap.Of(m->Processor->Id).TryAdd(g, when, out _);
@@ -145,16 +150,18 @@ internal static unsafe partial class Scheduler
 
     private static bool PollNetwork(Processor* p) => false;
 
-    private static bool IsPolling => false;
+    private static bool IsPolling => Volatile.Read(ref s_polling);
 
-    private static void KickKeeper()
+    /// <summary>What StartNetpoll does.</summary>
+    internal static void StartPolling()
     {
+        Volatile.Write(ref s_polling, true);
         Interlocked.Increment(ref *s_kicks);
         Os.WakeAddress(s_kicks, 1);
     }
 
     private static void SubmitAll(Goroutine* list) =>
-        Check.Always(list == null, "No model has a poller."u8);
+        Check.Always(list == null, "No model has descriptors that are polled."u8);
 
     private static void StartSysmon()
     {
@@ -199,11 +206,27 @@ internal static class ApiNames
     internal static ReadOnlySpan<byte> MaxThreads => ""u8;
 }
 
-internal static class Netpoll
+internal static unsafe class Netpoll
 {
+    private static int* s_broken; // What the eventfd holds.
+
+    internal static void Make() => s_broken = Explorer.Allocate<int>("poller");
+
     internal static void AddWaiters(int count) => Explorer.Count += count;
 
-    internal static unsafe Goroutine* Poll(long nanoseconds) => throw new NotSupportedException();
+    /// <summary>Waits for the time, or for Break.</summary>
+    internal static Goroutine* Poll(long nanoseconds)
+    {
+        Os.WaitOnAddressUntil(s_broken, 0, nanoseconds < 0 ? long.MaxValue : Explorer.Now + nanoseconds);
+        _ = Interlocked.Exchange(ref *s_broken, 0);
+        return null;
+    }
+
+    internal static void Break()
+    {
+        _ = Interlocked.Exchange(ref *s_broken, 1);
+        Os.WakeAddress(s_broken, 1);
+    }
 }
 
 internal sealed unsafe class TimerNode

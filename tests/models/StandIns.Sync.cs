@@ -4,27 +4,19 @@ using Weft.Models;
 
 namespace Weft;
 
-/// <summary>No model has two writers.</summary>
-internal sealed class Mutex
+internal static class Go
 {
-    internal void Lock() => Explorer.Assert(Explorer.Count++ == 0, "Two writers.");
-
-    internal void Lock(CancellationToken token) => Lock();
-
-    internal bool TryLock()
-    {
-        Lock();
-        return true;
-    }
-
-    internal void Unlock() => Explorer.Count--;
+    internal static void Run<T>(Action<T> action, T argument) => throw new NotSupportedException();
 }
 
 internal struct BriefSpin
 {
     internal const int LeastNs = 5_000;
+    internal const int MostNs = 50_000;
 
     private bool _isOver;
+
+    internal readonly int Ns => 0;
 
     internal readonly bool MayGoOn(int mostNs) => !_isOver;
 

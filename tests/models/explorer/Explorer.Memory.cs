@@ -207,7 +207,7 @@ internal static unsafe partial class Explorer
     {
         if (IsShared(ref at, out nint offset))
         {
-            return From<T>(Change(offset, Unsafe.SizeOf<T>(), Bits(value), false, site));
+            return From<T>(Change(offset, Unsafe.SizeOf<T>(), (_, bits) => bits, Bits(value), site));
         }
         T before = at;
         at = value;
@@ -218,13 +218,25 @@ internal static unsafe partial class Explorer
     public static T Add<T>(ref T at, T value, int site)
     {
         ulong before = IsShared(ref at, out nint offset)
-            ? Change(offset, Unsafe.SizeOf<T>(), Bits(value), true, site) : Bits(at);
+            ? Change(offset, Unsafe.SizeOf<T>(), (old, bits) => old + bits, Bits(value), site) : Bits(at);
         T after = From<T>(before + Bits(value));
         if (offset < 0)
         {
             at = after;
         }
         return after;
+    }
+
+    /// <summary>Returns what it was before.</summary>
+    public static T And<T>(ref T at, T value, int site)
+    {
+        if (IsShared(ref at, out nint offset))
+        {
+            return From<T>(Change(offset, Unsafe.SizeOf<T>(), (old, bits) => old & bits, Bits(value), site));
+        }
+        T before = at;
+        at = From<T>(Bits(before) & Bits(value));
+        return before;
     }
 
     public static T Increment<T>(ref T at, int site) => Add(ref at, From<T>(1), site);
@@ -281,7 +293,7 @@ internal static unsafe partial class Explorer
         s_trace.Add(new Step(me.Id, site, offset, release ? "release" : "store", before, bits, 0));
     }
 
-    private static ulong Change(nint offset, int size, ulong bits, bool adds, int site)
+    private static ulong Change(nint offset, int size, Func<ulong, ulong, ulong> change, ulong bits, int site)
     {
         Place place = Touch(offset, size, site, writes: true);
         Worker me = s_current;
@@ -289,7 +301,7 @@ internal static unsafe partial class Explorer
         FenceOfExchange(me, weak);
         ulong before = Find(me, place, place.Stores.Count - 1, !weak);
         NoteStep(me, place, site, writes: true, plain: false);
-        AppendExchanged(me, place, adds ? Narrow(before + bits, size) : bits, weak);
+        AppendExchanged(me, place, Narrow(change(before, bits), size), weak);
         FenceOfExchange(me, weak);
         s_trace.Add(new Step(me.Id, site, offset, "exchange", before, place.Newest.Bits, 0));
         return before;

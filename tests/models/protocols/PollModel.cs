@@ -5,7 +5,11 @@
 //   cancels   write the flag, barrier, read the word; g -> None, and g is made ready
 //   reports   word: Ready, or g -> Ready, and g is made ready
 //
-// Must hold: it goes on once, and it goes on: a cancelled wait is not slept through.
+//   reads     word: None, barrier, try: less than there was room for; and nothing unusual? Then the next read waits
+//             first: net/Descriptor.Operations.cs, ReadSome, transcribed
+//   tells     that the peer has closed: unusual, barrier, word: if it says Ready already nothing changes
+//
+// Must hold: it goes on once, and it goes on: a cancelled wait is not slept through, nor what was reported.
 
 using Weft.Runtime;
 
@@ -40,7 +44,7 @@ internal abstract unsafe class PollModel : Model
         if (Descriptor->State(PollMode.Read) != PollResult.Ready
             || !PollDescriptor.BeginPark(Descriptor, PollMode.Read))
         {
-            _wentOn++;
+            Try();
             return;
         }
         if (Descriptor->State(PollMode.Read) == PollResult.Ready)
@@ -66,10 +70,12 @@ internal abstract unsafe class PollModel : Model
         }
     }
 
+    private protected void Try() => _wentOn++;
+
     private void GoOn()
     {
         _ = PollDescriptor.EndPark(Descriptor, PollMode.Read);
-        _wentOn++;
+        Try();
     }
 }
 
@@ -106,6 +112,42 @@ internal sealed unsafe class ReportModel : PollModel
     internal override Action[] Threads => [Wait, Report];
 
     private void Report() => Resume(Descriptor->Unblock(PollMode.Read, ready: true));
+}
+
+/// <summary>Something came, and was reported; then the peer has closed. The read gets all of that, but for the
+/// end.</summary>
+internal sealed unsafe class ForgetModel : PollModel
+{
+    internal override (string, string)[] Barriers =>
+    [
+        ("forget-read", "PollDescriptor.Forget MemoryBarrier ?"),
+        ("forget-report", "PollDescriptor.NoteUnusual MemoryBarrier ?"),
+    ];
+
+    internal override Action[] Threads => [Read, Report];
+
+    internal override void SetUp()
+    {
+        base.SetUp();
+        _ = Descriptor->Unblock(PollMode.Read, ready: true);
+    }
+
+    private void Read()
+    {
+        PollDescriptor.Forget(Descriptor, PollMode.Read);
+        if (Descriptor->IsUnusual)
+        {
+            Try();
+            return;
+        }
+        Wait();
+    }
+
+    private void Report()
+    {
+        Descriptor->NoteUnusual();
+        Resume(Descriptor->Unblock(PollMode.Read, ready: true));
+    }
 }
 
 /// <summary>Both at once.</summary>

@@ -40,7 +40,11 @@ internal abstract unsafe class RWMutexModel : Model
     /// <summary>How often readers met: some of it may be lost.</summary>
     internal override string[] Races => ["RWMutex._meetings", "RWMutex._lastMet"];
 
-    internal override void Prepare() => Explorer.Adopt(_stripes == null ? [Mutex] : [Mutex, _stripes]);
+    internal override void Prepare() =>
+        Explorer.Adopt(_stripes == null ? [Mutex, Writers] : [Mutex, Writers, _stripes]);
+
+    private object Writers =>
+        typeof(RWMutex).GetField("_writers", BindingFlags.Instance | BindingFlags.NonPublic)!.GetValue(Mutex)!;
 
     internal override void SetUp()
     {

@@ -4,6 +4,7 @@
 //   who adds     NextTimer, barrier, read s_keptUntil: break the keeper's sleep, or wake a machine
 //   the keeper   s_keptUntil, barrier, read all NextTimer again
 //   who sleeps   processor idle, Spinning, barrier, read all NextTimer
+//   who starts   the poller: IsPolling, s_kicks; the keeper sleeps there from then on. StartNetpoll, transcribed
 //
 // Must hold: the sleeper runs when its time has come, not later. Time passes when nobody else can go on.
 
@@ -13,7 +14,7 @@ namespace Weft.Models.Protocols;
 
 internal unsafe class TimerModel : SchedulerModel
 {
-    private const long When = 100;
+    private protected const long When = 100;
 
     internal override int Depth => 2;
 
@@ -25,7 +26,7 @@ internal unsafe class TimerModel : SchedulerModel
 
     internal override Action[] Threads => [Add, Keep, NewMachine];
 
-    private void Add()
+    private protected void Add()
     {
         Current.SetMachine(First);
         G->Id = 7;
@@ -40,7 +41,7 @@ internal unsafe class TimerModel : SchedulerModel
 }
 
 /// <summary>The same where there is a timer already, of a later time.</summary>
-internal sealed unsafe class KickModel : TimerModel
+internal unsafe class KickModel : TimerModel
 {
     private const long Later = 200;
 
@@ -54,5 +55,38 @@ internal sealed unsafe class KickModel : TimerModel
     {
         base.SetUp();
         Scheduler.SetTimer(Second, Scheduler.MakeWaiting("other"), Later);
+    }
+}
+
+/// <summary>The same while the poller is started; the keeper has given its processor up, and sleeps.</summary>
+internal sealed unsafe class StartModel : KickModel
+{
+    private bool _kept;
+
+    internal override bool MaySleep => false;
+
+    internal override int Spares => 0;
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("start-kick", "Scheduler.KickKeeper MemoryBarrier ?"),
+        ("start-keeper", "Scheduler.PollUntil MemoryBarrier ?"),
+    ];
+
+    internal override Action[] Threads => [Add, SleepAsKeeper, Scheduler.StartPolling];
+
+    internal override void SetUp()
+    {
+        base.SetUp();
+        _kept = false;
+    }
+
+    internal override void AtEnd() => Explorer.Assert(_kept, "Nobody has kept the time.");
+
+    private void SleepAsKeeper()
+    {
+        Scheduler.SleepAsKeeper();
+        Explorer.Assert(Explorer.Now == When, $"It slept until {Explorer.Now}.");
+        _kept = true;
     }
 }
