@@ -13,6 +13,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   build   compile everything; a warning is an error
   run     publish the sample program weave and count this repository with it
   test    publish the tests in the normal and in the small-queue build, and run both, side by side
+  jit     build the tests, and run on the JIT those that are about what programs see (runtime/JIT.md)
   arm64   publish the tests for linux-arm64 and run them under qemu, with one, two and four processors
   models  check the models of what threads share under weak memory (tests/models/README.md)
   bench   publish and run the benchmarks; --dotnet by BenchmarkDotNet, --peers beside other languages
@@ -55,13 +56,22 @@ run_tests() {
     passed=0 failed=0
     add weft-tests
     add weft-tests-small
+    [ $# -gt 0 ] || add weft-tests-jit
     [ $# -gt 0 ] || other_runtimes
     [ $# -gt 0 ] || all_models
     failures weft-tests
     failures weft-tests-small
+    [ $# -gt 0 ] || failures weft-tests-jit
     summaries weft-tests weft-tests-small
+    [ $# -gt 0 ] || summaries weft-tests-jit
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+jit() {
+    setup
+    build_jit_tests
+    DOTNET_ROOT=$(dotnet_root) out/obj/Weft.Tests/Release.jit/bin/weft-tests "$@"
 }
 
 arm64() {
@@ -208,6 +218,16 @@ publish_small_tests() {
     nice dotnet publish tests/Weft.Tests.csproj --no-restore $quiet -p:WeftSmall=true
 }
 
+# The tests as a program on the JIT: .NET's own host, for what it starts of itself.
+build_jit_tests() {
+    dotnet build tests/Weft.Tests.csproj $quiet -clp:NoSummary -p:WeftJit=true -p:RunAnalyzers=false
+}
+
+# Where that host finds the runtime.
+dotnet_root() {
+    dirname "$(readlink -f "$(command -v dotnet)")"
+}
+
 # Runs the normal build of the tests, and shows what it says as it comes.
 suite() {
     program=$1 log=out/$1.log
@@ -239,6 +259,8 @@ small_tests() {
 beside_tests() {
     nice tests/runtimes.sh >out/runtimes.log 2>&1 || true
     nice ./build.sh models >out/models.log 2>&1 || true
+    nice ./build.sh jit >out/weft-tests-jit.log 2>&1 && status=0 || status=$?
+    echo "$status" >out/weft-tests-jit.log-status
 }
 
 # Adds what the summary of a build's tests says to passed and failed. A run that ended without one, by a crash
@@ -480,7 +502,7 @@ fail() {
 verb=${1:-help}
 [ $# -eq 0 ] || shift
 case $verb in
-    build | run | arm64 | models | bench | lib | pack | stress | setup | clean | help) "$verb" "$@" ;;
+    build | run | jit | arm64 | models | bench | lib | pack | stress | setup | clean | help) "$verb" "$@" ;;
     install) install_lib "$@" ;;
     test) run_tests "$@" ;;
     *) help >&2; exit 2 ;;

@@ -487,6 +487,7 @@ internal sealed class AsyncTests(int procs)
     }
 
     [Test]
+    [NotOnJit("each takes a thread")]
     public async Task ThousandsAtOnceTakeFewThreadsAndNothingIsLeft()
     {
         int functions = StormAround.IsWanted ? 300 : 3000; // Each collection looks at all that are parked.

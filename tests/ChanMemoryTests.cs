@@ -171,6 +171,7 @@ internal sealed class ChanMemoryTests(int procs)
 
     // The first page of a stack ends at another instruction of Send, Receive or Park for each depth.
     [Test]
+    [NotOnJit("stacks of threads do not move")]
     public async Task AStackMayMoveAnywhereInsideAnOperation()
     {
         string? failure = Crew.Run(procs, crew =>

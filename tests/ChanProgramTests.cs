@@ -61,6 +61,7 @@ internal sealed class ChanProgramTests(int procs)
     }
 
     [Test]
+    [NotOnJit("ten thousand threads take a minute")]
     public async Task ADaisyChainOfTenThousandGoroutinesPassesANumberOn()
     {
         const int Links = 10_000;

@@ -53,7 +53,9 @@ internal static class ChildProcess
             process.WaitForExit();
         }
 
-        ChildResult result = new(process.ExitCode, output.Result, Qemu.WithoutItsLines(error.Result));
+        string errors = Go.Mode == GoMode.Jit && program == Environment.ProcessPath
+            ? error.Result.Replace(Runtime.Startup.JitNotice, "") : error.Result;
+        ChildResult result = new(process.ExitCode, output.Result, Qemu.WithoutItsLines(errors));
         return ended ? result : throw new TimeoutException(
             $"{program} {string.Join(' ', args)} took longer than {limit.TotalSeconds} s\n{result}");
     }

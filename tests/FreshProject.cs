@@ -12,7 +12,7 @@ internal sealed class FreshProject : IDisposable
     private readonly string _name;
     private readonly string _directory;
 
-    internal FreshProject(string name, string program, bool pinned = true)
+    internal FreshProject(string name, string program, bool pinned = true, bool publishAot = true)
     {
         string packages = Packages();
         string version = Version(Packed("Weft"));
@@ -28,7 +28,7 @@ internal sealed class FreshProject : IDisposable
                 <OutputType>Exe</OutputType>
                 <TargetFramework>net10.0</TargetFramework>
                 {pin}
-                <PublishAot>true</PublishAot>
+                <PublishAot>{(publishAot ? "true" : "false")}</PublishAot>
                 <InvariantGlobalization>true</InvariantGlobalization>
                 <ImplicitUsings>enable</ImplicitUsings>
                 <Nullable>enable</Nullable>

@@ -34,13 +34,55 @@ internal sealed class PackageTests
     }
 
     [Test]
-    public async Task WithoutNativeAotOneLineSaysWhatIsNeeded()
+    public async Task TheSameProgramRunsOnTheJit()
     {
         using FreshProject project = new("fresh", ChannelProgram);
 
         ChildResult run = project.Dotnet("run");
-        await Assert.That(run.ExitCode).IsNotEqualTo(0).Because(run.ToString());
-        await Assert.That(run.Error.TrimEnd()).Contains("PublishAot").And.DoesNotContain("\n");
+        await Assert.That(run.Output).IsEqualTo("42\n").Because(run.ToString());
+        await Assert.That(run.ExitCode).IsEqualTo(0);
+        // Once, and nothing else.
+        await Assert.That(run.Error.TrimEnd()).StartsWith("weft: on the JIT").And.DoesNotContain("\n");
+    }
+
+    // The ends of a process, in a project without PublishAot: what `dotnet new console` makes.
+    [Test]
+    public async Task OnTheJitAProcessEndsAsUnderNativeAot()
+    {
+        using FreshProject project = new("ends", """
+            using Weft;
+
+            return WeftHost.Run(() =>
+            {
+                Chan<int> nobody = new();
+                Go.Run(() =>
+                {
+                    Go.Sleep(TimeSpan.FromMilliseconds(50));
+                    if (args[0] == "throws")
+                    {
+                        throw new FormatException("not caught");
+                    }
+                });
+                if (args[0] == "exit")
+                {
+                    return 7; // The goroutine is not waited for.
+                }
+                nobody.Receive();
+                return 0;
+            });
+            """, publishAot: false);
+
+        ChildResult build = project.Dotnet("build");
+        await Assert.That(build.ExitCode).IsEqualTo(0).Because(build.ToString());
+        ChildResult exit = project.Dotnet("run", "--no-build", "exit");
+        await Assert.That(exit.ExitCode).IsEqualTo(7).Because(exit.ToString());
+        ChildResult throws = project.Dotnet("run", "--no-build", "throws");
+        await Assert.That(throws.ExitCode).IsEqualTo(134).Because(throws.ToString());
+        await Assert.That(throws.Error).Contains("goroutine 2: unhandled exception").And.Contains("not caught");
+        ChildResult deadlock = project.Dotnet("run", "--no-build", "deadlock");
+        await Assert.That(deadlock.ExitCode).IsEqualTo(2).Because(deadlock.ToString());
+        await Assert.That(deadlock.Error).Contains("all goroutines are asleep: deadlock")
+            .And.Contains("goroutine 1 [chan receive");
     }
 
     [Test]

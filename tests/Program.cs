@@ -49,6 +49,10 @@ internal static class Program
     /// <summary>Turns a leading Class or Class.Test into the platform's own filter option.</summary>
     private static string[] Filter(string[] args)
     {
+        if (args.Length == 0 && Go.Mode == GoMode.Jit)
+        {
+            return ["--treenode-filter", JitSuite.Filter];
+        }
         if (args.Length == 0 || args[0].StartsWith('-'))
         {
             return args;

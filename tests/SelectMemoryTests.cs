@@ -24,6 +24,7 @@ internal sealed class SelectMemoryTests(int procs)
     [Arguments(2)]
     [Arguments(8)]
     [Arguments(9)]
+    [NotOnJit("stacks of threads do not move")]
     public async Task AStackMayMoveAnywhereInsideASelect(int cases)
     {
         string? failure = Crew.Run(procs, crew =>

@@ -371,6 +371,7 @@ internal sealed class SleepTests
     }
 
     [Test]
+    [NotOnJit("a hundred thousand goroutines")]
     public async Task AHundredThousandSleepersAreNotLate()
     {
         ChildResult child = ChildProcess.Run("sleepers", ["100000"]);

@@ -48,6 +48,7 @@ internal sealed partial class Tidy
     public void NoThreadStatics() => Check(
         from line in Lines("runtime")
         where line.File.Path.EndsWith(".cs") && ThreadStatic().IsMatch(line.Code)
+        where !line.File.Path.EndsWith("core/JitCurrent.cs") // There a goroutine is a thread.
         select $"{line}: such a field follows the goroutine, not the thread; use core/Current.cs");
 
     [Test]

@@ -23,11 +23,16 @@ public static unsafe partial class Go
     /// finally blocks run, also after this call has returned, and their memory is freed. Code that catches
     /// every exception must throw that one again, else the goroutine goes on.</param>
     /// <returns>What was found.</returns>
-    /// <exception cref="PlatformNotSupportedException">The program uses the server collector, or has not been
-    /// published with NativeAOT for a .NET runtime that Weft supports.</exception>
+    /// <exception cref="PlatformNotSupportedException">The program uses the server collector, or runs on the
+    /// JIT (<see cref="Mode"/>), or on a .NET runtime that Weft does not support.</exception>
     /// <exception cref="InsufficientMemoryException">No memory for the stacks.</exception>
     public static LeakReport FindLeaks(bool reclaim = false)
     {
+        if (Jit.IsOn)
+        {
+            throw new PlatformNotSupportedException(
+                "Go.FindLeaks needs NativeAOT: on the JIT goroutines are threads, which keep all alive.");
+        }
         Scheduler.EnsureStarted();
         if (!LeakFinder.IsSupported)
         {

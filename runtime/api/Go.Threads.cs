@@ -51,7 +51,9 @@ public static unsafe partial class Go
     /// thread's full stack, and that thread's own identity. Locks held by the goroutine are another
     /// owner's there; ThreadStatic fields and AsyncLocal values are the thread's. It is not interrupted;
     /// while it blocks or computes, other goroutines run on other threads. Called on an ordinary thread it
-    /// just runs the function. Go: runtime.systemstack, which Go keeps to itself.
+    /// just runs the function. On the JIT (<see cref="Mode"/>) it runs in place, as a thread that is no
+    /// goroutine; locks and thread statics are the caller's. Go: runtime.systemstack, which Go keeps to
+    /// itself.
     /// </summary>
     /// <param name="function">What to run. An exception it throws is thrown here.</param>
     /// <exception cref="ArgumentNullException">The function is null.</exception>
@@ -267,7 +269,8 @@ public static unsafe partial class Go
     /// methods on its stack, innermost first. Those that do the same are one entry, with their number and the
     /// numbers of some, so that a million take a screen. Stops the world for a moment, as a collection does.
     /// A program under <see cref="WeftHost"/> writes the same to standard error on SIGQUIT, and ends with
-    /// exit code 2. Go: runtime.Stack(buffer, true).
+    /// exit code 2. On the JIT (<see cref="Mode"/>) there is an entry for each, without a stack, and the
+    /// world goes on. Go: runtime.Stack(buffer, true).
     /// </summary>
     /// <param name="writer">Where to.</param>
     /// <exception cref="ArgumentNullException">The writer is null.</exception>

@@ -17,7 +17,8 @@ public static unsafe partial class Go
     /// variable WEFT_MAXPROCS has set it, it is the number of processors that the process may use, and
     /// follows that within about a second: its affinity, and its cgroup's share of processor time, rounded
     /// up, and two at least. Setting it ends that, until <see cref="SetDefaultMaxProcs"/>. Setting a smaller
-    /// value returns when no more than that many run. Go: GOMAXPROCS.
+    /// value returns when no more than that many run. On the JIT (<see cref="Mode"/>) it is a number that
+    /// limits nothing. Go: GOMAXPROCS.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is below 1 or above 1024.</exception>
     public static int MaxProcs
@@ -51,6 +52,11 @@ public static unsafe partial class Go
 
     private static void ChangeMaxProcs(int count)
     {
+        if (Jit.IsOn)
+        {
+            Scheduler.SetMaxProcessorsOnJit(count);
+            return;
+        }
         if (Current.Goroutine() != null)
         {
             Scheduler.SetMaxProcessors(count);
@@ -65,8 +71,9 @@ public static unsafe partial class Go
     /// How many OS threads may run goroutines or be blocked in native code that a goroutine called: 1 or
     /// more, 10,000 if not set. Where all of them are blocked, goroutines that could run wait until one comes
     /// back; a line on standard error says so, the first time. If none does for 0.1 s there is one thread
-    /// more: they may wait for one of those goroutines. Lowering it below what exists ends no thread. Go:
-    /// debug.SetMaxThreads, which ends the program instead.
+    /// more: they may wait for one of those goroutines. Lowering it below what exists ends no thread. On the
+    /// JIT (<see cref="Mode"/>) it is how many goroutines there may be, 12,000 if not set; one more is an
+    /// InsufficientMemoryException. Go: debug.SetMaxThreads, which ends the program instead.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is below 1.</exception>
     public static int MaxThreads
@@ -83,7 +90,8 @@ public static unsafe partial class Go
     /// <summary>
     /// Bytes that the stack of a goroutine started without a fixed stack may grow to; rounded up to a power
     /// of two, from 64 KB to 1 GB. The default is 256 MB. A goroutine that needs more ends the process with
-    /// a message. Go: debug.SetMaxStack.
+    /// a message. On the JIT (<see cref="Mode"/>) each has 16 MB, or what its fixed stack asks for. Go:
+    /// debug.SetMaxStack.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is below 65536 or above 1 GB.</exception>
     public static long MaxStack
@@ -127,8 +135,8 @@ public static unsafe partial class Go
     /// <exception cref="ArgumentNullException">The function is null.</exception>
     /// <exception cref="InsufficientMemoryException">No memory for another goroutine; the message says
     /// what to raise.</exception>
-    /// <exception cref="PlatformNotSupportedException">The program was not published with NativeAOT, or
-    /// its .NET runtime is not one that Weft supports.</exception>
+    /// <exception cref="PlatformNotSupportedException">The .NET runtime is not one that Weft supports; or the
+    /// program runs on the JIT (<see cref="Mode"/>) on another platform than x64 Linux.</exception>
     public static void Run(Action function)
     {
         ArgumentNullException.ThrowIfNull(function);

@@ -7,8 +7,6 @@ namespace Weft;
 /// <summary>Runs a program's main function as a goroutine.</summary>
 public static class WeftHost
 {
-    private const int NotAotExitCode = 1;
-
     /// <summary>
     /// Runs <paramref name="main"/> in a goroutine and blocks the calling thread until it returns. Other
     /// goroutines are not waited for: the program is expected to return the result from its own main. On
@@ -19,18 +17,12 @@ public static class WeftHost
     /// called as well; nobody waits for them, and they cannot cancel it.
     /// </summary>
     /// <param name="main">The program.</param>
-    /// <returns>What main returns; 1, after one line on standard error, when the program was not published
-    /// with NativeAOT.</returns>
+    /// <returns>What main returns.</returns>
     /// <exception cref="ArgumentNullException">Main is null.</exception>
     /// <exception cref="InvalidOperationException">The caller is a goroutine already.</exception>
     public static int Run(Func<int> main)
     {
         ArgumentNullException.ThrowIfNull(main);
-        if (!Startup.IsAot)
-        {
-            Console.Error.WriteLine(Startup.NeedsAot);
-            return NotAotExitCode;
-        }
         if (Go.IsGoroutine)
         {
             throw new InvalidOperationException("WeftHost.Run: the caller is a goroutine already.");
@@ -46,7 +38,7 @@ public static class WeftHost
 
     /// <summary>The same for a main that returns nothing; the exit code is 0.</summary>
     /// <param name="main">The program.</param>
-    /// <returns>0, or 1 when the program was not published with NativeAOT.</returns>
+    /// <returns>0.</returns>
     /// <exception cref="ArgumentNullException">Main is null.</exception>
     public static int Run(Action main)
     {

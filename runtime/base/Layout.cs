@@ -22,6 +22,10 @@ internal static class Layout
     /// <summary>How many machines there may be, unless Go.MaxThreads says otherwise.</summary>
     internal const int MaxMachinesDefault = 10_000;
 
+    /// <summary>The same on the JIT, where goroutines are threads: 15,000 have worked there, and with 20,000
+    /// its runtime ends the process.</summary>
+    internal const int MaxThreadsOnJit = 12_000;
+
     /// <summary>The largest value of Go.MaxProcs.</summary>
     internal const int MaxProcessors = 1024;
 

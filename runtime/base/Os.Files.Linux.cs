@@ -183,6 +183,10 @@ internal static unsafe partial class Os
     /// handler says otherwise.</summary>
     internal static void IgnorePipeSignal()
     {
+        if (Jit.IsOn)
+        {
+            return; // The JIT's runtime ignores it.
+        }
         byte* action = stackalloc byte[152];
         if (Sigaction(SignalPipe, null, action) == 0 && *(nint*)action == 0)
         {

@@ -5,7 +5,6 @@ using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Runtime;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 namespace Weft.Runtime;
 
@@ -394,6 +393,10 @@ internal static unsafe partial class Os
 
     internal static long NowNs()
     {
+        if (Jit.IsOn)
+        {
+            return System.Diagnostics.Stopwatch.GetTimestamp(); // The same clock, in ns.
+        }
         long* time = stackalloc long[2];
         _ = ClockGetTime(ClockMonotonic, time);
         return (time[0] * 1_000_000_000) + time[1];
@@ -415,6 +418,10 @@ internal static unsafe partial class Os
     [DoesNotReturn]
     internal static void Abort()
     {
+        if (Jit.IsOn)
+        {
+            Environment.FailFast(null);
+        }
         LibcAbort();
         while (true)
         {
@@ -440,15 +447,6 @@ internal static unsafe partial class Os
         _ = PthreadDetach(thread);
         return 0;
     }
-
-    [MethodImpl(MethodImplOptions.InternalCall)]
-    [RuntimeImport("*", "weft_syscall")]
-    private static extern nint Syscall(
-        nint number, nint a, nint b, nint c, nint d, nint e, nint f);
-
-    [DllImport("weft", EntryPoint = "weft_syscall")]
-    private static extern nint SyscallBlocking(
-        nint number, nint a, nint b, nint c, nint d, nint e, nint f);
 
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "clock_gettime")]

@@ -12,24 +12,30 @@ internal static unsafe class Current
     private static bool s_started;
 
     /// <summary>The goroutine whose stack this is; null on a system stack and on other threads.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Goroutine* Goroutine() => Jit.IsOn ? JitCurrent.Goroutine : NativeGoroutine();
+
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_goroutine")]
-    internal static extern Goroutine* Goroutine();
+    private static extern Goroutine* NativeGoroutine();
 
-    /// <summary>The same, also before the runtime has started: in a program that was not compiled ahead of
-    /// time it never does, and the assembly is not there.</summary>
-    internal static Goroutine* GoroutineOrNull() => s_started ? Goroutine() : null;
+    /// <summary>The same, also before the runtime has started.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Goroutine* GoroutineOrNull() => Jit.IsOn || s_started ? Goroutine() : null;
 
-    /// <summary>Whether there may be machines and goroutines.</summary>
+    /// <summary>Whether there may be machines, and goroutines on them: never on the JIT.</summary>
     internal static bool IsStarted => s_started;
 
     /// <summary>Called once everything is in place.</summary>
     internal static void SetStarted() => Volatile.Write(ref s_started, true);
 
     /// <summary>This thread's machine; null on a thread that is none.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Machine* Machine() => Jit.IsOn ? null : NativeMachine();
+
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_machine")]
-    internal static extern Machine* Machine();
+    private static extern Machine* NativeMachine();
 
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_set_machine")]

@@ -35,6 +35,10 @@ internal static unsafe class GcAges
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Forget(Goroutine* g)
     {
+        if (Jit.IsOn)
+        {
+            return; // No stacks for the collector to look at.
+        }
         byte* age = (byte*)(s_biased + Number(g));
         if (*age != Unknown)
         {

@@ -257,13 +257,13 @@ internal unsafe struct Goroutine
     internal static nint FramesOf(Goroutine* g) => g->IsStored ? g->Frames : g->Context.SavedSp;
 
     internal static ref Delegate? Delegate(Goroutine* g) =>
-        ref Unsafe.AsRef<Delegate?>(&g->DelegateSlot);
+        ref Unsafe.AsRef<Delegate?>(Jit.IsOn ? (void*)g->DelegateSlot : &g->DelegateSlot);
 
     internal static ref object? StateObject(Goroutine* g) =>
-        ref Unsafe.AsRef<object?>(&g->StateObjectSlot);
+        ref Unsafe.AsRef<object?>(Jit.IsOn ? (void*)g->StateObjectSlot : &g->StateObjectSlot);
 
     internal static ref object? ParkObject(Goroutine* g) =>
-        ref Unsafe.AsRef<object?>(&g->ParkObjectSlot);
+        ref Unsafe.AsRef<object?>(Jit.IsOn ? (void*)g->ParkObjectSlot : &g->ParkObjectSlot);
 
     /// <summary>The ExecutionContext that it will begin with; null for the default one. In the slot of
     /// ParkObject: nobody waits before he has begun.</summary>

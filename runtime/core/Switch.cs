@@ -98,18 +98,37 @@ internal static unsafe class Switch
 
     /// <summary>From here to LeaveCritical the caller is not preempted: a lock is held, or something of this
     /// machine's is being used. Nests. The end may come on another goroutine, on this machine.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void EnterCritical()
+    {
+        if (!Jit.IsOn)
+        {
+            NativeEnterCritical();
+        }
+    }
+
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_enter_critical")]
-    internal static extern void EnterCritical();
+    private static extern void NativeEnterCritical();
 
     /// <summary>EnterCritical, then a try at a lock: 0 where it was free and is taken now.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_enter_lock")]
     internal static extern int EnterLock(ref int heldLock);
 
+    /// <inheritdoc cref="EnterCritical"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void LeaveCritical()
+    {
+        if (!Jit.IsOn)
+        {
+            NativeLeaveCritical();
+        }
+    }
+
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_leave_critical")]
-    internal static extern void LeaveCritical();
+    private static extern void NativeLeaveCritical();
 
     /// <summary>How many of these this thread is in.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
@@ -118,9 +137,18 @@ internal static unsafe class Switch
 
     /// <summary>Lets a collection that wants this thread stopped have it. Never the last call of a method:
     /// HACKING.md, trap x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void PollForCollection()
+    {
+        if (!Jit.IsOn)
+        {
+            NativePollForCollection();
+        }
+    }
+
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "RhpGcPoll")]
-    internal static extern void PollForCollection();
+    private static extern void NativePollForCollection();
 
     /// <summary>Makes mxcsr and the x87 control word what they are when a process starts: what managed code
     /// runs with. For what native code may have left behind.</summary>

@@ -26,6 +26,10 @@ internal static unsafe class ContextFlow
     /// is suppressed. Allocates nothing.</summary>
     internal static ExecutionContext? Capture()
     {
+        if (Jit.IsOn)
+        {
+            return ExecutionContext.Capture() is { } context && context != DefaultContext ? context : null;
+        }
         if (!Current.IsStarted)
         {
             return CaptureFromStatics();

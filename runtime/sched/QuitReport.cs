@@ -39,6 +39,12 @@ internal static unsafe class QuitReport
             {
                 return;
             }
+            if (Jit.IsOn)
+            {
+                s_registration = PosixSignalRegistration.Create(
+                    PosixSignal.SIGQUIT, static _ => StackDump.WriteAndExit("SIGQUIT: quit"u8));
+                return;
+            }
             AppDomain.CurrentDomain.ProcessExit += static (_, _) => AwaitReport();
             s_registration = PosixSignalRegistration.Create(
                 PosixSignal.SIGQUIT, static _ => Thread.Sleep(Timeout.Infinite));

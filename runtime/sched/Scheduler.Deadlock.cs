@@ -97,16 +97,18 @@ internal static unsafe partial class Scheduler
     {
         try
         {
-            int others = -1 - Volatile.Read(ref s_machineCount) - Volatile.Read(ref s_waitingThreads);
+            int ours = Jit.IsOn ? ThreadsOnJit : 1 + Volatile.Read(ref s_machineCount);
+            string[] services = Jit.IsOn ? JitServices.Names : s_serviceThreads;
+            int others = -ours - Volatile.Read(ref s_waitingThreads);
             string[] tasks = Directory.GetDirectories(Tasks);
             foreach (string task in tasks)
             {
                 string name = File.ReadAllText(Path.Combine(task, "comm")).TrimEnd('\n');
-                others += Array.IndexOf(s_serviceThreads, name) < 0 ? 1 : 0;
+                others += Array.IndexOf(services, name) < 0 ? 1 : 0;
             }
             // The kernel ends the list early where a thread ends that it stands at.
             bool isWhole = tasks.Length == NumberOfThreads();
-            return isWhole ? others : 1; // All but sysmon, the machines, and threads that wait in Weft.
+            return isWhole ? others : 1; // All but ours (sysmon, the machines) and those that wait in Weft.
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

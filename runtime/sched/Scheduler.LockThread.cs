@@ -18,7 +18,7 @@ internal static unsafe partial class Scheduler
     internal static void LockThread(Goroutine* g)
     {
         g->NoPreempt = 1;
-        if (g->Locked == 0)
+        if (g->Locked == 0 && !Jit.IsOn)
         {
             g->Machine->Locked = g;
         }
@@ -45,7 +45,10 @@ internal static unsafe partial class Scheduler
 
     private static void Unlock(Goroutine* g)
     {
-        g->Machine->Locked = null;
+        if (!Jit.IsOn)
+        {
+            g->Machine->Locked = null;
+        }
     }
 
     /// <summary>m, with a processor, has found g, which is locked to another.</summary>

@@ -23,6 +23,10 @@ internal static unsafe partial class Scheduler
     /// to see that. Nothing may come in between.</summary>
     internal static void AnnounceBlocking(Goroutine* g)
     {
+        if (Jit.IsOn)
+        {
+            return;
+        }
         g->NoPreempt = 1;
         Machine* m = Current.Machine();
         m->BlockingCount = m->NativeCount + 1;

@@ -137,6 +137,11 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Yield(Goroutine* g)
     {
+        if (Jit.IsOn)
+        {
+            _ = Thread.Yield();
+            return;
+        }
         g->NoPreempt = 1;
         Machine* m = g->Machine;
         Processor* p = m->Processor;

@@ -26,6 +26,10 @@ internal static unsafe partial class Scheduler
     /// one, unless the caller stores another.</param>
     internal static Goroutine* Create(GoroutineKind kind, nint fixedSize, bool flows = false)
     {
+        if (Jit.IsOn)
+        {
+            return JitThreads.Create(kind, fixedSize, flows);
+        }
         fixedSize = kind == GoroutineKind.Fixed ? StackSizes.RoundUp(fixedSize) : 0;
         nint place = fixedSize != 0 ? TakeFixedStack(fixedSize) : 0;
         Switch.EnterCritical();
@@ -73,6 +77,11 @@ internal static unsafe partial class Scheduler
     /// <summary>Runs what Create made. The delegate and its argument are in place.</summary>
     internal static void Start(Goroutine* g)
     {
+        if (Jit.IsOn)
+        {
+            JitThreads.Start(g);
+            return;
+        }
         Goroutine* starter = Current.Goroutine();
         if (starter != null && starter->WaitSince == 0)
         {
@@ -131,6 +140,11 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void EndStandIn(Goroutine* g)
     {
+        if (Jit.IsOn)
+        {
+            JitThreads.EndWait(g);
+            return;
+        }
         Goroutine.ParkObject(g) = null;
         g->Transition(GoroutineState.Running, GoroutineState.Dead);
         if (g->Extra != null)
@@ -168,7 +182,7 @@ internal static unsafe partial class Scheduler
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void RunDelegate(Goroutine* g)
+    internal static void RunDelegate(Goroutine* g)
     {
         try
         {

@@ -7,6 +7,15 @@ internal static unsafe partial class Scheduler
 {
     internal static RuntimeStats Stats()
     {
+        if (Jit.IsOn)
+        {
+            return new RuntimeStats
+            {
+                Goroutines = LiveCount,
+                Processors = MaxProcessors,
+                Machines = JitThreads.Count,
+            };
+        }
         long runs = 0;
         long steals = 0;
         long looks = Volatile.Read(ref s_looks);

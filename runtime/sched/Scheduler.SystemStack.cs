@@ -21,6 +21,11 @@ internal static unsafe partial class Scheduler
     /// throws is thrown here.</summary>
     internal static void CallOnSystemStack(Goroutine* g, Action function)
     {
+        if (Jit.IsOn)
+        {
+            JitThreads.CallAsThread(g, function);
+            return;
+        }
         SystemStackCall call = new(function);
         object? before = Goroutine.ParkObject(g);
         Goroutine.ParkObject(g) = call;

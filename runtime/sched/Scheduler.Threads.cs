@@ -29,7 +29,8 @@ internal static unsafe partial class Scheduler
     private static bool s_limitWasReported;
 
     /// <summary>How many machines there may be. Go: debug.SetMaxThreads.</summary>
-    internal static int MaxMachines { get; set; } = Layout.MaxMachinesDefault;
+    internal static int MaxMachines { get; set; } =
+        Jit.IsOn ? Layout.MaxThreadsOnJit : Layout.MaxMachinesDefault;
 
     /// <summary>Step 1 of the rule in Scheduler.cs. Any thread, any stack; the caller has published its work
     /// with a full barrier after it.</summary>

@@ -48,8 +48,16 @@ internal static unsafe class SocketWait
 
     /// <summary>The base library's calls do not wait on the descriptor in the poller any more: somebody else
     /// wants it there. Who does blocks its thread.</summary>
+    internal static void Leave(int fd)
+    {
+        if (!Jit.IsOn) // They never do there.
+        {
+            NativeLeave(fd);
+        }
+    }
+
     [DllImport("weft", EntryPoint = "weft_forget_descriptor")]
-    internal static extern void Leave(int fd);
+    private static extern void NativeLeave(int fd);
 
     [UnmanagedCallersOnly]
     private static int Arm(int fd, int directions, PollDescriptor** record)

@@ -30,6 +30,11 @@ internal static unsafe class StackDump
     /// thread, any goroutine.</summary>
     internal static void Write(TextWriter writer, bool each = false)
     {
+        if (Jit.IsOn)
+        {
+            JitThreads.Dump(writer);
+            return;
+        }
         lock (Gate)
         {
             StackRecords.Reserve();

@@ -3,13 +3,22 @@
 
 using System.Globalization;
 using System.Runtime;
+using System.Runtime.InteropServices;
 
 namespace Weft.Runtime;
 
 internal static unsafe class Startup
 {
-    internal const string NeedsAot =
-        "Weft needs NativeAOT: set <PublishAot>true</PublishAot> and run what 'dotnet publish' makes.";
+    private const string WrongFlag =
+        "This program was trimmed, and runs on the JIT: Weft works there in untrimmed programs only. "
+        + "Publish it with NativeAOT.";
+
+    private const string JitPlatform =
+        "Weft on the JIT runs on x64 Linux only. Elsewhere there is nothing of Weft yet.";
+
+    internal const string JitNotice =
+        "weft: on the JIT, for development: goroutines are threads. "
+        + "Publish with NativeAOT for the real ones.\n";
 
     private const string MaxProcsVariable = "WEFT_MAXPROCS";
     private const string GuardVariable = "WEFT_GUARD";
@@ -22,9 +31,6 @@ internal static unsafe class Startup
     private static readonly Lock s_startLock = new();
     private static bool s_done;
 
-    /// <summary>Whether this program was compiled ahead of time: nothing of Weft can run otherwise.</summary>
-    internal static bool IsAot => JitInfo.GetCompiledMethodCount() == 0;
-
     /// <summary>Whether the process is a program of Weft's: it gets all the descriptors it may have, and a
     /// variable of the environment that has no meaning ends it with one line, as it cannot do anything about
     /// that. Else, in a host that has loaded libweft, Start throws ArgumentException instead, and leaves the
@@ -33,9 +39,14 @@ internal static unsafe class Startup
 
     internal static void Start()
     {
-        if (!IsAot)
+        if (Jit.IsOn != (JitInfo.GetCompiledMethodCount() > 0))
         {
-            throw new PlatformNotSupportedException(NeedsAot);
+            throw new PlatformNotSupportedException(WrongFlag);
+        }
+        if (Jit.IsOn)
+        {
+            StartOnJit();
+            return;
         }
         if (StartOnce())
         {
@@ -101,6 +112,30 @@ internal static unsafe class Startup
             }
             s_done = true;
             return true;
+        }
+    }
+
+    private static void StartOnJit()
+    {
+        lock (s_startLock)
+        {
+            if (s_done)
+            {
+                return;
+            }
+            // The numbers of system calls and what they take are those of this platform.
+            if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
+            {
+                throw new PlatformNotSupportedException(JitPlatform);
+            }
+            Settings settings = ReadSettings();
+            GoroutineExtras.Initialize(JitThreads.MostWaits);
+            PollTable.ChooseCapacity();
+            Os.AllowAllDescriptors();
+            Backoff.Measure();
+            Scheduler.InitializeOnJit(settings.Processors);
+            Fatal.Write(JitNotice);
+            s_done = true;
         }
     }
 

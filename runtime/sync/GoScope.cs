@@ -1,9 +1,10 @@
 // Structured concurrency: goroutines that do not outlive a block. An ErrGroup whose Wait is Dispose.
 //
-// Whether the block itself is left by an exception, Dispose sees by the exceptions in flight: they are more
-// than when the scope was made. Then the children are cancelled, or they might wait for ever for what the
-// block would have done. The first failure wins: of the children's exceptions none comes out, but for one
-// that was there before, of which the block's is most likely a consequence (a wait that the token ended).
+// Whether the block itself is left by an exception, Dispose sees by the exceptions in flight: they are
+// more than when the scope was made (sched/ExceptionMark.cs). Then the children are cancelled, or they
+// might wait for ever for what the block would have done. The first failure wins: of the children's
+// exceptions none comes out, but for one that was there before, of which the block's is most likely a
+// consequence (a wait that the token ended).
 //
 // Dispose runs only if somebody catches what the block is left by. So the first that fails counts at the
 // goroutine whose scope it is, and its root catches the exception then (sched/CancelCause.cs). A thread has
@@ -31,7 +32,7 @@ public sealed unsafe class GoScope : IDisposable
 {
     private readonly ErrGroup _group;
     private readonly CancellationToken _parent;
-    private readonly int _exceptionsBefore;
+    private readonly ExceptionMark _before;
     private readonly Goroutine* _owner;
     private readonly long _ownerId;
     private bool _counted;
@@ -48,7 +49,7 @@ public sealed unsafe class GoScope : IDisposable
         _group = new ErrGroup(this, parent);
         _owner = Current.GoroutineOrNull();
         _ownerId = _owner == null ? 0 : _owner->Id;
-        _exceptionsBefore = RuntimeThread.ExceptionsInFlight();
+        _before = ExceptionMark.Now();
     }
 
     /// <summary>Cancelled when a goroutine or the block fails, by <see cref="Cancel"/>, when the parent is,
@@ -98,7 +99,7 @@ public sealed unsafe class GoScope : IDisposable
         {
             return;
         }
-        bool unwinding = RuntimeThread.ExceptionsInFlight() > _exceptionsBefore;
+        bool unwinding = _before.IsPassedByException();
         bool failedBefore = _group.HasFailed;
         if (unwinding)
         {

@@ -10,6 +10,7 @@ internal static class Layout
     internal const int CacheLine = 64;
     internal const int MaxProcessors = 4;
     internal const int MaxMachinesDefault = 4;
+    internal const int MaxThreadsOnJit = 4;
     internal const int RunQueueSize = 4;
     internal const int FreeGoroutinesPerProcessor = 2;
     internal const int FreeHomesPerProcessor = 1;
@@ -17,6 +18,11 @@ internal static class Layout
     internal const int StoredPerProcessor = 2;
     internal const bool RandomChoice = false;
     internal const int MeetingsBeforeStripes = 100;
+}
+
+internal static class Jit
+{
+    internal static bool IsOn => false; // As for the native compiler.
 }
 
 internal static class CoarseTime
