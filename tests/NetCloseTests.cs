@@ -217,6 +217,7 @@ internal sealed partial class NetCloseTests
     }
 
     [Test]
+    [NotOnJit("a thread takes a descriptor to start")]
     public async Task WithoutDescriptorsAcceptFailsAndGoesOnLater()
     {
         ChildResult child = ChildProcess.Run("net-no-descriptors");

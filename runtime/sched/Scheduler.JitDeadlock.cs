@@ -63,7 +63,7 @@ internal static unsafe partial class Scheduler
     {
         EndLingering();
         return LiveCount > 0 && Volatile.Read(ref s_waitingThreads) >= LiveCount && !HasTimers
-            && Netpoll.Waiters == 0 && woken == Volatile.Read(ref s_threadsWoken);
+            && NetworkWaiters == 0 && woken == Volatile.Read(ref s_threadsWoken);
     }
 
     private static bool HandlesSignalsOnJit()
