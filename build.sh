@@ -56,14 +56,11 @@ run_tests() {
     passed=0 failed=0
     add weft-tests
     add weft-tests-small
-    [ $# -gt 0 ] || add weft-tests-jit
     [ $# -gt 0 ] || other_runtimes
     [ $# -gt 0 ] || all_models
     failures weft-tests
     failures weft-tests-small
-    [ $# -gt 0 ] || failures weft-tests-jit
     summaries weft-tests weft-tests-small
-    [ $# -gt 0 ] || summaries weft-tests-jit
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
@@ -259,8 +256,6 @@ small_tests() {
 beside_tests() {
     nice tests/runtimes.sh >out/runtimes.log 2>&1 || true
     nice ./build.sh models >out/models.log 2>&1 || true
-    nice ./build.sh jit >out/weft-tests-jit.log 2>&1 && status=0 || status=$?
-    echo "$status" >out/weft-tests-jit.log-status
 }
 
 # Adds what the summary of a build's tests says to passed and failed. A run that ended without one, by a crash

@@ -301,6 +301,7 @@ internal sealed class SelectProgramTests(int procs)
     }
 
     [Test]
+    [NotOnJit("millions of messages among thousands of threads: minutes")]
     public async Task TheSieveFindsTheFiveThousandthPrime()
     {
 #if WEFT_SMALL
@@ -362,6 +363,7 @@ internal sealed class SelectProgramTests(int procs)
     // Go's sieve2: the composites are merged from the multiples of each prime; queues without a limit, made
     // of selects whose cases come and go, keep the circle from standing still.
     [Test]
+    [NotOnJit("millions of messages among thousands of threads: minutes")]
     public async Task ASieveOfMergedMultiplesFindsTheSameThousandthPrime()
     {
         const int Primes = 1000;
