@@ -25,7 +25,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   clean   remove out/
   help    this text
 
-What follows `test`, `arm64` and `bench` goes to the program: ./build.sh test Tidy runs one class of tests.
+What follows `test`, `jit`, `arm64` and `bench` goes to the program: ./build.sh test Tidy runs one class of tests.
 Everything lands in out/, the programs in out/bin/.
 END
 }

@@ -42,8 +42,8 @@ internal sealed partial class ReportTests
 
     public static IEnumerable<string> NoDeadlocks() =>
     [
-        "off", "thread", "sleeper", "pool", "timer", "timeout", "event", "finalizer", "late-finalizer", "process", "signal",
-        "signal-and-task", "terminal-signal", "cancel-key", "child", "two-threads",
+        "off", "thread", "sleeper", "pool", "timer", "timeout", "event", "finalizer", "late-finalizer",
+        "process", "signal", "signal-and-task", "terminal-signal", "cancel-key", "child", "two-threads",
         "pipe", "await-delay",
     ];
 

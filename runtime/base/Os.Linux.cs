@@ -24,7 +24,6 @@ internal static unsafe partial class Os
     /// <summary>Where guards cost mappings: the guard, and what it cuts off.</summary>
     internal const long MappingsPerGuard = 2;
 
-
     private const int ProtNone = 0;
     private const int ProtReadWrite = 3;
     private const int MapPrivateAnonymousNoReserve = 0x4022;
@@ -60,14 +59,16 @@ internal static unsafe partial class Os
         set => s_guardByProtection = value ? 1 : 0;
     }
 
-    /// <summary>Where the kernel says yes to advice that does not exist, as qemu's user mode does, its yes to
-    /// guards means nothing: they are made by protection.</summary>
+    /// <summary>Guards the page: which kind of guards there is, is known from here on. Where the kernel says
+    /// yes to advice that does not exist, as qemu's user mode does, its yes to guards means nothing: they are
+    /// made by protection.</summary>
     internal static void ChooseGuards(nint page)
     {
         if (Syscall(SysMadvise, page, PageSize, AdviseNonsense, 0, 0, 0) >= 0)
         {
             s_guardByProtection = 1;
         }
+        _ = Guard(page, PageSize);
     }
 
     /// <summary>How many mappings GuardEach may make where guards cost them. Others, who would fail without a

@@ -165,8 +165,7 @@ internal static unsafe partial class Scheduler
     /// <summary>The same on sysmon's thread, if nobody has for a while.</summary>
     private static bool PollIfNobodyDid(long now)
     {
-        if (NetworkWaiters == 0 || Volatile.Read(ref s_keeping)
-            || now - LookedAt < PollAtLeastEveryNs)
+        if (Volatile.Read(ref s_keeping) || now - LookedAt < PollAtLeastEveryNs || NetworkWaiters == 0)
         {
             return false;
         }

@@ -373,6 +373,7 @@ internal static unsafe partial class Scheduler
             }
         }
     }
+
     /// <summary>The same in the poller. Not if the keeper was kicked meanwhile: who did that may not have
     /// seen yet that there is a poller, and have broken a sleep on s_kicks.</summary>
     private static Goroutine* PollUntil(long until, long now, int seen)

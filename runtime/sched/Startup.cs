@@ -76,9 +76,6 @@ internal static unsafe class Startup
             }
             Settings settings = ReadSettings();
             Os.GuardByProtection = settings.GuardByProtection;
-            nint page = AddressSpace.Need(Os.PageSize);
-            Os.ChooseGuards(page);
-            _ = Os.Release(page, Os.PageSize);
             long mappings = Math.Max(0, MappingLimit() - MappingsLeft);
             Os.LimitProtected(mappings);
             nint goroutines = Homes.Initialize(mappings);

@@ -58,12 +58,6 @@ internal struct IteratorTable
 
 internal static unsafe class FrameWalk
 {
-    /// <summary>In the parked stack, from the saved sp up.</summary>
-    internal static int ReturnAddress => Arch.SavedReturn;
-
-    /// <summary>Where the caller's frame starts.</summary>
-    internal static int CallerSp => Arch.SavedEnd;
-
     private const int ThreadSize = RuntimeThread.Size;
     private const int IteratorSize = 0x280; // At least; what lies behind is compared at the start.
     internal const int ScanSize = 0x80;
@@ -144,7 +138,7 @@ internal static unsafe class FrameWalk
         {
             return false;
         }
-        nint pc = *(nint*)(frames + ReturnAddress);
+        nint pc = *(nint*)(frames + Arch.SavedReturn);
         return pc >= s_codeStart && pc < s_codeEnd;
     }
 
@@ -167,7 +161,7 @@ internal static unsafe class FrameWalk
         walk->Frame[Arch.IsX64 ? 1 : 0] = *(nint*)(sp + Arch.SavedFramePointer);
         walk->ThreadOfFrame = (nint)walk;
         walk->FlagsOfFrame = SavesSp;
-        walk->SavedByFrame[0] = sp + CallerSp;
+        walk->SavedByFrame[0] = sp + Arch.SavedEnd;
     }
 
     /// <summary>Puts the iterator at the first frame.</summary>
@@ -336,8 +330,8 @@ internal static unsafe class FrameWalk
         saved[MostSaved] = saved[0];
         _ = Switch.Call(s_code[Construct], (nint)walk->Iterator, (nint)walk, (nint)walk->Frame);
         byte* iterator = walk->Iterator;
-        int wrong = *(nint*)(iterator + t.Pc) != *(nint*)(walk->Sp + ReturnAddress) ? 1
-            : *(nint*)(iterator + t.Sp) != walk->Sp + CallerSp ? 2
+        int wrong = *(nint*)(iterator + t.Pc) != *(nint*)(walk->Sp + Arch.SavedReturn) ? 1
+            : *(nint*)(iterator + t.Sp) != walk->Sp + Arch.SavedEnd ? 2
             : t.RegisterCount != RegisterCount ? 4
             : 0;
         for (int i = 0; i < MostRegisters && wrong == 0; i++)
@@ -377,8 +371,8 @@ internal static unsafe class FrameWalk
         }
         else if (*word == *look->Copy)
         {
-            look->InRegister += (nint)word < walk->Sp + ReturnAddress ? 1 : 0;
-            look->Elsewhere += (nint)word < walk->Sp + ReturnAddress ? 0 : 1;
+            look->InRegister += (nint)word < walk->Sp + Arch.SavedReturn ? 1 : 0;
+            look->Elsewhere += (nint)word < walk->Sp + Arch.SavedReturn ? 0 : 1;
         }
     }
 }

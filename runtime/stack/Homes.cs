@@ -120,7 +120,7 @@ internal static unsafe class Homes
         }
         Os.LeaveOutOfDumps(address, (capacity * Size) + GrownStacks.BytesFor(capacity));
         s_base = address;
-        _ = Os.Guard(address, Os.PageSize); // Where the kernel has no other guards, it is known from here on.
+        Os.ChooseGuards(address);
         GrownStacks.Initialize(address, capacity);
         s_guardBuffer = (nint*)AddressSpace.Need(Layout.HomesPerChunk * 2 * sizeof(nint));
         AreShared = capacity == CapacityWanted && !Os.GuardByProtection && OwnPages < Columns;

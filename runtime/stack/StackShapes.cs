@@ -137,7 +137,7 @@ internal static unsafe class StackShapes
         {
             return null;
         }
-        nint pc = *(nint*)(frames + FrameWalk.ReturnAddress);
+        nint pc = *(nint*)(frames + Arch.SavedReturn);
         nint depth = top - sp;
         int* set = SetOf(cache, pc, depth);
         for (int* place = set; place < set + Ways; place++)

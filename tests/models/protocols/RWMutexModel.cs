@@ -34,6 +34,8 @@ internal abstract unsafe class RWMutexModel : Model
 
     private protected RWMutex Mutex { get; } = new();
 
+    internal override int Depth => 2;
+
     /// <summary>What .NET says of exchanges, and arm64 does (Explorer.Memory.cs).</summary>
     internal override bool NeedsFullExchanges => true;
 
@@ -62,10 +64,7 @@ internal abstract unsafe class RWMutexModel : Model
         }
     }
 
-    internal override void AtEnd() => Explorer.Assert(*_data == Writes, "Something was not written.");
-
-    /// <summary>How often it is written to.</summary>
-    private protected virtual int Writes => 1;
+    internal override void AtEnd() => Explorer.Assert(*_data == 1, "Something was not written.");
 
     private protected void Read()
     {
@@ -98,18 +97,15 @@ internal abstract unsafe class RWMutexModel : Model
     private protected void Write()
     {
         Enter();
-        for (int i = 0; i < Writes; i++)
-        {
-            Mutex.Lock();
-            *_data = i + 1;
-            Mutex.Unlock();
-        }
+        Mutex.Lock();
+        *_data = 1;
+        Mutex.Unlock();
     }
 
     private void Look()
     {
         int seen = *_data;
-        Explorer.Assert(seen >= 0 && seen <= Writes && *_data == seen, "It changed while it was read.");
+        Explorer.Assert(seen is 0 or 1 && *_data == seen, "It changed while it was read.");
     }
 
     private void Enter()
@@ -122,8 +118,6 @@ internal abstract unsafe class RWMutexModel : Model
 /// <summary>Two readers, one of which only tries, and a writer.</summary>
 internal sealed class WordModel() : RWMutexModel(stripes: false)
 {
-    internal override int Depth => 2;
-
     internal override (string, string)[] Barriers =>
     [
         ("word-read", "RWMutex.RLock Add RWMutex._state"),
@@ -136,8 +130,6 @@ internal sealed class WordModel() : RWMutexModel(stripes: false)
 
 internal sealed class StripesModel() : RWMutexModel(stripes: true)
 {
-    internal override int Depth => 2;
-
     internal override (string, string)[] Barriers =>
     [
         ("stripes-read", "RWMutex.RLock Increment ?"),
@@ -155,8 +147,6 @@ internal sealed class StripesModel() : RWMutexModel(stripes: true)
 /// <summary>Readers leave where they did not enter, so that a count is negative and the readers are counted.</summary>
 internal sealed class StrayModel() : RWMutexModel(stripes: true)
 {
-    internal override int Depth => 2;
-
     internal override (string, string)[] Barriers =>
     [
         ("stray-count", "RWMutex.RUnlockSlow Add RWMutex._state"),
