@@ -145,11 +145,16 @@ static int64_t now(void)
     return t.tv_sec * NS_PER_SECOND + t.tv_nsec;
 }
 
-// What poll(2) says at once; not 0 where it cannot tell, as the call itself then says why.
+// What poll(2) says at once; not 0 where it cannot tell, as the call itself then says why. A signal that
+// comes meanwhile says nothing, although poll(2) ends by it even where it does not wait: trap cp.
 static __attribute__((noinline)) int ready_now(const struct wait *w)
 {
     struct pollfd p = { w->fd, w->mode == READ ? POLLIN : POLLOUT, 0 };
-    return poll(&p, 1, 0) < 0 ? POLLERR : p.revents;
+    int count;
+    do
+        count = poll(&p, 1, 0);
+    while (count < 0 && errno == EINTR);
+    return count < 0 ? POLLERR : p.revents;
 }
 
 static __attribute__((noinline)) int is_non_blocking(int fd)

@@ -2,6 +2,7 @@
 
 using System.Diagnostics;
 using System.Globalization;
+using System.IO.Pipes;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -308,6 +309,65 @@ internal sealed partial class BlockingTests
         File.Delete(path);
         Console.WriteLine($"{got} {most}");
         return 0;
+    }
+
+    // poll(2) ends by a signal even where it does not wait: that is no "ready", or the read would block.
+    [Test]
+    public async Task ASignalDoesNotMakeAnEmptyPipeReadable()
+    {
+        ChildResult child = ChildProcess.Run("pipes-in-storm");
+
+        await Assert.That(child.ToString()).IsEqualTo("exit code 0\n--- stdout\n\n--- stderr\n");
+    }
+
+    /// <summary>While signals come as fast as can be: whoever reads a pipe parks, in round after round.</summary>
+    internal static int PipesInStorm(string[] args)
+    {
+        const int pipes = 16;
+        AnonymousPipeServerStream[] writers = new AnonymousPipeServerStream[pipes];
+        for (int i = 0; i < pipes; i++)
+        {
+            AnonymousPipeServerStream writer = writers[i] = new(PipeDirection.Out);
+            Go.Run(() =>
+            {
+                using AnonymousPipeClientStream reader = new(PipeDirection.In, writer.ClientSafePipeHandle);
+                while (reader.ReadByte() >= 0)
+                {
+                }
+            });
+        }
+        using AnonymousPipeServerStream empty = new(PipeDirection.In);
+        int descriptor = (int)empty.SafePipeHandle.DangerousGetHandle();
+        bool found = false;
+        using PreemptionTests.SignalSender sender = new();
+        for (long end = Stopwatch.GetTimestamp() + (2 * Stopwatch.Frequency); Stopwatch.GetTimestamp() < end;)
+        {
+            long last = Stopwatch.GetTimestamp() + (20 * Stopwatch.Frequency);
+            while (Scheduler.NetworkWaiters != pipes)
+            {
+                if (Stopwatch.GetTimestamp() > last)
+                {
+                    Console.WriteLine($"{Scheduler.NetworkWaiters} of {pipes} wait in the poller");
+                    return 1;
+                }
+                Go.Sleep(TimeSpan.FromMicroseconds(100));
+            }
+            WaitGroup looked = new();
+            looked.Go(() =>
+            {
+                for (int i = 0; i < 1000; i++)
+                {
+                    found |= Os.HasInput(descriptor);
+                }
+            });
+            looked.Wait();
+            foreach (AnonymousPipeServerStream writer in writers)
+            {
+                writer.WriteByte(1);
+            }
+        }
+        Console.Write(found ? "an empty pipe has input" : "");
+        return found ? 1 : 0;
     }
 
     // They might wait for the one that could run.

@@ -54,6 +54,14 @@ internal sealed unsafe class Crew
         return crew.Failed ? $"MaxProcs {procs}: {crew._failure}" : null;
     }
 
+    /// <summary>The same for a program of its own, with an exit code: 1 after it has printed what failed.</summary>
+    internal static int Report(int procs, Action<Crew> body)
+    {
+        string? failure = Run(procs, body);
+        Console.Write(failure);
+        return failure is null ? 0 : 1;
+    }
+
     /// <summary>Runs the action in a goroutine of the crew.</summary>
     internal void Go(Action action)
     {

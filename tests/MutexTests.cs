@@ -317,7 +317,7 @@ internal sealed class MutexTests(int procs)
                 Go.Yield();
             }
             bool stop = false;
-            for (int i = 0; i < procs; i++)
+            for (int i = 0; i < 2 * procs; i++)
             {
                 crew.Go(() =>
                 {

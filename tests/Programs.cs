@@ -39,6 +39,8 @@ internal static class Programs
         Register("group-catch", ErrGroupTests.CatchesOnlyWhatWasThrown);
         Register("little-memory", StackTests.LittleMemory);
         Register("too-many-guards", StackTests.TooManyGuards);
+        Register("pages-go-back", StackTests.PagesGoBack);
+        Register("many-come-down", StackReturnTests.ManyComeDown);
         Register("unhandled", SchedulerTests.UnhandledChild);
         Register("host-42", SchedulerTests.Host42);
         Register("idle", BlockingTests.Idle);
@@ -50,6 +52,7 @@ internal static class Programs
         Register("dotnet-waits", DotNetWaitTests.Program);
         Register("look-ups", LookUpTests.Program);
         Register("fifos", BlockingTests.Fifos);
+        Register("pipes-in-storm", BlockingTests.PipesInStorm);
         Register("console-input", ConsoleWaitTests.Program);
         Register("console-output", ConsoleWaitTests.PrintLines);
         Register("wakers", WakerTests.Program);

@@ -67,8 +67,14 @@ internal static unsafe partial class Os
         const long input = 1L << 32; // struct pollfd: the number, what is asked for, what there is.
         long entry = (uint)fd | input;
         long* time = stackalloc long[2];
-        time[0] = time[1] = 0;
-        return Syscall(SysPpoll, (nint)(&entry), 1, (nint)time, 0, 0, 0) != 0;
+        nint count;
+        do
+        {
+            time[0] = time[1] = 0; // The kernel writes what is left.
+            count = Syscall(SysPpoll, (nint)(&entry), 1, (nint)time, 0, 0, 0);
+        }
+        while (count == -Posix.EINTR); // Ends by a signal, even where it does not wait: trap cp.
+        return count != 0;
     }
 
     internal static nint CloseFile(int fd) => Syscall(SysClose, fd, 0, 0, 0, 0, 0);
