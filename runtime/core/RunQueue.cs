@@ -24,8 +24,8 @@
 //
 // Ring and fresh ones are served in turn; and once in a time slice the oldest of the fresh ones.
 //
-//   fresh   version, head, tail in one word; slots [head, tail) hold goroutines
-//           the owner pushes and pops at the tail, thieves take the older half from the head
+//   fresh   version, head, count in one word; slots [head, head + count) hold goroutines
+//           the owner pushes and pops at the end, thieves take the older half from the head
 //           each of them exchanges the word. A pop changes the version: a push after it would else make
 //           the word what a thief has read, which has copied the one that was popped
 //
@@ -261,8 +261,8 @@ internal unsafe struct RunQueue
             {
                 _oldestSince = CoarseTime.Now; // Its time begins.
             }
-            FreshSlots[(ushort)fresh % Layout.RunQueueSize] = g;
-            if (ExchangeFresh(exclusive, fresh, With(fresh, FreshHead(fresh), (ushort)(fresh + 1), 0)))
+            FreshSlots[(FreshHead(fresh) + count) % Layout.RunQueueSize] = g;
+            if (ExchangeFresh(exclusive, fresh, With(fresh, FreshHead(fresh), count + 1, 0)))
             {
                 return true;
             }
@@ -277,16 +277,15 @@ internal unsafe struct RunQueue
         {
             bool exclusive = Exclusive;
             ulong fresh = Volatile.Read(ref _fresh);
-            if (FreshCount(fresh) == 0)
+            uint count = FreshCount(fresh);
+            if (count == 0)
             {
                 return null;
             }
             bool oldest = now - _oldestSince >= OldestEveryNs;
-            ushort head = FreshHead(fresh);
-            ushort last = (ushort)(fresh - 1);
-            Goroutine* g = FreshSlots[(oldest ? head : last) % Layout.RunQueueSize];
-            ulong rest = oldest
-                ? With(fresh, (ushort)(head + 1), (ushort)fresh, 0) : With(fresh, head, last, 1);
+            uint head = FreshHead(fresh);
+            Goroutine* g = FreshSlots[(oldest ? head : head + count - 1) % Layout.RunQueueSize];
+            ulong rest = oldest ? With(fresh, head + 1, count - 1, 0) : With(fresh, head, count - 1, 1);
             if (ExchangeFresh(exclusive, fresh, rest))
             {
                 _oldestSince = oldest ? now : _oldestSince;
@@ -300,18 +299,19 @@ internal unsafe struct RunQueue
     {
         bool exclusive = Exclusive;
         ulong fresh = Volatile.Read(ref _fresh);
-        uint count = (FreshCount(fresh) + 1) / 2;
+        uint all = FreshCount(fresh);
+        uint count = (all + 1) / 2;
         start = FreshHead(fresh);
-        ulong rest = With(fresh, (ushort)(start + count), (ushort)fresh, 0);
+        ulong rest = With(fresh, start + count, all - count, 0);
         return ExchangeFresh(exclusive, fresh, rest) ? (int)count : 0;
     }
 
-    private static uint FreshCount(ulong fresh) => (ushort)((uint)fresh - ((uint)fresh >> 16));
+    private static uint FreshCount(ulong fresh) => (ushort)fresh;
 
-    private static ushort FreshHead(ulong fresh) => (ushort)(fresh >> 16);
+    private static uint FreshHead(ulong fresh) => (ushort)(fresh >> 16);
 
-    private static ulong With(ulong fresh, ushort head, ushort tail, uint versions) =>
-        ((ulong)((uint)(fresh >> 32) + versions) << 32) | ((uint)head << 16) | tail;
+    private static ulong With(ulong fresh, uint head, uint count, uint versions) =>
+        ((ulong)((uint)(fresh >> 32) + versions) << 32) | (head << 16) | count;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool ExchangeFresh(bool exclusive, ulong from, ulong to)
@@ -331,19 +331,20 @@ internal unsafe struct RunQueue
         while (true)
         {
             ulong fresh = Volatile.Read(ref victim->_fresh);
-            uint count = (FreshCount(fresh) + 1) / 2;
+            uint all = FreshCount(fresh);
+            uint count = (all + 1) / 2;
             if (count == 0)
             {
                 return null;
             }
-            ushort head = FreshHead(fresh);
+            uint head = FreshHead(fresh);
             uint own = _tail;
             for (uint i = 0; i < count; i++)
             {
                 _slots[(own + i) % Layout.RunQueueSize] =
                     victim->FreshSlots[(head + i) % Layout.RunQueueSize];
             }
-            ulong rest = With(fresh, (ushort)(head + count), (ushort)fresh, 0);
+            ulong rest = With(fresh, head + count, all - count, 0);
             if (Interlocked.CompareExchange(ref victim->_fresh, rest, fresh) == fresh)
             {
                 Volatile.Write(ref _tail, own + count - 1);
