@@ -202,6 +202,7 @@ make_packages() {
     rm -rf out/packages
     dotnet pack runtime/Weft.csproj $quiet "$@"
     dotnet pack runtime/aspnetcore/Weft.AspNetCore.csproj $quiet "$@"
+    dotnet pack runtime/templates/Weft.Templates.csproj $quiet "$@"
 }
 
 # The two builds of the tests. The analyzers, a third of the time, look at the second one, which is made while

@@ -45,6 +45,18 @@ internal sealed class PackageTests
         await Assert.That(run.Error.TrimEnd()).StartsWith("weft: on the JIT").And.DoesNotContain("\n");
     }
 
+    // The others need packages of test frameworks: tests/templates.sh tries all of them.
+    [Test]
+    public async Task AProjectFromATemplateSaysTheSameInBothModes()
+    {
+        _ = FreshProject.Packed("Weft.Templates");
+        ChildResult child = ChildProcess.Execute(
+            Path.Combine(Repository.Root(), "tests", "templates.sh"), ["console"],
+            timeout: TimeSpan.FromMinutes(5));
+
+        await Assert.That(child.ToString()).StartsWith("exit code 0\n--- stdout\nok   Hello\nok   Hello\n");
+    }
+
     // The ends of a process, in a project without PublishAot: what `dotnet new console` makes.
     [Test]
     public async Task OnTheJitAProcessEndsAsUnderNativeAot()
