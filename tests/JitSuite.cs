@@ -16,10 +16,10 @@ internal static class JitSuite
         nameof(CondTests), nameof(ContextFlowTests), nameof(ContextTests), nameof(ErrGroupTests),
         nameof(GoScopeTests), nameof(JitTests), nameof(LockProgramTests), nameof(MutexTests),
         nameof(NetCloseTests), nameof(NetDeadlineTests), nameof(NetStreamTests), nameof(NetTests),
-        nameof(OnceTests), nameof(PowerSeriesTests), nameof(RWMutexTests), nameof(SelectMemoryTests),
+        nameof(OnceTests), nameof(PipeTests), nameof(PowerSeriesTests), nameof(ReplayTests), nameof(RWMutexTests), nameof(SelectMemoryTests),
         nameof(SelectProgramTests), nameof(SelectTests), nameof(SemaphoreTests), nameof(SleepTests),
-        nameof(TimeProviderTests), nameof(TimerReachTests), nameof(TimerTests), nameof(TokenTests),
-        nameof(WaitGroupTests),
+        nameof(TestingPageTests), nameof(TimeProviderTests), nameof(TimerReachTests), nameof(TimerTests),
+        nameof(TokenTests), nameof(VirtualTimeTests), nameof(WaitGroupTests),
     ];
 
     /// <summary>For the test platform's filter.</summary>

@@ -14,7 +14,7 @@ internal sealed partial class Tidy
     private static readonly string[][] s_layers =
     [
         ["base"], ["core"], ["stack"], ["time"], ["poll"], ["sched"], ["sync", "chan"], ["api"], ["net"],
-        ["aspnetcore", "templates"],
+        ["testing"], ["aspnetcore", "templates"],
     ];
 
     [Test]

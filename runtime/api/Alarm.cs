@@ -18,6 +18,9 @@
 // The clock is Weft's own, or a TimeProvider of the user's (a fake one in tests). Then each Set makes a new
 // timer of that provider, and a version says which of them still counts.
 //
+// One that is made in a bubble of WeftTest.Run goes by the bubble's clock, for good. There nothing lingers:
+// the clock would be put forward to what nobody waits for.
+//
 // Locks: _lock, before a channel's; never together with a heap's.
 
 namespace Weft.Runtime;
@@ -27,6 +30,7 @@ internal abstract class Alarm : TimerNode
     private const long NanosecondsPerTick = 100;
 
     private readonly TimeProvider? _provider;
+    private readonly Bubble? _bubble;
     private ShortLock _lock;
     private long _due = Never;
     private long _period;
@@ -36,13 +40,20 @@ internal abstract class Alarm : TimerNode
 
     protected Alarm(TimeProvider? provider, bool isWatched)
     {
-        bool own = provider is null or WeftTimeProvider || provider == TimeProvider.System;
+        bool own = Clock.IsOwn(provider);
         _provider = own ? null : provider;
+        _bubble = own ? Bubble.OfCaller() : null;
+        OwnHeap = _bubble?.Heap;
         _watchers = isWatched ? 1 : 0;
         Scheduler.EnsureStarted();
     }
 
     private protected bool HasOwnClock => _provider == null;
+
+    /// <summary>That of the bubble it was made in, or null.</summary>
+    private protected Bubble? MadeIn => _bubble;
+
+    private long Now => _bubble == null ? Os.NowNs() : _bubble.Now;
 
     /// <summary>As many as a long holds, at most.</summary>
     internal static long Nanoseconds(TimeSpan time) =>
@@ -53,7 +64,7 @@ internal abstract class Alarm : TimerNode
     internal bool Set(TimeSpan delay, TimeSpan period = default)
     {
         delay = delay < TimeSpan.Zero ? TimeSpan.Zero : delay;
-        long due = _provider == null ? Scheduler.TimeAfter(Nanoseconds(delay)) : 0;
+        long due = _provider == null ? Scheduler.TimeAfter(Now, Nanoseconds(delay)) : 0;
         bool pending = Change(due, Nanoseconds(period), out int version);
         if (_provider != null)
         {
@@ -76,7 +87,7 @@ internal abstract class Alarm : TimerNode
 
     internal sealed override void Fire(long now)
     {
-        DateTimeOffset stamp = Stamp(TimeProvider.System);
+        DateTimeOffset stamp = OwnStamp();
         _lock.Enter();
         if (When > now)
         {
@@ -101,12 +112,12 @@ internal abstract class Alarm : TimerNode
         {
             return; // It happens by itself, or not at all.
         }
-        long now = Os.NowNs();
+        long now = Now;
         if (Volatile.Read(ref _due) > now)
         {
             return;
         }
-        DateTimeOffset stamp = Stamp(TimeProvider.System);
+        DateTimeOffset stamp = OwnStamp();
         _lock.Enter();
         long due = _due;
         bool moved = due <= now && Happen(now, stamp.AddTicks(-((now - due) / NanosecondsPerTick)));
@@ -130,7 +141,11 @@ internal abstract class Alarm : TimerNode
         _lock.Enter();
         bool lingers = --_watchers == 0 && When != Never;
         _lock.Exit();
-        if (lingers)
+        if (lingers && _bubble != null)
+        {
+            GiveUp();
+        }
+        else if (lingers)
         {
             Scheduler.LetLinger(this);
         }
@@ -144,8 +159,14 @@ internal abstract class Alarm : TimerNode
         Update(moved);
     }
 
+    /// <summary>For what a program does with a timer of a bubble: throws where the caller is not of
+    /// it.</summary>
+    internal void CheckCaller(string what) => _bubble?.CheckCaller(what);
+
     /// <summary>What Deliver gets. Not under the lock.</summary>
     protected virtual DateTimeOffset Stamp(TimeProvider provider) => default;
+
+    private DateTimeOffset OwnStamp() => _bubble == null ? Stamp(TimeProvider.System) : _bubble.UtcNow;
 
     /// <summary>It happens. Under the lock: no allocation, no waiting.</summary>
     protected virtual void Deliver(DateTimeOffset stamp)
@@ -194,7 +215,7 @@ internal abstract class Alarm : TimerNode
 
     private void Update(bool moved)
     {
-        if (moved && _provider == null)
+        if (moved && _provider == null && _bubble is not { IsOver: true })
         {
             Scheduler.UpdateTimer(this);
         }
@@ -248,8 +269,9 @@ internal abstract class Alarm : TimerNode
 /// <summary>Sends the time to a channel with room for one.</summary>
 internal sealed class ChanAlarm : Alarm, IChanSource
 {
+    // With a clock of the user's it may fire on any thread: nobody's wait for it is durable.
     internal ChanAlarm(TimeProvider? provider)
-        : base(provider, isWatched: false) => C = new(1) { Source = HasOwnClock ? this : null };
+        : base(provider, isWatched: false) => C = new(1, MadeIn) { Source = HasOwnClock ? this : null };
 
     internal Chan<DateTimeOffset> C { get; }
 
@@ -264,5 +286,5 @@ internal sealed class ChanAlarm : Alarm, IChanSource
 internal sealed class FuncAlarm(Action action, TimeProvider? provider, ExecutionContext? context)
     : Alarm(provider, isWatched: true)
 {
-    protected override void Start() => Go.RunIn(context, action);
+    protected override void Start() => Go.RunIn(context, action, MadeIn);
 }

@@ -27,7 +27,8 @@ namespace Weft;
 internal sealed class AsyncHome : WeftSynchronizationContext
 {
     // Sent to once by whoever changes _isIdle to false, so there is always room.
-    private readonly Chan<Unit> _wake = new(1);
+    // Of no bubble: threads post, too.
+    private readonly Chan<Unit> _wake = new(1, null);
     private ShortLock _lock;
     private Work? _first;
     private Work? _last;

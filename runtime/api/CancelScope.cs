@@ -28,6 +28,7 @@ internal sealed class CancelScope : CancelListener
 {
     private static readonly Chan<Unit> s_closed = Closed();
 
+    private readonly Bubble? _bubble = Bubble.OfCaller();
     private readonly CancelScope? _parent;
     private ShortLock _lock;
     private CancelListener? _first;
@@ -84,7 +85,7 @@ internal sealed class CancelScope : CancelListener
                 return done;
             }
             Chan<Unit> closed = s_closed;
-            Chan<Unit> open = new();
+            Chan<Unit> open = new(0, _bubble); // Not that of who happens to ask first.
             _lock.Enter();
             _done ??= _error == null ? open : closed;
             done = _done;
@@ -256,8 +257,8 @@ internal sealed class CancelScope : CancelListener
 
     private static Chan<Unit> Closed()
     {
-        Chan<Unit> chan = new();
-        chan.Close();
+        Chan<Unit> chan = new(0, null);
+        _ = chan.TryClose();
         return chan;
     }
 }

@@ -110,7 +110,7 @@ public sealed class Context
     public (Context Context, Action Cancel) WithTimeout(
         TimeSpan timeout, Exception? cause = null, TimeProvider? timeProvider = null)
     {
-        DateTimeOffset now = (timeProvider ?? TimeProvider.System).GetUtcNow();
+        DateTimeOffset now = Clock.UtcNow(timeProvider);
         DateTimeOffset deadline = timeout <= TimeSpan.Zero ? now
             : timeout < DateTimeOffset.MaxValue - now ? now + timeout
             : DateTimeOffset.MaxValue;
@@ -126,7 +126,7 @@ public sealed class Context
     public (Context Context, Action Cancel) WithDeadline(
         DateTimeOffset deadline, Exception? cause = null, TimeProvider? timeProvider = null)
     {
-        DateTimeOffset now = (timeProvider ?? TimeProvider.System).GetUtcNow();
+        DateTimeOffset now = Clock.UtcNow(timeProvider);
         return WithTimer(deadline, deadline - now, cause, timeProvider);
     }
 

@@ -199,9 +199,9 @@ public static unsafe partial class Go
     }
 
     /// <summary>
-    /// Waits for at least that long. A goroutine parks, at no cost but its entry in a heap; any other thread
-    /// blocks, for whole milliseconds. Zero or less only lets others run, as <see cref="Yield"/> does. Go:
-    /// time.Sleep.
+    /// Waits for at least that long, in a bubble of <c>WeftTest.Run</c> by its clock. A goroutine parks, at
+    /// no cost but its entry in a heap; any other thread blocks, for whole milliseconds. Zero or less only
+    /// lets others run, as <see cref="Yield"/> does. Go: time.Sleep.
     /// </summary>
     /// <param name="duration">The time, measured by the monotonic clock; more than 292 years is that
     /// long.</param>
@@ -218,9 +218,14 @@ public static unsafe partial class Go
         {
             SleepThread(duration);
         }
-        else if (!Scheduler.SleepUntil(g, Scheduler.TimeAfter(Alarm.Nanoseconds(duration))))
+        else
         {
-            throw new InsufficientMemoryException("No memory for another sleeping goroutine.");
+            long now = g->IsBubbled ? Bubble.NowOf(g) : Os.NowNs();
+            if (!Scheduler.SleepUntil(g, Scheduler.TimeAfter(now, Alarm.Nanoseconds(duration))))
+            {
+                throw new InsufficientMemoryException("No memory for another sleeping goroutine.");
+            }
+            Scheduler.ExitIfAbandoned(g);
         }
     }
 
@@ -249,18 +254,23 @@ public static unsafe partial class Go
     }
 
     /// <summary>Run, with this ExecutionContext instead of the caller's; null is the default one.</summary>
-    internal static void RunIn(ExecutionContext? context, Action function) =>
-        StartIn(context, function, null, &Invoker.Call);
+    /// <param name="context">The context.</param>
+    /// <param name="function">What to run.</param>
+    /// <param name="bubble">Of which bubble it is, where the caller is of none; or null.</param>
+    internal static void RunIn(ExecutionContext? context, Action function, Bubble? bubble = null) =>
+        StartIn(context, function, null, &Invoker.Call, bubble);
 
-    /// <inheritdoc cref="RunIn(ExecutionContext, Action)"/>
-    internal static void RunIn<TState>(ExecutionContext? context, Action<TState> function, TState state)
-        where TState : class => StartIn(context, function, state, &Invoker.CallObject<TState>);
+    /// <inheritdoc cref="RunIn(ExecutionContext, Action, Bubble)"/>
+    internal static void RunIn<TState>(
+        ExecutionContext? context, Action<TState> function, TState state, Bubble? bubble = null)
+        where TState : class => StartIn(context, function, state, &Invoker.CallObject<TState>, bubble);
 
     private static void StartIn(
         ExecutionContext? context,
         Delegate function,
         object? state,
-        delegate*<Goroutine*, void> invoke)
+        delegate*<Goroutine*, void> invoke,
+        Bubble? bubble)
     {
         Scheduler.EnsureStarted();
         Goroutine* g = Scheduler.Create(GoroutineKind.Movable, 0);
@@ -268,7 +278,14 @@ public static unsafe partial class Go
         Goroutine.StateObject(g) = state;
         Goroutine.FirstContext(g) = context;
         g->Invoke = invoke;
-        Scheduler.Start(g);
+        if (bubble is { IsOver: false })
+        {
+            Scheduler.StartIn(bubble, g);
+        }
+        else
+        {
+            Scheduler.Start(g);
+        }
     }
 
     private static void Start(

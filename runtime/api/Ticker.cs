@@ -12,6 +12,8 @@ namespace Weft;
 /// </summary>
 public sealed class Ticker
 {
+    private const string What = "The ticker";
+
     private readonly ChanAlarm _alarm;
 
     /// <summary>Makes a ticker whose first tick comes after one period. Go: time.NewTicker.</summary>
@@ -31,7 +33,11 @@ public sealed class Ticker
     public ReceiveChan<DateTimeOffset> C => _alarm.C;
 
     /// <summary>Ends the ticks. After it returns none is received. Does not close the channel.</summary>
-    public void Stop() => _ = _alarm.Clear();
+    public void Stop()
+    {
+        _alarm.CheckCaller(What);
+        _ = _alarm.Clear();
+    }
 
     /// <summary>Starts anew, with another period, also after Stop. The first tick comes after one period; no
     /// earlier one is received.</summary>
@@ -42,6 +48,7 @@ public sealed class Ticker
     public void Reset(TimeSpan period)
     {
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(period, TimeSpan.Zero);
+        _alarm.CheckCaller(What);
         _ = _alarm.Set(period, period);
     }
 }

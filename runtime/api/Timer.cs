@@ -15,6 +15,8 @@ namespace Weft;
 /// <c>using Timer = Weft.Timer;</c> where both are visible.</remarks>
 public sealed class Timer
 {
+    private const string What = "The timer";
+
     private readonly Alarm _alarm;
     private readonly Chan<DateTimeOffset>? _c;
 
@@ -62,7 +64,14 @@ public sealed class Timer
     /// set again; a function may have been started, and this does not wait for it.</summary>
     /// <returns>True when the timer was stopped before anybody saw it fire; false when it had fired, or was
     /// stopped before.</returns>
-    public bool Stop() => _alarm.Clear();
+    public bool Stop()
+    {
+        _alarm.CheckCaller(What);
+        return Halt();
+    }
+
+    /// <summary>Stop, for whoever.</summary>
+    internal bool Halt() => _alarm.Clear();
 
     /// <summary>Sets the timer anew, whatever its state. After it returns no value of an earlier setting is
     /// received.</summary>
@@ -70,5 +79,9 @@ public sealed class Timer
     /// <returns>What <see cref="Stop"/> would have returned.</returns>
     /// <exception cref="InsufficientMemoryException">No memory for another timer: it runs a function, or
     /// somebody waits for it.</exception>
-    public bool Reset(TimeSpan delay) => _alarm.Set(delay);
+    public bool Reset(TimeSpan delay)
+    {
+        _alarm.CheckCaller(What);
+        return _alarm.Set(delay);
+    }
 }

@@ -1,4 +1,5 @@
-// The system's clock with Weft's timers, for libraries that take a TimeProvider.
+// The system's clock with Weft's timers, for libraries that take a TimeProvider; and the way to the clock of
+// a bubble, for code that is tested there.
 
 using Weft.Runtime;
 
@@ -7,7 +8,7 @@ namespace Weft;
 /// <summary>
 /// A TimeProvider whose timers are Weft's: each callback runs in a new goroutine, and setting or stopping a
 /// timer costs no lock that all timers share. The clock is the system's. Timers have a resolution of some
-/// 50 microseconds, not of milliseconds.
+/// 50 microseconds, not of milliseconds. On a goroutine of <c>WeftTest.Run</c> all of it is the bubble's.
 /// </summary>
 public sealed class WeftTimeProvider : TimeProvider
 {
@@ -19,6 +20,15 @@ public sealed class WeftTimeProvider : TimeProvider
 
     /// <summary>The only one.</summary>
     public static WeftTimeProvider Instance { get; } = new();
+
+    /// <summary>1,000,000,000: timestamps are nanoseconds.</summary>
+    public override long TimestampFrequency => 1_000_000_000;
+
+    /// <inheritdoc/>
+    public override DateTimeOffset GetUtcNow() => Clock.UtcNow();
+
+    /// <inheritdoc/>
+    public override long GetTimestamp() => Clock.Now();
 
     /// <summary>Makes a timer; does not wait. See <see cref="TimeProvider.CreateTimer"/>.</summary>
     /// <param name="callback">What to run, with the caller's ExecutionContext. It may run again before it has
@@ -87,7 +97,8 @@ public sealed class WeftTimeProvider : TimeProvider
 
         protected override void Deliver(DateTimeOffset stamp) => Interlocked.Increment(ref _running);
 
-        protected override void Start() => Go.RunIn(_context, static alarm => alarm.Call(), this);
+        protected override void Start() =>
+            Go.RunIn(_context, static alarm => alarm.Call(), this, MadeIn);
 
         private void Call()
         {

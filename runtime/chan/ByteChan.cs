@@ -18,7 +18,7 @@ internal sealed unsafe class ByteChan : Chan
 
     /// <summary>The size of an element, 0 or more; their product with the capacity fits an array.</summary>
     internal ByteChan(int size, int capacity)
-        : base(capacity)
+        : base(capacity, Bubble.OfCaller())
     {
         _size = size;
         _buffer = size == 0 || capacity == 0 ? [] : new byte[checked(size * capacity)];

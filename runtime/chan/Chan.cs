@@ -40,7 +40,13 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     /// <param name="capacity">How many elements it holds before a send waits; 0 or more.</param>
     /// <exception cref="ArgumentOutOfRangeException">The capacity is negative.</exception>
     public Chan(int capacity = 0)
-        : base(capacity)
+        : this(capacity, Bubble.OfCaller())
+    {
+    }
+
+    /// <summary>One that was made in this bubble, or in none.</summary>
+    internal Chan(int capacity, Bubble? bubble)
+        : base(capacity, bubble)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(capacity);
         _buffer = capacity == 0 ? [] : new T[capacity];
@@ -70,6 +76,25 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     /// <exception cref="ChannelClosedException">The channel is closed, or was closed while the sender
     /// waited: the value was not sent.</exception>
     public void Send(T value)
+    {
+        if (_bubble != null)
+        {
+            SendInBubble(value);
+            return;
+        }
+        SendFrom(ref value);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void SendInBubble(T value)
+    {
+        EnterBubble();
+        SendFrom(ref value);
+        LeaveBubble();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void SendFrom(ref T value)
     {
         _lock.Enter();
         Outcome outcome = SendNow(ref value, out Goroutine* receiver);
@@ -116,6 +141,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     /// <exception cref="ChannelClosedException">The channel is closed.</exception>
     public bool TrySend(T value)
     {
+        EnterBubble();
         Outcome outcome = SendIfOpen(value);
         if (outcome == Outcome.Closed)
         {
@@ -208,6 +234,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     {
         value = default!;
         isClosed = false;
+        EnterBubble();
         return (Source != null || !LooksEmpty || Volatile.Read(ref _closed))
             && LookUnderLock(out value, out isClosed);
     }
@@ -242,7 +269,20 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private bool ReceiveInto(ref T element)
+    private bool ReceiveInto(ref T element) =>
+        _bubble == null ? ReceiveNowOrWait(ref element) : ReceiveInBubble(ref element);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool ReceiveInBubble(ref T element)
+    {
+        EnterBubble();
+        bool received = ReceiveNowOrWait(ref element);
+        LeaveBubble();
+        return received;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool ReceiveNowOrWait(ref T element)
     {
         _lock.Enter();
         Outcome outcome = ReceiveNow(ref element, out Goroutine* sender);

@@ -29,8 +29,10 @@ internal enum Outcome
 }
 
 /// <summary>A channel of any element. Make a <see cref="Chan{T}"/>.</summary>
-public abstract unsafe class Chan : IParkPlace
+public abstract unsafe class Chan : IParkPlace, IBubbled
 {
+    private const string What = "The channel";
+
     private static long s_lastId;
 
     private protected ShortLock _lock;
@@ -44,9 +46,16 @@ public abstract unsafe class Chan : IParkPlace
     /// it.</summary>
     private Goroutine* _probes;
 
+    /// <summary>The bubble that it was made in, or null.</summary>
+    private protected readonly Bubble? _bubble;
+
     private long _id;
 
-    private protected Chan(int capacity) => Capacity = capacity;
+    private protected Chan(int capacity, Bubble? bubble)
+    {
+        Capacity = capacity;
+        _bubble = bubble;
+    }
 
     /// <summary>Called by who has taken a receiver out of the queue, under the lock: before it writes the
     /// element to the receiver's frame, 0, and after that, 1. For tests: in builds with checks
@@ -87,11 +96,39 @@ public abstract unsafe class Chan : IParkPlace
     /// <summary>Closes the channel: receivers drain it and then find it closed; senders fail. Only a
     /// sender should close. Go: close.</summary>
     /// <exception cref="ChannelClosedException">It is closed already.</exception>
+    /// <exception cref="InvalidOperationException">It was made in a bubble of <c>WeftTest.Run</c>, and the
+    /// caller is not of it.</exception>
     public void Close()
     {
+        EnterBubble();
         if (!TryClose())
         {
             throw new ChannelClosedException("The channel is closed already.");
+        }
+        LeaveBubble();
+    }
+
+    bool IBubbled.IsOf(Bubble bubble) => _bubble == bubble;
+
+    internal Bubble? MadeIn => _bubble;
+
+    /// <summary>Before an operation: the caller has to be of the channel's bubble, if that has one; others of
+    /// it may run first.</summary>
+    internal void EnterBubble()
+    {
+        if (_bubble != null)
+        {
+            _bubble.CheckCaller(What);
+            Bubble.Point();
+        }
+    }
+
+    /// <summary>After one.</summary>
+    internal void LeaveBubble()
+    {
+        if (_bubble != null)
+        {
+            Bubble.Point();
         }
     }
 

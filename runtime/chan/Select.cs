@@ -132,7 +132,7 @@ public static unsafe class Select
         Chan<bool> cancelled = new();
         SelectCase?[] all = [.. cases, new ReceiveCase<bool>(cancelled)];
         CancellationTokenRegistration registration = token.UnsafeRegister(
-            static channel => ((Chan)channel!).Close(), cancelled);
+            static channel => _ = ((Chan)channel!).TryClose(), cancelled);
         try
         {
             index = Wait(all);
@@ -163,6 +163,10 @@ public static unsafe class Select
         Goroutine* g = wait ? Scheduler.EnterWait() : Current.GoroutineOrNull();
         SelectRound round = new(cases, order[..length], order.Slice(length, length));
         Outcome outcome = round.Prepare(g);
+        if (round.IsBubbled)
+        {
+            EnterBubbles(cases, g, wait);
+        }
         if (outcome == Outcome.Waits && round.Count == 0 && wait)
         {
             Never();
@@ -174,6 +178,10 @@ public static unsafe class Select
         if (wait)
         {
             Scheduler.LeaveWait(g);
+        }
+        if (round.IsBubbled)
+        {
+            Bubble.Point();
         }
         switch (outcome)
         {
@@ -187,6 +195,23 @@ public static unsafe class Select
                     : new InvalidOperationException("Another goroutine waits with a case of this select.");
         }
         return round.Chosen;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void EnterBubbles(ReadOnlySpan<SelectCase?> cases, Goroutine* g, bool wait)
+    {
+        try
+        {
+            foreach (SelectCase? each in cases)
+            {
+                each?.Channel?.EnterBubble();
+            }
+        }
+        catch when (wait)
+        {
+            Scheduler.LeaveWait(g);
+            throw;
+        }
     }
 
     private static Outcome Run(ref SelectRound round, Goroutine* g, bool wait) =>

@@ -22,7 +22,7 @@ namespace Weft;
 /// it once and use it again: a select then allocates nothing. It belongs to one goroutine at a time, and
 /// only one place of a select.
 /// </summary>
-public abstract unsafe class SelectCase : IParkPlace
+public abstract unsafe class SelectCase : IParkPlace, IBubbled
 {
     private protected SelectCase(Chan? channel) => Channel = channel;
 
@@ -70,6 +70,20 @@ public abstract unsafe class SelectCase : IParkPlace
             return false;
         }
         g->Extra->SelectWinner = null;
+        return true;
+    }
+
+    /// <summary>All that it waits for with this case and those behind it. The locks of their channels are
+    /// held.</summary>
+    bool IBubbled.IsOf(Bubble bubble)
+    {
+        for (SelectCase? each = this; each != null; each = each.Next)
+        {
+            if (each.Channel!.MadeIn != bubble)
+            {
+                return false;
+            }
+        }
         return true;
     }
 

@@ -32,6 +32,9 @@ internal unsafe ref struct SelectRound
 
     internal bool IsTwice { get; private set; }
 
+    /// <summary>A channel is of a bubble.</summary>
+    internal bool IsBubbled { get; private set; }
+
     /// <summary>A channel has a source, which is to be asked and watched.</summary>
     internal bool HasSources { get; private set; }
 
@@ -239,6 +242,7 @@ internal unsafe ref struct SelectRound
                 continue;
             }
             HasSources |= channel.Source != null;
+            IsBubbled |= channel.MadeIn != null;
             int j = (int)Random(g, (uint)++count);
             _looks[count - 1] = _looks[j];
             _looks[j] = i;
@@ -280,15 +284,15 @@ internal unsafe ref struct SelectRound
         ids.AsSpan().Sort(_locks);
     }
 
-    /// <summary>At least 0, below the bound. The generator is SplitMix64; each machine has its own, so that
-    /// few share a word. Who changes machines in the middle may take the number of another: any will
-    /// do.</summary>
+    /// <summary>At least 0, below the bound; in a bubble with a seed drawn from that. The generator is
+    /// SplitMix64; each machine has its own, so that few share a word. Who changes machines in the middle may
+    /// take the number of another: any will do.</summary>
     private static uint Random(Goroutine* g, uint bound)
     {
-        Machine* m = g == null ? null : g->Machine;
+        Machine* m = g == null || g->IsBubbled ? null : g->Machine;
         if (m == null)
         {
-            return (uint)System.Random.Shared.Next((int)bound);
+            return Bubble.Choose(g, bound);
         }
         ulong z = m->SelectRandom += 0x9e3779b97f4a7c15;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;

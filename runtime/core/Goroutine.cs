@@ -74,6 +74,12 @@ internal enum ParkReason : byte
     /// <summary>In a wait of the base library: sched/DotNetWait.cs.</summary>
     DotNetWait,
 
+    /// <summary>In WeftTest.Run, for its bubble to end.</summary>
+    TestRun,
+
+    /// <summary>In WeftTest.Wait, for all others of its bubble to wait.</summary>
+    TestWait,
+
     /// <summary>Back from native code, its processor gone. The assembly knows the number.</summary>
     NativeReturn = 100,
 
@@ -132,14 +138,23 @@ internal unsafe struct Goroutine
     [FieldOffset(0x44)]
     internal short Locked;
 
-    /// <summary>Its home shares a page: what it does when it parks, StackStore has to see. Owner.</summary>
+    /// <summary>SharesPageBit, IsBubbledBit. Owner; who makes it, before it is in a queue.</summary>
     [FieldOffset(0x46)]
-    internal bool SharesPage;
+    private byte _ways;
 
     /// <summary>Its stack is not where its addresses say, but at Frames. Written with collections shut
     /// out.</summary>
     [FieldOffset(0x47)]
     internal bool IsStored;
+
+    /// <summary>Locked, _ways and IsStored in one: a question about several is one instruction.</summary>
+    [FieldOffset(0x44)]
+    private readonly uint _allWays;
+
+    private const byte SharesPageBit = 1;
+    private const byte IsBubbledBit = 2;
+    private const uint LockedMask = 0xffff;
+    private const int WaysShift = 16;
 
     [FieldOffset(0x48)]
     internal long Id;
@@ -244,13 +259,34 @@ internal unsafe struct Goroutine
 
     internal readonly GoroutineState State => _state;
 
+    /// <summary>Its home shares a page: what it does when it parks, StackStore has to see. Owner.</summary>
+    internal bool SharesPage
+    {
+        readonly get => (_ways & SharesPageBit) != 0;
+        set => _ways = (byte)(value ? _ways | SharesPageBit : _ways & ~SharesPageBit);
+    }
+
+    /// <summary>It is of a bubble, Extra.BubbleNumber: what it does when it stops and is made ready, that has
+    /// to see (sched/Bubble.cs). Owner; who makes it, before it is in a queue.</summary>
+    internal bool IsBubbled
+    {
+        readonly get => (_ways & IsBubbledBit) != 0;
+        set => _ways = (byte)(value ? _ways | IsBubbledBit : _ways & ~IsBubbledBit);
+    }
+
+    /// <summary>It switches to its machine's loop when it stops, whatever for: it is locked to that, or of a
+    /// bubble.</summary>
+    internal readonly bool StopsInLoop => (_allWays & (LockedMask | (IsBubbledBit << WaysShift))) != 0;
+
     /// <summary>Only a machine's loop resumes it: it stopped in assembly, which cannot complete the stop of
-    /// another, or it must run on one machine. It is never in a local queue.</summary>
-    internal readonly bool NeedsLoop => Reason >= ParkReason.NativeReturn || Locked != 0;
+    /// another, or it must run on one machine, or a bubble decides when. It is never in a local
+    /// queue.</summary>
+    internal readonly bool NeedsLoop => Reason >= ParkReason.NativeReturn || StopsInLoop;
 
     /// <summary>Whether its stop has to be completed after the switch, whatever it waits for: it is locked to
-    /// its machine, or shares a page.</summary>
-    internal readonly bool ParksInFull => Locked != 0 || SharesPage;
+    /// its machine, shares a page, or is of a bubble.</summary>
+    internal readonly bool ParksInFull =>
+        (_allWays & (LockedMask | ((SharesPageBit | IsBubbledBit) << WaysShift))) != 0;
 
     /// <summary>Where the words of a parked stack lie, from the saved sp up: all who look at it without
     /// running it have to ask. What they hold are the addresses of where it runs.</summary>

@@ -6,6 +6,19 @@ using System.Runtime.InteropServices;
 
 namespace Weft.Runtime;
 
+/// <summary>Who may end the wait of a goroutine of a bubble.</summary>
+internal enum BubbleWait : byte
+{
+    /// <summary>Anybody, or it does not wait.</summary>
+    Foreign,
+
+    /// <summary>Goroutines of the bubble, or its clock.</summary>
+    Durable,
+
+    /// <summary>Who has a lock that was made in the bubble.</summary>
+    Lock,
+}
+
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct GoroutineExtra
 {
@@ -32,6 +45,20 @@ internal unsafe struct GoroutineExtra
 
     /// <summary>What the C face calls it in reports: UTF-8, a zero at the end. Owner.</summary>
     internal fixed byte Name[NameSize];
+
+    /// <summary>Its bubble's number, while it IsBubbled; and how that counts its wait: sched/Bubble.cs.
+    /// </summary>
+    internal int BubbleNumber;
+
+    internal BubbleWait BubbleWait;
+
+    /// <summary>Its neighbours in the list of its bubble's goroutines, and its rank among those that may run.
+    /// Guarded by the bubble's lock.</summary>
+    internal Goroutine* BubbleNext;
+
+    internal Goroutine* BubblePrevious;
+
+    internal long BubbleRank;
 
     /// <summary>The next free one.</summary>
     internal GoroutineExtra* Link;

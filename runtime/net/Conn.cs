@@ -229,7 +229,7 @@ public sealed unsafe partial class Conn : Stream
         base.Dispose(disposing);
     }
 
-    private static int CheckTimeout(int value)
+    internal static int CheckTimeout(int value)
     {
         if (value is <= 0 and not Timeout.Infinite)
         {

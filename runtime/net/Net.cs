@@ -57,6 +57,12 @@ public static unsafe class Net
         throw NetError.Of(error, what);
     }
 
+    /// <summary>Makes a connection in memory, synchronous and without a buffer: what is written to one end is
+    /// read from the other. Made in a bubble of <c>WeftTest.Run</c>, its waits are durable and its deadlines
+    /// go by the bubble's clock. Go: net.Pipe.</summary>
+    /// <returns>Its two ends.</returns>
+    public static (PipeConn First, PipeConn Second) Pipe() => PipeConn.Make();
+
     /// <summary>Connects. Of a name's addresses, the first that answers. Go: Dialer.DialContext.</summary>
     /// <param name="network">Any of the networks. With udp and unixgram each read and write is one datagram,
     /// to and from that address only.</param>

@@ -111,7 +111,14 @@ internal static unsafe class DotNetWait
     private static void Ready(Goroutine* g) => Scheduler.Ready(g);
 
     [UnmanagedCallersOnly]
-    private static void Yield() => Scheduler.Yield(Current.Goroutine());
+    private static void Yield()
+    {
+        Goroutine* g = Current.Goroutine();
+        if (!g->IsBubbled || !Bubble.Of(g).IsOrdered) // Who waits so yields more or less often each time.
+        {
+            Scheduler.Yield(g);
+        }
+    }
 
     /// <summary>The number of g's last wait. For tests.</summary>
     internal static long SequenceOf(Goroutine* g) => Volatile.Read(ref g->DotNetWaitWord) >> StateBits;

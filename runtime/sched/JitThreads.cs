@@ -117,14 +117,14 @@ internal static unsafe class JitThreads
     }
 
     /// <summary>What StackDump writes under NativeAOT, without stacks.</summary>
-    internal static void Dump(TextWriter writer)
+    internal static void Dump(TextWriter writer, int bubble)
     {
         foreach (nint each in Blocks())
         {
             Goroutine* g = (Goroutine*)each;
             long id = g->Id;
             GoroutineState state = g->State;
-            if (id == 0 || state == GoroutineState.Dead)
+            if (id == 0 || state == GoroutineState.Dead || !StackRecords.IsWanted(bubble, g))
             {
                 continue;
             }
@@ -160,6 +160,8 @@ internal static unsafe class JitThreads
 
     private static void End(Goroutine* g, GoroutineState from)
     {
+        Bubble? bubble = g->IsBubbled ? Bubble.Of(g) : null;
+        bubble?.Remove(g);
         Goroutine.Delegate(g) = null;
         Goroutine.StateObject(g) = null;
         Goroutine.ParkObject(g) = null;
@@ -167,6 +169,7 @@ internal static unsafe class JitThreads
         Interlocked.Decrement(ref s_count);
         Scheduler.CountEnded();
         Give(g);
+        _ = bubble == null ? null : bubble.Ended();
     }
 
     private static Goroutine* Take()

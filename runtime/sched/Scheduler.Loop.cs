@@ -244,6 +244,11 @@ internal static unsafe partial class Scheduler
         {
             case ParkReason.Yield:
                 g->Transition(GoroutineState.Running, GoroutineState.Runnable);
+                if (g->IsBubbled)
+                {
+                    CompleteYieldInBubble(g);
+                    break;
+                }
                 _ = Push(Current.Machine()->Processor, g, next: false);
                 break;
 
@@ -262,7 +267,13 @@ internal static unsafe partial class Scheduler
                 {
                     EndLocked(Current.Machine(), g);
                 }
+                Bubble? ended = g->IsBubbled ? Bubble.Of(g) : null;
+                ended?.Remove(g);
                 Recycle(Current.Machine()->Processor, g);
+                if (ended != null)
+                {
+                    RunNext(ended.Ended());
+                }
                 break;
 
             case ParkReason.SystemStack:
@@ -272,6 +283,11 @@ internal static unsafe partial class Scheduler
             default:
                 delegate*<Goroutine*, void*, bool> commit = g->ParkCommit; // LeakScan uses its place then.
                 void* argument = g->ParkArgument;
+                if (g->IsBubbled)
+                {
+                    CompleteInBubble(g, commit, argument);
+                    break;
+                }
                 if (g->SharesPage && StackStore.Takes(g))
                 {
                     StackStore.Out(Current.Machine()->Processor, g);

@@ -184,7 +184,7 @@ internal static unsafe partial class Scheduler
         while (list != null)
         {
             Goroutine* next = list->Link;
-            if (list->Kind == GoroutineKind.Thread)
+            if (list->Kind == GoroutineKind.Thread || list->IsBubbled)
             {
                 Ready(list);
             }

@@ -146,7 +146,7 @@ internal static unsafe partial class Scheduler
         Machine* m = g->Machine;
         Processor* p = m->Processor;
         // Where no other machine takes from this queue, g may be in it before it has left its stack.
-        if (!p->Queue.Exclusive || g->Locked != 0 || --p->RoundsToGlobal <= 0
+        if (!p->Queue.Exclusive || g->StopsInLoop || --p->RoundsToGlobal <= 0
             || !p->Queue.TryRotate(g, out Goroutine* next))
         {
             YieldShared(g);
@@ -177,7 +177,11 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void YieldShared(Goroutine* g)
     {
-        if (!HasOthers(g->Machine->Processor))
+        if (g->IsBubbled)
+        {
+            Bubble.Of(g).Demote(g);
+        }
+        else if (!HasOthers(g->Machine->Processor))
         {
             g->NoPreempt = 0;
             return; // Nobody to yield to.
@@ -195,7 +199,7 @@ internal static unsafe partial class Scheduler
         Machine* m = g->Machine;
         Processor* p = m->Processor;
         Goroutine* next = null;
-        bool fromLoop = g->Locked != 0 || g->Reason == ParkReason.SystemStack || p->Id >= MaxProcessors
+        bool fromLoop = g->StopsInLoop || g->Reason == ParkReason.SystemStack || p->Id >= MaxProcessors
             || (p->IsGlobalDue && Volatile.Read(ref s_shared.GlobalCount) > 0)
             || ((p->RoundsToGlobal % TimerRounds) == 0 && TimersDue(p));
         if (!fromLoop)
@@ -229,11 +233,14 @@ internal static unsafe partial class Scheduler
     {
         Volatile.Write(ref g->Wakened, 0);
         g->Transition(GoroutineState.Running, GoroutineState.Waiting);
+        Bubble? bubble = g->IsBubbled ? Bubble.Of(g) : null;
+        BubbleWait wait = bubble == null ? default : bubble.Parking(g);
         if (g->ParkCommit != null && !g->ParkCommit(g, g->ParkArgument))
         {
             g->Transition(GoroutineState.Waiting, GoroutineState.Running);
             return;
         }
+        _ = bubble == null ? null : bubble.Parked(wait); // On the JIT, where they have no order.
         Interlocked.Increment(ref s_waitingThreads);
         while (Volatile.Read(ref g->Wakened) == 0)
         {
@@ -246,6 +253,10 @@ internal static unsafe partial class Scheduler
     /// that may wake others.</summary>
     private static void WakeThread(Goroutine* g)
     {
+        if (g->IsBubbled)
+        {
+            _ = Bubble.Of(g).Readied(g);
+        }
         Interlocked.Decrement(ref s_waitingThreads);
         Interlocked.Increment(ref s_threadsWoken); // After it: see ReportDeadlock.
         Volatile.Write(ref g->Wakened, 1);
@@ -310,6 +321,11 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void SubmitGlobal(Goroutine* g)
     {
+        if (g->IsBubbled)
+        {
+            Dispatch(Bubble.Of(g).Readied(g));
+            return;
+        }
         s_shared.Lock.Enter();
         PushGlobal(g);
         s_shared.Lock.Exit();

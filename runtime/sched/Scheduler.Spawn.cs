@@ -77,12 +77,18 @@ internal static unsafe partial class Scheduler
     /// <summary>Runs what Create made. The delegate and its argument are in place.</summary>
     internal static void Start(Goroutine* g)
     {
+        Goroutine* starter = Current.Goroutine();
+        if (starter != null && starter->IsBubbled)
+        {
+            StartIn(Bubble.Of(starter), g);
+            Bubble.Point();
+            return;
+        }
         if (Jit.IsOn)
         {
             JitThreads.Start(g);
             return;
         }
-        Goroutine* starter = Current.Goroutine();
         if (starter != null && starter->WaitSince == 0)
         {
             SubmitFresh(g);
@@ -202,6 +208,10 @@ internal static unsafe partial class Scheduler
         catch (GoroutineExit)
         {
             // Go.Exit: the frames above have run their finally blocks.
+        }
+        catch (Exception e) when (Bubble.Takes(g, e))
+        {
+            // WeftTest.Run throws it.
         }
         catch (Exception e) when (Unhandled.Report(g, e))
         {

@@ -15,8 +15,9 @@ internal static unsafe partial class Scheduler
             return false;
         }
         Switch.EnterCritical();
+        Goroutine* g = Current.Goroutine();
         Machine* m = Current.Machine();
-        bool may = m == null || m->Processor == null
+        bool may = g != null && g->IsBubbled ? false : m == null || m->Processor == null
             || (m->Processor->Queue.IsEmpty && OthersRun);
         Switch.LeaveCritical();
         return may;

@@ -64,14 +64,16 @@ internal static unsafe partial class Scheduler
     }
 
     /// <summary>The time that many ns from now, at least 0.</summary>
-    internal static long TimeAfter(long ns)
+    internal static long TimeAfter(long ns) => TimeAfter(Os.NowNs(), ns);
+
+    /// <summary>The same from another time on.</summary>
+    internal static long TimeAfter(long now, long ns)
     {
-        long now = Os.NowNs();
         return ns < TimerNode.Never - 1 - now ? now + ns : TimerNode.Never - 1; // In some 292 years.
     }
 
-    /// <summary>Parks the calling goroutine, not a thread's stand-in, until then. False when there is no
-    /// memory. Go: time.Sleep.</summary>
+    /// <summary>Parks the calling goroutine, not a thread's stand-in, until then, by its bubble's clock if it
+    /// has one. False when there is no memory. Go: time.Sleep.</summary>
     internal static bool SleepUntil(Goroutine* g, long when)
     {
         Park(g, &CommitSleep, (void*)when, ParkReason.Sleep);
@@ -82,8 +84,9 @@ internal static unsafe partial class Scheduler
     /// lock. Throws InsufficientMemoryException.</summary>
     internal static void UpdateTimer(TimerNode node)
     {
-        TimerHeap? heap = HomeHeap().Update(node);
-        if (heap != null)
+        TimerHeap? own = node.OwnHeap;
+        TimerHeap? heap = (own ?? HomeHeap()).Update(node);
+        if (heap != null && own == null)
         {
             TimerAdded(heap);
         }
@@ -138,14 +141,15 @@ internal static unsafe partial class Scheduler
 
     private static bool CommitSleep(Goroutine* g, void* when)
     {
-        TimerHeap heap = HomeHeap();
+        bool isBubbled = g->IsBubbled;
+        TimerHeap heap = isBubbled ? Bubble.Of(g).Heap : HomeHeap();
         if (!heap.TryAdd(g, (long)when, out bool earlier))
         {
             g->WaitSince = -1; // Not its argument: that may be where its frames are by now.
             return false;
         }
         // g may have run on by now.
-        if (earlier)
+        if (earlier && !isBubbled)
         {
             TimerAdded(heap);
         }

@@ -26,13 +26,13 @@ internal static unsafe class StackDump
     /// <summary>Whether WEFTDEBUG asks for an entry for each goroutine, in every report.</summary>
     internal static bool IsEachWanted { get; set; }
 
-    /// <summary>Writes what all goroutines do: an entry for each, or one for all that do the same. Any
-    /// thread, any goroutine.</summary>
-    internal static void Write(TextWriter writer, bool each = false)
+    /// <summary>Writes what all goroutines do: an entry for each, or one for all that do the same; of the
+    /// bubble with that number, or of all. Any thread, any goroutine.</summary>
+    internal static void Write(TextWriter writer, bool each = false, int bubble = -1)
     {
         if (Jit.IsOn)
         {
-            JitThreads.Dump(writer);
+            JitThreads.Dump(writer, bubble);
             return;
         }
         lock (Gate)
@@ -46,7 +46,7 @@ internal static unsafe class StackDump
                     GC.Collect(0, GCCollectionMode.Forced, blocking: true);
                 }
                 while (!StackRecords.IsComplete);
-                Print(writer, each || IsEachWanted);
+                Print(writer, each || IsEachWanted, bubble);
             }
             finally
             {
@@ -78,16 +78,16 @@ internal static unsafe class StackDump
         }
     }
 
-    private static void Print(TextWriter writer, bool each)
+    private static void Print(TextWriter writer, bool each, int bubble)
     {
         Dictionary<nint, string> names = [];
         if (each)
         {
-            PrintEach(writer, names);
+            PrintEach(writer, names, bubble);
         }
         else
         {
-            PrintGroups(writer, names);
+            PrintGroups(writer, names, bubble);
         }
         if (StackRecords.Missed > 0)
         {
@@ -95,10 +95,14 @@ internal static unsafe class StackDump
         }
     }
 
-    private static void PrintEach(TextWriter writer, Dictionary<nint, string> names)
+    private static void PrintEach(TextWriter writer, Dictionary<nint, string> names, int bubble)
     {
         for (StackRecord* record = StackRecords.First; record->Id != 0; record = StackRecord.Next(record))
         {
+            if (bubble >= 0 && record->Bubble != bubble)
+            {
+                continue;
+            }
             string what = Describe(record->State, record->Reason);
             if (record->State == GoroutineState.Waiting)
             {
@@ -112,13 +116,17 @@ internal static unsafe class StackDump
     /// <summary>Those in the same state with the same methods on their stacks are one entry. A stack is
     /// looked up by its addresses first, and only new ones become text: a million goroutines make no garbage,
     /// of which each collection would look at a million stacks.</summary>
-    private static void PrintGroups(TextWriter writer, Dictionary<nint, string> names)
+    private static void PrintGroups(TextWriter writer, Dictionary<nint, string> names, int bubble)
     {
         Dictionary<ulong, Group> byStack = [];
         Dictionary<(string What, string Frames), Group> byText = [];
         List<Group> groups = [];
         for (StackRecord* record = StackRecords.First; record->Id != 0; record = StackRecord.Next(record))
         {
+            if (bubble >= 0 && record->Bubble != bubble)
+            {
+                continue;
+            }
             ulong hash = HashOf(record);
             if (!byStack.TryGetValue(hash, out Group? group))
             {
@@ -271,6 +279,8 @@ internal static unsafe class StackDump
             ParkReason.Network => "network",
             ParkReason.Never => "no channel",
             ParkReason.DotNetWait => ".NET wait",
+            ParkReason.TestRun => "WeftTest.Run",
+            ParkReason.TestWait => "WeftTest.Wait",
             _ => "waiting",
         },
     };

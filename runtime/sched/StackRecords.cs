@@ -17,6 +17,10 @@ internal unsafe struct StackRecord
     internal Goroutine* Of;
     internal GoroutineState State;
     internal ParkReason Reason;
+
+    /// <summary>The number of its bubble, or -1.</summary>
+    internal int Bubble;
+
     internal long WaitSince;
     internal nint FrameCount;
 
@@ -91,6 +95,12 @@ internal static unsafe class StackRecords
         s_complete = true;
     }
 
+    /// <summary>Whether g is of the bubble with that number; of any if that is -1.</summary>
+    internal static bool IsWanted(int bubble, Goroutine* g) => bubble < 0 || BubbleOf(g) == bubble;
+
+    private static int BubbleOf(Goroutine* g) =>
+        g->IsBubbled && g->Extra != null ? g->Extra->BubbleNumber : -1;
+
     /// <summary>Raw code.</summary>
     internal static void Add(Goroutine* g)
     {
@@ -104,6 +114,7 @@ internal static unsafe class StackRecords
         record->Of = g;
         record->State = g->State;
         record->Reason = g->Reason;
+        record->Bubble = BubbleOf(g);
         record->WaitSince = g->WaitSince;
         for (int i = 0; i < GoroutineExtra.NameSize / sizeof(nint); i++)
         {

@@ -24,8 +24,9 @@ namespace Weft;
 ///     }
 /// }
 /// </code></example>
-public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue
+public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue, IBubbled
 {
+    private readonly Bubble? _bubble = Bubble.OfCaller();
     private ShortLock _lock;
     private WaitQueue _waiters;
 
@@ -63,9 +64,12 @@ public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue
 
     /// <summary>Wakes the one that has waited longest, if any waits. The caller may hold the mutex, but need
     /// not.</summary>
+    /// <exception cref="InvalidOperationException">It was made in a bubble of <c>WeftTest.Run</c>, and the
+    /// caller is not of it.</exception>
     public void Signal() => Wake(1);
 
     /// <summary>Wakes all who wait. The caller may hold the mutex, but need not.</summary>
+    /// <exception cref="InvalidOperationException">As <see cref="Signal"/>.</exception>
     public void Broadcast() => Wake(int.MaxValue);
 
     void IParkLock.Unlock() => _lock.Exit();
@@ -150,8 +154,15 @@ public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue
         return waiter->Result == WaitResult.Woken;
     }
 
+    bool IBubbled.IsOf(Bubble bubble) => _bubble == bubble;
+
     private void Wake(int most)
     {
+        if (_bubble != null)
+        {
+            _bubble.CheckCaller("The condition");
+            Bubble.Point();
+        }
         ReadyList list = default;
         _lock.Enter();
         for (; most > 0 && !_waiters.IsEmpty; most--)

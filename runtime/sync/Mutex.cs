@@ -9,6 +9,8 @@
 //              that is clears it when it takes the mutex or waits again.
 //   Starving   set and cleared only while Locked; a hand-off leaves both set
 //   Waiting    the queue is not empty. Changed only under _lock, together with the queue.
+//   Bubbled    made in a bubble of WeftTest.Run, for good: so both fast ways fail, and the slow ones are the
+//              bubble's points (sched/Bubble.Order.cs)
 //
 // Go counts the waiters in the word and keeps them in a semaphore apart from it. Here the queue and what the
 // word says of it change together, so that a waiter may leave it early: for one that is counted but not yet
@@ -34,16 +36,17 @@ namespace Weft;
 /// needs <c>using Mutex = Weft.Mutex;</c>. System.Threading.Mutex is for threads: it belongs to the one that
 /// took it, and a goroutine may go on in another.
 /// </remarks>
-public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
+public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
 {
     private const int Locked = 1;
     private const int Woken = 2;
     private const int Starving = 4;
     private const int Waiting = 8;
+    private const int Bubbled = 16;
 
     private const long StarvesAfterNs = 1_000_000;
 
-    private int _state;
+    private int _state = Bubble.OfCaller() == null ? 0 : Bubbled;
     private ShortLock _lock;
     private WaitQueue _waiters;
     private int _spinNs = BriefSpin.LeastNs; // For how long to spin: a guess, by all who have waited.
@@ -75,6 +78,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
     public bool TryLock()
     {
         int old = Volatile.Read(ref _state);
+        PointIf(old);
         while ((old & Locked) == 0)
         {
             int seen = Interlocked.CompareExchange(ref _state, old | Locked, old);
@@ -117,6 +121,16 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
         return new Scope(this);
     }
 
+    bool IBubbled.IsOf(Bubble bubble) => (Volatile.Read(ref _state) & Bubbled) != 0;
+
+    private static void PointIf(int state)
+    {
+        if ((state & Bubbled) != 0)
+        {
+            Bubble.Point();
+        }
+    }
+
     void IParkLock.Unlock() => _lock.Exit();
 
     bool IParkPlace.Abandon(Goroutine* g)
@@ -152,6 +166,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool LockSlow(CancellationToken token)
     {
+        PointIf(Volatile.Read(ref _state));
         Goroutine* g = Scheduler.EnterWait();
         TokenWait? wait = null;
         try
@@ -194,7 +209,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
                 switch (Wait(g, wait, awake, starving, ref since))
                 {
                     case WaitResult.Given:
-                        LeaveStarvation(since);
+                        LeaveStarvation(g, since);
                         return true;
 
                     case WaitResult.Cancelled:
@@ -202,7 +217,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
 
                     case WaitResult.Woken:
                         awake = true;
-                        starving = starving || IsLong(since);
+                        starving = starving || IsLong(g, since);
                         spinning = default;
                         break;
                 }
@@ -229,7 +244,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
     private WaitResult Wait(Goroutine* g, TokenWait? wait, bool awake, bool starving, ref long since)
     {
         bool again = since != 0;
-        since = again ? since : Os.NowNs();
+        since = again ? since : Bubble.NowOf(g);
         _lock.Enter();
         bool cancelled = wait is { IsCancelled: true };
         int set = cancelled ? 0 : Waiting | (starving ? Starving : 0);
@@ -258,10 +273,10 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
     }
 
     /// <summary>The caller was handed the mutex.</summary>
-    private void LeaveStarvation(long since)
+    private void LeaveStarvation(Goroutine* g, long since)
     {
         int old = Volatile.Read(ref _state);
-        while ((!IsLong(since) || (old & Waiting) == 0) && !Change(old, 0, Starving))
+        while ((!IsLong(g, since) || (old & Waiting) == 0) && !Change(old, 0, Starving))
         {
             old = Volatile.Read(ref _state);
         }
@@ -288,6 +303,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
                 {
                     WakeOne();
                 }
+                PointIf(old);
                 return;
             }
             old = seen;
@@ -384,7 +400,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue
         return Interlocked.CompareExchange(ref _state, (old | set) & ~clear, old) == old;
     }
 
-    private static bool IsLong(long since) => Os.NowNs() - since > StarvesAfterNs;
+    private static bool IsLong(Goroutine* g, long since) => Bubble.NowOf(g) - since > StarvesAfterNs;
 
     [DoesNotReturn]
     private static void ThrowNotLocked() =>

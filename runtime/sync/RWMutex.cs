@@ -54,7 +54,7 @@ namespace Weft;
 /// Where many processors read at the same time, and seldom write, it takes 128 bytes for each of them from
 /// then on: readers do not slow each other down any more, and a writer has a little more to do.
 /// </remarks>
-public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
+public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
 {
     private const long Shut = 1; // A writer has it or wants it.
     private const long WriterParks = 2; // It waits in _waitingWriter. Under _lock.
@@ -65,6 +65,7 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
     private const int ReadersShift = 5;
 
     private readonly Mutex _writers = new();
+    private readonly bool _isBubbled = Bubble.OfCaller() != null;
     private long _state;
     private long[]? _stripes; // Written once, under _lock.
     private int _lastMet; // Where the last reader was that met another, and how often that was elsewhere.
@@ -78,6 +79,10 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
     /// <summary>Locks it for reading; waits while a writer has it or waits for it.</summary>
     public void RLock()
     {
+        if (_isBubbled)
+        {
+            Bubble.Point();
+        }
         long[]? stripes = _stripes;
         if (stripes == null)
         {
@@ -113,6 +118,10 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
     /// <returns>Whether the caller has it now.</returns>
     public bool TryRLock()
     {
+        if (_isBubbled)
+        {
+            Bubble.Point();
+        }
         if (TryEnter())
         {
             return true;
@@ -128,11 +137,17 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue
         return entered;
     }
 
+    bool IBubbled.IsOf(Bubble bubble) => _isBubbled;
+
     /// <summary>Undoes one RLock.</summary>
     /// <exception cref="InvalidOperationException">It is not locked for reading. Where many processors read
     /// at the same time, and goroutines change processors, it may be the next Lock that says so.</exception>
     public void RUnlock()
     {
+        if (_isBubbled)
+        {
+            Bubble.Point();
+        }
         long[]? stripes = _stripes;
         if (stripes == null)
         {

@@ -17,8 +17,9 @@ namespace Weft;
 /// Where both <c>using System.Threading</c> (an implicit one) and <c>using Weft</c> are in force, the name
 /// needs <c>using Semaphore = Weft.Semaphore;</c>.
 /// </remarks>
-public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
+public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue, IBubbled
 {
+    private readonly Bubble? _bubble = Bubble.OfCaller();
     private ShortLock _lock;
     private WaitQueue _waiters;
     private long _held;
@@ -60,9 +61,11 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
     public bool TryAcquire(long count = 1)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
+        Point();
         _lock.Enter();
         bool taken = TryTake(count);
         _lock.Exit();
+        Point();
         return taken;
     }
 
@@ -73,6 +76,7 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
     public void Release(long count = 1)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
+        Point();
         _lock.Enter();
         if (count > _held)
         {
@@ -83,6 +87,17 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue
         ReadyList list = Serve();
         _lock.Exit();
         list.Ready();
+        Point();
+    }
+
+    bool IBubbled.IsOf(Bubble bubble) => _bubble == bubble;
+
+    private void Point()
+    {
+        if (_bubble != null)
+        {
+            Bubble.Point();
+        }
     }
 
     void IParkLock.Unlock() => _lock.Exit();

@@ -14,8 +14,9 @@ namespace Weft;
 /// threads at once. Call <see cref="Add"/> before the goroutine starts, not inside it. What was written
 /// before <see cref="Done"/> is seen after <see cref="Wait()"/>.
 /// </summary>
-public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
+public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue, IBubbled
 {
+    private readonly Bubble? _bubble = Bubble.OfCaller();
     private ShortLock _lock;
     private WaitQueue _waiters;
     private long _count;
@@ -24,8 +25,15 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
     /// <param name="delta">Any number; negative ones count down.</param>
     /// <exception cref="InvalidOperationException">The counter would be below zero; it is left as it
     /// was.</exception>
+    /// <exception cref="InvalidOperationException">It was made in a bubble of <c>WeftTest.Run</c>, and the
+    /// caller is not of it.</exception>
     public void Add(int delta = 1)
     {
+        if (_bubble != null)
+        {
+            _bubble.CheckCaller("The WaitGroup");
+            Bubble.Point();
+        }
         _lock.Enter();
         long count = _count + delta;
         if (count < 0)
@@ -39,7 +47,13 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
         Goroutine* list = count == 0 ? _waiters.DequeueAll() : null;
         _lock.Exit();
         Scheduler.ReadyAll(list);
+        if (_bubble != null)
+        {
+            Bubble.Point();
+        }
     }
+
+    bool IBubbled.IsOf(Bubble bubble) => _bubble == bubble;
 
     /// <summary>Counts down by one.</summary>
     /// <exception cref="InvalidOperationException">The counter is zero.</exception>
@@ -69,6 +83,10 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue
     /// <summary>Waits until the counter is zero. A goroutine parks; any other thread blocks.</summary>
     public void Wait()
     {
+        if (_bubble != null)
+        {
+            Bubble.Point();
+        }
         if (Volatile.Read(ref _count) != 0)
         {
             _ = WaitSlow(default);

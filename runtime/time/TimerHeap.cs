@@ -18,12 +18,15 @@
 // cheaper than the state machine); a wheel (its ticks wake an idle program).
 // Locks: _lock, a leaf. Nothing is allocated under it.
 
+using System.Runtime.InteropServices;
+
 namespace Weft.Runtime;
 
 internal sealed unsafe partial class TimerHeap
 {
     internal const int SleepersAtOnce = 64;
 
+    private static readonly Stack<TimerHeap> s_apart = new();
     private static TimerHeap[] s_heaps = null!; // TimerHeap.Initialize
 
     /// <summary>The node that Scheduler.LetLinger was told of last, or null. Exchanged.</summary>
@@ -70,6 +73,35 @@ internal sealed unsafe partial class TimerHeap
     }
 
     internal static TimerHeap Of(int processor) => s_heaps[processor];
+
+    /// <summary>One that belongs to no processor, for times of another clock: whoever takes it looks when
+    /// something is due.</summary>
+    internal static TimerHeap CreateApart()
+    {
+        lock (s_apart)
+        {
+            if (s_apart.TryPop(out TimerHeap? heap))
+            {
+                return heap;
+            }
+        }
+        Processor* p = (Processor*)NativeMemory.AllocZeroed((nuint)sizeof(Processor));
+        p->NextTimer = TimerNode.Never;
+        return new TimerHeap(p);
+    }
+
+    /// <summary>Gives such a one back, empty: its memory serves the next.</summary>
+    internal static void GiveApart(TimerHeap heap)
+    {
+        Check.Always(heap._count == 0, "timers: a heap is given back that is not empty"u8);
+        lock (s_apart)
+        {
+            s_apart.Push(heap);
+        }
+    }
+
+    /// <summary>When the first is due, or Never.</summary>
+    internal long Earliest => Volatile.Read(ref _processor->NextTimer);
 
     /// <summary>Adds a goroutine that waits, or is about to, with nobody else to wake it. It may run before
     /// this returns. False when there is no memory. Earlier: the heap's earliest time has changed to this

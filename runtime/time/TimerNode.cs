@@ -13,6 +13,10 @@ internal abstract class TimerNode
 
     private long _when = Never;
 
+    /// <summary>The heap of the clock that it goes by, if that is not the system's: a bubble's. Set before
+    /// others know the node.</summary>
+    internal TimerHeap? OwnHeap;
+
     /// <summary>The heap that holds its entry, or null. Taken by exchange and given up under that heap's
     /// lock.</summary>
     internal TimerHeap? Heap;
@@ -20,8 +24,8 @@ internal abstract class TimerNode
     /// <summary>Which slot of that heap refers to it. Guarded by the heap's lock.</summary>
     internal int Slot;
 
-    /// <summary>When it is due, in ns of Os.NowNs, or Never. Written under the node's own lock, if it has
-    /// one.</summary>
+    /// <summary>When it is due, in ns of Os.NowNs or its own clock, or Never. Written under the node's own
+    /// lock, if it has one.</summary>
     internal long When
     {
         get => Volatile.Read(ref _when);

@@ -233,6 +233,8 @@ internal sealed unsafe class TimerNode
 {
     internal const long Never = long.MaxValue;
 
+    internal TimerHeap? OwnHeap => null;
+
     internal void Fire(long now) => throw new NotSupportedException();
 
     internal void GiveUp() => throw new NotSupportedException();
