@@ -22,6 +22,9 @@ internal static class Programs
         Register("descriptors", InputTests.OpenMany);
         Register("follow-affinity", ProcessorLimitTests.FollowAffinity);
         Register("storm", StormTests.Storm);
+#if !WEFT_SMALL
+        Register("page", DocTests.Program);
+#endif
 #if !WEFT_SMALL && !WEFT_CROSS
         Register("http-churn", HttpBadClientTests.ChurnMany);
 #endif
