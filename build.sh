@@ -20,6 +20,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   lib     make the C library in out/lib/ and its header in out/include/
   install install the C library: ./build.sh install PREFIX
   pack    make the NuGet packages in out/packages/
+  docs    make the reference of the API and the guides as a site, out/reference/site/index.html
   stress  run the tests until one fails, or N times: ./build.sh stress N
   setup   install what the other verbs need
   clean   remove out/
@@ -143,6 +144,18 @@ install_lib() {
 pack() {
     setup
     make_packages
+}
+
+# A link that leads nowhere is an error.
+docs() {
+    setup
+    [ -x out/tools/docfx ] || dotnet tool install docfx --version 2.81.0 --tool-path out/tools
+    dotnet build runtime/aspnetcore/Weft.AspNetCore.csproj -c Release $quiet -clp:NoSummary -p:RunAnalyzers=false
+    dotnet build runtime/Weft.csproj -c Release $quiet -clp:NoSummary -p:RunAnalyzers=false
+    rm -rf out/reference
+    DOTNET_ROOT=$(dotnet_root) out/tools/docfx runtime/docfx.json --warningsAsErrors --logLevel warning
+    echo '<!doctype html><meta http-equiv="refresh" content="0; url=GUIDE.html">' >out/reference/site/index.html
+    echo "out/reference/site/index.html"
 }
 
 stress() {
@@ -498,7 +511,7 @@ fail() {
 verb=${1:-help}
 [ $# -eq 0 ] || shift
 case $verb in
-    build | run | jit | arm64 | models | bench | lib | pack | stress | setup | clean | help) "$verb" "$@" ;;
+    build | run | jit | arm64 | models | bench | lib | pack | docs | stress | setup | clean | help) "$verb" "$@" ;;
     install) install_lib "$@" ;;
     test) run_tests "$@" ;;
     *) help >&2; exit 2 ;;
