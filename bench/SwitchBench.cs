@@ -15,6 +15,8 @@ internal static unsafe class SwitchBench
     private const int HandOffs = 1_000_000;
     private const int Messages = 500_000;
 
+    private static TraceRing* s_ring;
+
     internal static Question[] Questions =>
     [
         .. Drive.OnEach(processors => [Question.One(
@@ -28,6 +30,11 @@ internal static unsafe class SwitchBench
             () => Drive.On(1, ParkReady)),
         Question.One("handoff", "ns", "a message one way, unbuffered channel, 1 processor",
             () => Drive.On(1, HandOff)),
+        Question.One("switch_traced", "ns", "switch_1p with a flight recorder on",
+            () => Drive.On(1, () => Recorded(() => Yield(2)))),
+        Question.One("handoff_traced", "ns", "handoff with a flight recorder on",
+            () => Drive.On(1, () => Recorded(HandOff))),
+        Question.One("trace_event", "ns", "what it costs to write an event", WriteEvents),
     ];
 
     /// <summary>Nanoseconds for each yield; on more processors, of wall-clock time for all of
@@ -36,6 +43,23 @@ internal static unsafe class SwitchBench
     {
         int each = Yields / goroutines;
         return Drive.Time(goroutines, () => YieldTimes(each)) / (each * goroutines);
+    }
+
+    private static double Recorded(Func<double> measure)
+    {
+        using FlightRecorder recorder = Go.FlightRecorder();
+        return measure();
+    }
+
+    private static double WriteEvents()
+    {
+        TraceRing* ring = s_ring == null ? s_ring = TraceRing.Make() : s_ring;
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < Switches; i++)
+        {
+            TraceRing.Write(ring, TraceEvent.Run, i);
+        }
+        return Stopwatch.GetElapsedTime(start).TotalNanoseconds / Switches;
     }
 
     private static void YieldTimes(int count)

@@ -84,6 +84,8 @@ internal sealed class JitTests
     public async Task WhatTheJitCannotDoSaysSo()
     {
         await Assert.That(() => Go.FindLeaks()).Throws<PlatformNotSupportedException>();
+        await Assert.That(() => Go.StartTrace(Stream.Null)).Throws<PlatformNotSupportedException>();
+        await Assert.That(Go.FlightRecorder).Throws<PlatformNotSupportedException>();
 
         Chan<int> gate = new();
         Go.Run(() => gate.Receive());

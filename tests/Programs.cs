@@ -32,6 +32,8 @@ internal static class Programs
         Register("server-storm", ServerGcTests.ServerStorm);
         Register("server-leaks", ServerGcTests.ServerLeaks);
 #endif
+        Register("traced-start", TraceTests.TracedProgram);
+        Register("read-trace", PerfettoFile.Print);
         Register("overflow", StackTests.Overflow);
         Register("overflow-fixed", StackTests.OverflowFixed);
         Register("fixed-deep", FixedStackTests.Deep);

@@ -13,7 +13,7 @@ internal sealed partial class Tidy
     // none of them uses another.
     private static readonly string[][] s_layers =
     [
-        ["base"], ["core"], ["stack"], ["time"], ["poll"], ["sched"], ["sync", "chan"], ["api"], ["net"],
+        ["base"], ["core"], ["stack"], ["time"], ["poll"], ["trace"], ["sched"], ["sync", "chan"], ["api"], ["net"],
         ["testing"], ["aspnetcore", "templates"],
     ];
 

@@ -46,6 +46,7 @@ internal sealed class AsyncHome : WeftSynchronizationContext
     {
         AsyncHome home = new();
         SetSynchronizationContext(home);
+        Scheduler.TraceFunction(function);
         TTask task = function()
             ?? throw new InvalidOperationException("Go.RunAsync: the function returned no task.");
         try

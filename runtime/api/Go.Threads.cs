@@ -186,6 +186,7 @@ public static unsafe partial class Go
         ArgumentNullException.ThrowIfNull(function);
         return StartAsync(() =>
         {
+            Scheduler.TraceFunction(function);
             function();
             return true;
         });
@@ -243,6 +244,7 @@ public static unsafe partial class Go
             new(end, TaskCreationOptions.RunContinuationsAsynchronously);
         end.Group.Go(() =>
         {
+            Scheduler.TraceFunction(function);
             try
             {
                 completion.SetResult(function());

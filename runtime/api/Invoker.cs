@@ -33,6 +33,7 @@ internal static unsafe class Invoker
     {
         Delegate function = Goroutine.Delegate(g)!;
         Goroutine.Delegate(g) = null;
+        Scheduler.TraceFunction(function);
         return function;
     }
 }

@@ -132,6 +132,13 @@ internal unsafe struct Processor
     /// And successful looks into other processors' queues. Owner; read by anybody.</summary>
     internal long Runs;
 
+    /// <summary>Where to note what happens here, beside Runs, which changes then; null while nobody looks.
+    /// Anybody.</summary>
+    internal TraceRing* Trace;
+
+    /// <summary>The same once it was needed; it stays.</summary>
+    internal TraceRing* Ring;
+
     internal long Steals;
 
     /// <summary>Ids taken from the global counter in advance. Owner.</summary>

@@ -80,6 +80,11 @@ internal static unsafe class Switch
     [RuntimeImport("*", "weft_hook_table")]
     private static extern nint* HookTable();
 
+    /// <summary>What asm/pauses.c notes.</summary>
+    [MethodImpl(MethodImplOptions.InternalCall)]
+    [RuntimeImport("*", "weft_pauses")]
+    internal static extern Pauses* Pauses();
+
     /// <summary>What asm/waits.c calls, and tells: sched/DotNetWait.cs has the fields.</summary>
     [MethodImpl(MethodImplOptions.InternalCall)]
     [RuntimeImport("*", "weft_wait_hooks")]

@@ -254,6 +254,7 @@ internal static unsafe partial class Scheduler
                 if (g != null)
                 {
                     p->Steals++;
+                    Trace(p, TraceEvent.Steal, victim->Id);
                     return g;
                 }
             }

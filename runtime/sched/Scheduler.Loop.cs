@@ -108,6 +108,7 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool GoesOn(Machine* m, Goroutine* message)
     {
+        TraceStop(m, message);
         if (message != null)
         {
             Complete(message);
@@ -140,7 +141,12 @@ internal static unsafe partial class Scheduler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Assume(Machine* m, Goroutine* g)
     {
-        m->Processor->Runs++;
+        Processor* p = m->Processor;
+        p->Runs++;
+        if (p->Trace != null)
+        {
+            TraceRun(p->Trace, g);
+        }
         g->Transition(GoroutineState.Runnable, GoroutineState.Running);
         if (g->Machine != m)
         {

@@ -48,6 +48,7 @@ internal static unsafe partial class Scheduler
             Volatile.Write(ref m->Retake, Machine.RetakeNone);
             return false;
         }
+        Trace(p, TraceEvent.Taken, 0); // It is sysmon's now.
         Release(m, p);
         p->GlobalAfterNative = !p->GlobalAfterNative;
         if (p->GlobalAfterNative)
@@ -112,6 +113,7 @@ internal static unsafe partial class Scheduler
         g->Transition(GoroutineState.Running, GoroutineState.Runnable);
         if (m->Retake == Machine.RetakeNone)
         {
+            TraceNativeStop(m->Processor, g);
             if (m->StopAsked != 0 && (IsWanted(m->Processor) || TimersDue(m->Processor)))
             {
                 CountPreemption(m);
@@ -122,6 +124,10 @@ internal static unsafe partial class Scheduler
             return;
         }
         m->Retake = Machine.RetakeNone;
+        if (Traces)
+        {
+            TraceOutside(TraceEvent.NativeEnd, g->Id, 0);
+        }
         s_shared.Lock.Enter();
         Processor* p = PopIdle();
         if (p == null)

@@ -154,6 +154,7 @@ internal static unsafe partial class Scheduler
         Goroutine* list = Netpoll.Poll(0);
         int found = ReadyInOrder(p, list, alone: isBrief && list != null && list->Link == null);
         p->LastFound = found;
+        Trace(p, TraceEvent.Poll, found);
         if (found > 0)
         {
             Volatile.Write(ref s_events, s_events + found);
@@ -172,6 +173,10 @@ internal static unsafe partial class Scheduler
         s_lookedAt = now;
         Volatile.Write(ref s_looks, s_looks + 1);
         Goroutine* list = Netpoll.Poll(0);
+        if (Traces)
+        {
+            TraceOutside(TraceEvent.Poll, list == null ? 0 : 1, 0);
+        }
         SubmitAll(list);
         return list != null;
     }
@@ -191,6 +196,7 @@ internal static unsafe partial class Scheduler
             else
             {
                 list->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+                TraceReadyOutside(list);
                 list->Link = first;
                 first = list;
             }

@@ -271,10 +271,12 @@ internal static unsafe partial class Scheduler
         Processor* p = m == null ? null : m->Processor;
         if (p == null)
         {
+            TraceReadyOutside(g);
             SubmitGlobal(g);
         }
         else
         {
+            TraceReady(p, g);
             WakeAfter(p, PushFresh(p, g));
         }
         Switch.LeaveCritical();
@@ -296,9 +298,11 @@ internal static unsafe partial class Scheduler
         Processor* p = m == null ? null : m->Processor;
         if (p == null)
         {
+            TraceReadyOutside(g);
             SubmitGlobal(g);
             return;
         }
+        TraceReady(p, g);
         WakeAfter(p, Push(p, g, next: true));
     }
 

@@ -67,6 +67,10 @@ internal static unsafe partial class Scheduler
         {
             p->AskedAt = now;
             AskToStop(m, now);
+            if (Traces)
+            {
+                TraceOutside(TraceEvent.AskedToStop, p->Id, 0);
+            }
             if (s_preempts && ((Volatile.Read(ref m->NativeCount) & 1) == 0 || s_sectionCount != 0))
             {
                 Preempt(m); // In other native code a signal would do nothing but disturb it.

@@ -214,6 +214,10 @@ internal static unsafe partial class Scheduler
             return true;
         }
         long returns = StackReturn.Returns;
+        if (Traces)
+        {
+            TraceOutside(TraceEvent.CollectForStacks, 0, 0);
+        }
         long begun = Os.NowNs();
         GC.Collect(0, GCCollectionMode.Forced, blocking: true);
         s_collectionsSeen = GC.CollectionCount(0);

@@ -366,11 +366,13 @@ internal static unsafe partial class Scheduler
         // What a new thread has written of m comes before: pairs with sysmon's look.
         Volatile.Write(ref *(nint*)&p->Machine, (nint)m);
         m->Processor = p;
+        Trace(p, TraceEvent.Hold, ((long)m->ThreadId << 24) | (uint)m->Id);
     }
 
     /// <summary>The other way round. The caller hands p on, or makes it idle.</summary>
     private static void Release(Machine* m, Processor* p)
     {
+        Trace(p, TraceEvent.Release, 0);
         m->Processor = null;
         p->Machine = null;
     }
@@ -388,6 +390,7 @@ internal static unsafe partial class Scheduler
         }
         Interlocked.Add(ref s_externalLive, p->Live); // Threads that spawn add to it without the lock.
         p->Live = 0;
+        Trace(p, TraceEvent.Release, 0);
         if (m != null)
         {
             m->Processor = null;

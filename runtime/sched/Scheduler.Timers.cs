@@ -282,6 +282,7 @@ internal static unsafe partial class Scheduler
             else
             {
                 list->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
+                TraceReady(p, list);
                 _ = Push(p, list, next: false);
             }
             list = next;

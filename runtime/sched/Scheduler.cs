@@ -147,6 +147,7 @@ internal static unsafe partial class Scheduler
             s_shared.Processors[i] = NewProcessor(i);
             TimerHeap.Create(s_shared.Processors[i]);
             Volatile.Write(ref s_shared.ProcessorCount, i + 1);
+            TraceIfOn(s_shared.Processors[i]);
         }
     }
 

@@ -43,4 +43,8 @@ internal unsafe struct SharedWords
 
     [FieldOffset((4 * Line) + (2 * sizeof(long)))]
     internal int Started;
+
+    /// <summary>1 while the scheduler notes events: Scheduler.Events.cs.</summary>
+    [FieldOffset((4 * Line) + (2 * sizeof(long)) + sizeof(int))]
+    internal int Tracing;
 }

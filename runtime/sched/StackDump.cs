@@ -35,6 +35,20 @@ internal static unsafe class StackDump
             JitThreads.Dump(writer, bubble);
             return;
         }
+        WithRecords(() => Print(writer, each || IsEachWanted, bubble));
+    }
+
+    /// <summary>Tells a record of each goroutine's stack, a StackRecord*. Not on the JIT.</summary>
+    internal static void ForEach(Action<nint> tell) => WithRecords(() =>
+    {
+        for (StackRecord* record = StackRecords.First; record->Id != 0; record = StackRecord.Next(record))
+        {
+            tell((nint)record);
+        }
+    });
+
+    private static void WithRecords(Action action)
+    {
         lock (Gate)
         {
             StackRecords.Reserve();
@@ -46,7 +60,7 @@ internal static unsafe class StackDump
                     GC.Collect(0, GCCollectionMode.Forced, blocking: true);
                 }
                 while (!StackRecords.IsComplete);
-                Print(writer, each || IsEachWanted, bubble);
+                action();
             }
             finally
             {
@@ -74,6 +88,7 @@ internal static unsafe class StackDump
             {
                 Fatal.Write($"The stacks cannot be shown: {e.Message}\n");
             }
+            SchedulerTrace.Finish();
             Os.Exit(ExitCode);
         }
     }
@@ -250,7 +265,7 @@ internal static unsafe class StackDump
     private static string NameOf(StackRecord* record) =>
         Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(record->Name));
 
-    private static string NameOf(nint address)
+    internal static string NameOf(nint address)
     {
         DiagnosticMethodInfo? method = DiagnosticMethodInfo.Create(NewStackFrame(address, false));
         return method == null

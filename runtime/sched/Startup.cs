@@ -91,6 +91,7 @@ internal static unsafe class Startup
                 Os.AllowAllDescriptors();
             }
             Backoff.Measure();
+            Ticks.Choose();
             FixedStacks.Initialize();
             GcRoots.Initialize(settings.Collections);
             StackProbe.Initialize();
@@ -107,6 +108,7 @@ internal static unsafe class Startup
             {
                 Fatal.Write(GcRoots.Describe() + "\n");
             }
+            SchedulerTrace.StartIfAsked();
             s_done = true;
             return true;
         }
@@ -151,6 +153,7 @@ internal static unsafe class Startup
     {
         try
         {
+            SchedulerTrace.OpenIfAsked();
             GcSettings collections =
                 Scheduler.InitializeTrace(Environment.GetEnvironmentVariable(DebugVariable));
             return new Settings(

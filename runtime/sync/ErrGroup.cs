@@ -196,6 +196,7 @@ public sealed class ErrGroup
     {
         internal void Run()
         {
+            Scheduler.TraceFunction(action);
             try
             {
                 if (Failure() is { } failure)

@@ -136,6 +136,7 @@ public sealed unsafe class GoScope : IDisposable
     {
         try
         {
+            Scheduler.TraceFunction(action);
             action();
         }
         catch (OperationCanceledException e)

@@ -147,6 +147,7 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue, IBubb
     {
         internal void RunAndCountDown()
         {
+            Scheduler.TraceFunction(action);
             try
             {
                 action();

@@ -19,6 +19,37 @@ internal static unsafe partial class Scheduler
     /// <summary>Not in the model's memory: the exchange would order what something else has to.</summary>
     internal static long NetworkWaiters => Explorer.Count;
 
+    /// <summary>Nothing is traced.</summary>
+    private static bool Traces => false;
+
+    private static void TraceIfOn(Processor* p)
+    {
+    }
+
+    private static void TraceReady(Processor* p, Goroutine* g)
+    {
+    }
+
+    private static void TraceReadyOutside(Goroutine* g)
+    {
+    }
+
+    private static void TraceNativeStop(Processor* p, Goroutine* g)
+    {
+    }
+
+    private static void Trace(Processor* p, TraceEvent what, long number)
+    {
+    }
+
+    private static void TraceOutside(TraceEvent what, long number, int reason)
+    {
+    }
+
+    internal static void TraceFunction(Delegate function)
+    {
+    }
+
     /// <summary>Start-up.</summary>
     internal static void Make(int processors)
     {
@@ -309,3 +340,6 @@ internal sealed unsafe class TimerHeap
         internal Goroutine* Sleeper;
     }
 }
+
+/// <summary>Not used.</summary>
+internal struct TraceRing;

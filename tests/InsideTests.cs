@@ -1,0 +1,53 @@
+// runtime/INSIDE.md: its snippets are those that were compiled, and do what it says.
+
+namespace Weft.Tests;
+
+[NotOnJit("there are no traces")]
+internal sealed class InsideTests
+{
+    [Test]
+    public async Task EachSnippetIsOneThatWasCompiled()
+    {
+        string[] page = File.ReadAllLines(Path.Combine(Repository.Root(), "runtime/INSIDE.md"));
+        string compiled = Squeeze(File.ReadAllText(Path.Combine(Repository.Root(), "tests/InsideSnippets.cs")));
+        int count = 0;
+        for (int i = 0; i < page.Length; i++)
+        {
+            if (page[i] != "```csharp")
+            {
+                continue;
+            }
+            int end = Array.IndexOf(page, "```", i);
+            string snippet = string.Join('\n', page[(i + 1)..end]);
+            await Assert.That(compiled.Contains(Squeeze(snippet))).IsTrue().Because(snippet);
+            count++;
+        }
+
+        await Assert.That(count).IsGreaterThanOrEqualTo(3);
+    }
+
+    [Test]
+    public async Task TracesHaveTheRegionsAndLinesOfTheProgram()
+    {
+        string path = Path.GetTempFileName();
+        List<string> wrong = [];
+        foreach (Action run in new Action[]
+            { () => InsideSnippets.Trace(path, "request"), () => InsideSnippets.Record(path, "request", default) })
+        {
+            string? failure = Crew.Run(2, crew => run());
+            PerfettoFile file = new(File.ReadAllBytes(path));
+            wrong.AddRange([.. file.Faults]);
+            if (failure is not null || file.Slices.Count(slice => slice.Name == "parse") != 1
+                || file.Instants.Count(i => i.Name == "7 characters") != 1)
+            {
+                wrong.Add($"{failure}: {string.Join(", ", file.All.Select(slice => slice.Name).Distinct())}");
+            }
+        }
+        File.Delete(path);
+
+        await Assert.That(wrong).IsEmpty();
+    }
+
+    private static string Squeeze(string text) =>
+        string.Join('\n', text.Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0));
+}
