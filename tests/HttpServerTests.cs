@@ -193,7 +193,7 @@ internal sealed class HttpServerTests
 
         await Assert.That(WeaveServer.ReadToEnd(idle)).IsEmpty();
         await Assert.That(WeaveServer.ReadToEnd(fresh)).IsEmpty();
-        await Assert.That(server.Connect).Throws<SocketException>();
+        await Assert.That(() => server.Connect()).Throws<SocketException>();
         WeaveServer.Send(busy, "cd" + Get);
         await Assert.That(WeaveServer.Latin1(WeaveServer.ReadToEnd(busy)))
             .StartsWith("2\r\ncd\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n").And.Contains("Connection: close");
@@ -302,5 +302,32 @@ internal sealed class HttpServerTests
 
         await Assert.That(first).IsGreaterThan(4000).And.IsLessThan(8192);
         WeaveServer.Until("all closed", () => server.Metric("weave_connections") == 1);
+    }
+
+    [Test]
+    public async Task DebugHasProfilesATraceAndAllMetrics()
+    {
+        using WeaveServer server = new("http", "--debug", "127.0.0.1:0");
+        int port = server.ReadPort("debugging");
+        string goroutines = server.Get("/debug/pprof/goroutine?debug=1", "", port).Body;
+        PprofFile profile = new(server.GetBytes("/debug/pprof/goroutine", port));
+        PprofFile blocks = new(server.GetBytes("/debug/pprof/block?seconds=0", port));
+        PprofFile mutexes = new(server.GetBytes("/debug/pprof/mutex?seconds=0", port));
+        PerfettoFile trace = new(server.GetBytes("/debug/pprof/trace?seconds=1", port));
+        Thread.Sleep(300); // Counted ten times a second.
+        string metrics = server.Get("/metrics", "", port).Body;
+
+        await Assert.That(goroutines).Contains("[network");
+        await Assert.That(profile.Samples.Sum(sample => sample.Values[0])).IsGreaterThanOrEqualTo(4);
+        await Assert.That(string.Join(' ', blocks.Types)).IsEqualTo("contentions/count delay/nanoseconds");
+        await Assert.That(string.Join(' ', mutexes.Types)).IsEqualTo("contentions/count delay/nanoseconds");
+        await Assert.That(trace.Faults).IsEmpty();
+        await Assert.That(trace.Runs.Any(run => run.Name.Contains("Weave."))).IsTrue();
+        await Assert.That(metrics).Contains("weft_goroutine_count{weft_state=\"network\"}");
+        await Assert.That(metrics).Contains("weft_scheduler_latency_seconds_bucket{le=\"+Inf\"}");
+        await Assert.That(metrics).Contains("weft_gc_pause_time_seconds_total ");
+        // Nobody else sees that.
+        await Assert.That(server.Get("/debug/pprof/").Status).IsEqualTo(404);
+        await Assert.That(server.Get("/debug/nothing", "", port).Status).IsEqualTo(404);
     }
 }

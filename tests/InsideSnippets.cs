@@ -27,6 +27,27 @@ internal static class InsideSnippets
         }
     }
 
+    internal static void Profile(string path)
+    {
+        using FileStream file = File.Create(path);
+        Go.WriteProfile(GoProfile.Goroutines, file);
+    }
+
+    internal static void BlockProfile(Stream file, string request)
+    {
+        Go.BlockProfileRate = 10_000;
+        Handle(request);
+        Go.BlockProfileRate = 0;
+        Go.WriteProfile(GoProfile.Block, file);
+    }
+
+    internal static long Measured(string request)
+    {
+        using WeftMetrics metrics = new();
+        Handle(request);
+        return Go.Stats().Runs;
+    }
+
     private static void Handle(string request)
     {
         using (Go.TraceRegion("parse"))

@@ -48,6 +48,27 @@ internal sealed class InsideTests
         await Assert.That(wrong).IsEmpty();
     }
 
+    [Test]
+    public async Task ProfilesAndMetricsAreWritten()
+    {
+        string path = Path.GetTempFileName();
+        using MemoryStream blocks = new();
+        long runs = 0;
+        string? failure = Crew.Run(2, crew =>
+        {
+            InsideSnippets.Profile(path);
+            InsideSnippets.BlockProfile(blocks, "request");
+            runs = InsideSnippets.Measured("request");
+        });
+        PprofFile goroutines = new(File.ReadAllBytes(path));
+        File.Delete(path);
+
+        await Assert.That(failure).IsNull();
+        await Assert.That(goroutines.Samples.Sum(sample => sample.Values[0])).IsGreaterThan(0);
+        await Assert.That(new PprofFile(blocks.ToArray()).Types.Length).IsEqualTo(2);
+        await Assert.That(runs).IsGreaterThan(0);
+    }
+
     private static string Squeeze(string text) =>
         string.Join('\n', text.Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0));
 }

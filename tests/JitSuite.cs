@@ -14,7 +14,7 @@ internal static class JitSuite
         nameof(AsyncTests), nameof(CancellationTests), nameof(ChanBridgeTests), nameof(ChanElementTests),
         nameof(ChanHistoryTests), nameof(ChanMemoryTests), nameof(ChanProgramTests), nameof(ChanTests),
         nameof(CondTests), nameof(ContextFlowTests), nameof(ContextTests), nameof(ErrGroupTests),
-        nameof(GoScopeTests), nameof(JitTests), nameof(LockProgramTests), nameof(MutexTests),
+        nameof(GoScopeTests), nameof(JitTests), nameof(LockProgramTests), nameof(MetricsTests), nameof(MutexTests),
         nameof(NetCloseTests), nameof(NetDeadlineTests), nameof(NetStreamTests), nameof(NetTests),
         nameof(OnceTests), nameof(PipeTests), nameof(PowerSeriesTests), nameof(ReplayTests), nameof(RWMutexTests), nameof(SelectMemoryTests),
         nameof(SelectProgramTests), nameof(SelectTests), nameof(SemaphoreTests), nameof(SleepTests),

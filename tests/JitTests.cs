@@ -85,6 +85,9 @@ internal sealed class JitTests
     {
         await Assert.That(() => Go.FindLeaks()).Throws<PlatformNotSupportedException>();
         await Assert.That(() => Go.StartTrace(Stream.Null)).Throws<PlatformNotSupportedException>();
+        await Assert.That(() => Go.WriteProfile(GoProfile.Block, Stream.Null)).Throws<PlatformNotSupportedException>();
+        await Assert.That(() => Go.BlockProfileRate = 1).Throws<PlatformNotSupportedException>();
+        await Assert.That(() => Go.MutexProfileFraction = 1).Throws<PlatformNotSupportedException>();
         await Assert.That(Go.FlightRecorder).Throws<PlatformNotSupportedException>();
 
         Chan<int> gate = new();

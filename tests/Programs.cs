@@ -33,6 +33,7 @@ internal static class Programs
         Register("server-leaks", ServerGcTests.ServerLeaks);
 #endif
         Register("traced-start", TraceTests.TracedProgram);
+        Register("profile-many", ProfileTests.ProfileMany);
         Register("read-trace", PerfettoFile.Print);
         Register("overflow", StackTests.Overflow);
         Register("overflow-fixed", StackTests.OverflowFixed);

@@ -46,7 +46,7 @@ internal sealed class WeaveServer : IDisposable
 
     internal int Descriptors => Directory.GetFiles($"/proc/{ProcessId}/fd").Length;
 
-    internal Socket Connect()
+    internal Socket Connect(int port = 0)
     {
         Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
         {
@@ -54,26 +54,45 @@ internal sealed class WeaveServer : IDisposable
             ReceiveTimeout = (int)s_limit.TotalMilliseconds,
             SendTimeout = (int)s_limit.TotalMilliseconds,
         };
-        socket.Connect(IPAddress.Loopback, Port);
+        socket.Connect(IPAddress.Loopback, port == 0 ? Port : port);
         return socket;
     }
 
     /// <summary>Sends and ends the output, then returns all that comes until the server closes.</summary>
     internal string Exchange(string request) => Latin1(Exchange(Encoding.Latin1.GetBytes(request)));
 
-    internal byte[] Exchange(byte[] request)
+    internal byte[] Exchange(byte[] request, int port = 0)
     {
-        using Socket socket = Connect();
+        using Socket socket = Connect(port);
         SendAll(socket, request);
         Shutdown(socket);
         return ReadToEnd(socket);
     }
 
     /// <summary>The same for a request of a method and a target; the connection ends with it.</summary>
-    internal HttpAnswer Ask(string method, string target, string fields = "") => HttpAnswer.Single(
-        Exchange($"{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n"), method);
+    internal HttpAnswer Ask(string method, string target, string fields = "", int port = 0) => HttpAnswer.Single(
+        Latin1(Exchange(
+            Encoding.Latin1.GetBytes(
+                $"{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n"),
+            port)),
+        method);
 
-    internal HttpAnswer Get(string target, string fields = "") => Ask("GET", target, fields);
+    /// <summary>On another port than the first, if it is given.</summary>
+    internal HttpAnswer Get(string target, string fields = "", int port = 0) => Ask("GET", target, fields, port);
+
+    internal byte[] GetBytes(string target, int port) => Encoding.Latin1.GetBytes(Get(target, "", port).Body);
+
+    /// <summary>The port of the next line of standard output, which says what happens there.</summary>
+    internal int ReadPort(string what)
+    {
+        string line = _process.StandardOutput.ReadLine() ?? "";
+        if (!line.StartsWith($"weave: {what} on 127.0.0.1:"))
+        {
+            Assert.Fail(line);
+        }
+
+        return int.Parse(line[(line.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture);
+    }
 
     /// <summary>A figure of /metrics.</summary>
     internal long Metric(string name) => long.Parse(

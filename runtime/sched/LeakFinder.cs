@@ -27,6 +27,31 @@ internal static unsafe class LeakFinder
     /// <summary>All goroutines that are leaked now. The function is LeakScan's.</summary>
     internal static List<Leak> Find(delegate*<Goroutine*, bool> selectIsReachable, bool reclaim)
     {
+        List<Leak> leaks = [];
+        WithRecords(selectIsReachable, () =>
+        {
+            HashSet<nint> abandoned = reclaim ? AbandonAll() : [];
+            foreach (nint g in abandoned)
+            {
+                Scheduler.Ready((Goroutine*)g);
+            }
+            leaks = Name(abandoned);
+        });
+        return leaks;
+    }
+
+    /// <summary>Tells a record of the stack of each, a StackRecord*.</summary>
+    internal static void ForEach(delegate*<Goroutine*, bool> selectIsReachable, Action<nint> tell) =>
+        WithRecords(selectIsReachable, () =>
+        {
+            for (StackRecord* record = StackRecords.First; record->Id != 0; record = StackRecord.Next(record))
+            {
+                tell((nint)record);
+            }
+        });
+
+    private static void WithRecords(delegate*<Goroutine*, bool> selectIsReachable, Action action)
+    {
         lock (StackDump.Gate)
         {
             GC.Collect();
@@ -40,12 +65,7 @@ internal static unsafe class LeakFinder
                     GC.Collect(Collector.OldestGeneration, GCCollectionMode.Forced, blocking: true);
                 }
                 while (LeakScan.IsArmed);
-                HashSet<nint> abandoned = reclaim ? AbandonAll() : [];
-                foreach (nint g in abandoned)
-                {
-                    Scheduler.Ready((Goroutine*)g);
-                }
-                return Name(abandoned);
+                action();
             }
             finally
             {

@@ -27,6 +27,15 @@ internal static unsafe partial class Scheduler
         get => Volatile.Read(ref s_shared.Tracing) != 0; // Then the ring of no processor.
     }
 
+    /// <summary>Whether waits are counted by stack.</summary>
+    private static bool CountsWaits
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => s_shared.Profiling != 0;
+    }
+
+    internal static void SetProfiling(bool on) => Volatile.Write(ref s_shared.Profiling, on ? 1 : 0);
+
     /// <summary>The rings there are: that of no processor first, then one for each. Only from the first
     /// SetTracing on.</summary>
     internal static int RingCount => Volatile.Read(ref s_shared.ProcessorCount) + 1;

@@ -23,7 +23,7 @@ internal static unsafe partial class Scheduler
         g->ParkCommit = commit;
         g->ParkArgument = argument;
         g->Reason = reason;
-        g->WaitSince = CoarseNow;
+        g->WaitSince = CountsWaits ? Os.NowNs() : CoarseNow;
         if (g->Kind == GoroutineKind.Thread)
         {
             ParkThread(g);
@@ -34,6 +34,10 @@ internal static unsafe partial class Scheduler
         }
         g->Reason = ParkReason.None;
         g->NoPreempt = 0;
+        if (CountsWaits)
+        {
+            ContentionProfile.HasWaited(g, reason);
+        }
     }
 
     /// <summary>Park for who holds the short lock under which it has enqueued itself, where the next
@@ -49,7 +53,7 @@ internal static unsafe partial class Scheduler
         Machine* m = g->Machine;
         Processor* p = m->Processor;
         int rounds = p->RoundsToGlobal;
-        if (rounds <= 1 || (rounds % TimerRounds) == 0 || p->Id >= MaxProcessors)
+        if (rounds <= 1 || (rounds % TimerRounds) == 0 || p->Id >= MaxProcessors || CountsWaits)
         {
             return false; // A longer search may be due: SwitchAway asks, in the same rounds.
         }
@@ -96,6 +100,10 @@ internal static unsafe partial class Scheduler
     /// waited in, so nobody else does. Any thread. Go: goready.</summary>
     internal static void Ready(Goroutine* g)
     {
+        if (CountsWaits)
+        {
+            ContentionProfile.Wakes(g);
+        }
         g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
         if (g->Kind == GoroutineKind.Thread)
         {

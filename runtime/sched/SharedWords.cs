@@ -47,4 +47,9 @@ internal unsafe struct SharedWords
     /// <summary>1 while the scheduler notes events: Scheduler.Events.cs.</summary>
     [FieldOffset((4 * Line) + (2 * sizeof(long)) + sizeof(int))]
     internal int Tracing;
+
+    /// <summary>1 while waits are counted by stack: ContentionProfile.cs. Beside MaxProcessors, which each
+    /// park reads.</summary>
+    [FieldOffset((4 * Line) + (3 * sizeof(long)))]
+    internal int Profiling;
 }

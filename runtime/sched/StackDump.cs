@@ -18,7 +18,7 @@ namespace Weft.Runtime;
 internal static unsafe class StackDump
 {
     private const int ExitCode = 2;
-    private const string OwnNamespace = "Weft.Runtime.";
+    internal const string OwnNamespace = "Weft.Runtime.";
 
     /// <summary>One user of the records at a time.</summary>
     internal static Lock Gate { get; } = new();
@@ -166,7 +166,7 @@ internal static unsafe class StackDump
 
     /// <summary>Of state, reason and addresses. 64 bits, well mixed: two stacks of a process do not meet.
     /// </summary>
-    private static ulong HashOf(StackRecord* record)
+    internal static ulong HashOf(StackRecord* record)
     {
         const ulong prime = 0x9e3779b97f4a7c15;
         ulong hash = ((ulong)record->State << 32) | (uint)record->Reason;

@@ -138,6 +138,7 @@ internal static unsafe class GcRoots
 
     internal static void Report(nint report, byte* scan, int generation)
     {
+        long begun = Ticks.Now();
         BeginReport((nint)scan);
         bool promotion = scan[ScanPromotion] != 0;
         int number = *(int*)(scan + ScanThreadNumber);
@@ -171,6 +172,10 @@ internal static unsafe class GcRoots
             }
         }
         ReportGoroutines(number, count, promotion, report, scan, generation, deciding);
+        if (number == 0)
+        {
+            Pauses.All->ScanTicks += Ticks.Now() - begun; // Others of the collector's threads work beside it.
+        }
         EndReport((nint)scan);
     }
 

@@ -12,15 +12,15 @@ internal static class FlightRecord
         using TraceReading reading = new(source, story, TraceRing.Slots, fromOldest: true) { Start = start };
         reading.Open();
         Thread.Sleep(1); // Between two looks at the clocks.
-        reading.Clock.Sync();
+        reading.Times.Sync();
         long now = Ticks.Now();
         long speakAt = Math.Max(
             reading.CompleteSince(now),
-            now - (long)(most / Math.Max(1e-6, reading.Clock.NsPerTick)));
+            now - (long)(most / Math.Max(1e-6, reading.Times.NsPerTick)));
         source.NameAll(story.Name); // After the rings were copied: it collects.
         reading.Since = speakAt;
         reading.Tell(isLast: true, speakAt);
-        story.End(reading.Clock.ToNs(Ticks.Now()));
+        story.End(reading.Times.ToNs(Ticks.Now()));
         stream.Write(writer.Written);
         stream.Flush();
     }

@@ -65,6 +65,13 @@ internal sealed class ProtobufWriter
         End(start);
     }
 
+    /// <summary>One of a packed field's numbers, between Begin and End.</summary>
+    internal void RawVarint(ulong value)
+    {
+        Reserve(LongestVarint);
+        Raw(value);
+    }
+
     /// <summary>A nested message begins; give the result to End.</summary>
     internal int Begin(int field)
     {

@@ -1,11 +1,12 @@
-// All rings at once, in the order of time: the story of what happened up to a moment.
+// All rings at once, in the order of time: what happened up to a moment, told to a listener.
 //
 // Events of the last few milliseconds are left for the next time, unless it is the last: one of another ring
 // may have an earlier time.
 
 namespace Weft.Runtime;
 
-internal sealed unsafe class TraceReading(TraceSource source, TraceStory story, int capacity, bool fromOldest)
+internal sealed unsafe class TraceReading(
+    TraceSource source, TraceListener listener, int capacity, bool fromOldest)
     : IDisposable
 {
     private const long DelayNs = 5_000_000;
@@ -22,7 +23,7 @@ internal sealed unsafe class TraceReading(TraceSource source, TraceStory story, 
     internal long Since { get; set; } = long.MinValue;
 
     /// <summary>Of ticks, as of the last look.</summary>
-    internal ref TickClock Clock => ref _clock;
+    internal ref TickClock Times => ref _clock;
 
     /// <summary>Makes a cursor for each ring that has none.</summary>
     internal void Open()
@@ -52,7 +53,7 @@ internal sealed unsafe class TraceReading(TraceSource source, TraceStory story, 
     }
 
     /// <summary>Tells what has happened since the last time. Events before that time are told to a silent
-    /// story.</summary>
+    /// listener.</summary>
     internal void Tell(bool isLast, long speakAt = long.MinValue)
     {
         Open();
@@ -74,9 +75,9 @@ internal sealed unsafe class TraceReading(TraceSource source, TraceStory story, 
             long ns = _clock.ToNs(record.Ticks);
             if (_cursors[ring].TakeLost() is > 0 and long lost)
             {
-                story.Lose(ring, lost, ns);
+                listener.Lose(ring, lost, ns);
             }
-            story.Add(ring, record, ns, _cursors[ring]);
+            listener.Add(ring, record, ns, _cursors[ring]);
         }
         SpeakIfDue(now, speakAt);
         TellPauses(now);
@@ -93,9 +94,9 @@ internal sealed unsafe class TraceReading(TraceSource source, TraceStory story, 
 
     private void SpeakIfDue(long ticks, long speakAt)
     {
-        if (story.IsSilent && ticks >= speakAt)
+        if (listener.IsSilent && ticks >= speakAt)
         {
-            story.Speak(_clock.ToNs(ticks));
+            listener.Speak(_clock.ToNs(ticks));
         }
     }
 
@@ -128,7 +129,7 @@ internal sealed unsafe class TraceReading(TraceSource source, TraceStory story, 
         {
             if (Pauses.TryGet(number, out Pause pause) && pause.End <= now && pause.End >= Since)
             {
-                story.AddPause(
+                listener.AddPause(
                     _clock.ToNs(pause.Begin), _clock.ToNs(pause.Stopped), _clock.ToNs(pause.End),
                     pause.Generation);
             }

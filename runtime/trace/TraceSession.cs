@@ -96,7 +96,7 @@ internal sealed class TraceSession : IDisposable
                 _reading.Tell(isLast);
                 if (isLast)
                 {
-                    _story.End(_reading.Clock.ToNs(Ticks.Now()));
+                    _story.End(_reading.Times.ToNs(Ticks.Now()));
                 }
                 _stream.Write(_writer.Written);
                 _writer.Clear();

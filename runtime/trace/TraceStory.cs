@@ -17,7 +17,7 @@
 
 namespace Weft.Runtime;
 
-internal sealed class TraceStory
+internal sealed class TraceStory : TraceListener
 {
     /// <summary>Of goroutines with a track of their own.</summary>
     internal const int MostTracks = 2_000;
@@ -53,8 +53,6 @@ internal sealed class TraceStory
         writer.Track(OutsideUuid, ProcessUuid, "no processor", 3);
     }
 
-    internal bool IsSilent { get; set; }
-
     /// <summary>Runs of goroutines on processors, and arrows, that were written whole.</summary>
     internal long Runs { get; private set; }
 
@@ -70,8 +68,7 @@ internal sealed class TraceStory
         }
     }
 
-    /// <summary>An event of that ring; the cursor stands at it, and may be asked what follows.</summary>
-    internal void Add(int ring, in TraceRecord record, long ns, TraceCursor cursor)
+    internal override void Add(int ring, in TraceRecord record, long ns, TraceCursor cursor)
     {
         Lane lane = LaneOf(ring);
         switch (record.What)
@@ -133,17 +130,15 @@ internal sealed class TraceStory
         cursor.Skip();
     }
 
-    /// <summary>Events of that ring were overwritten before they were read: who runs there is not known.
-    /// </summary>
-    internal void Lose(int ring, long count, long ns)
+    /// <summary>Who runs there is not known.</summary>
+    internal override void Lose(int ring, long count, long ns)
     {
         Lane lane = LaneOf(ring);
         StopRunning(lane, ParkReason.None, ns);
         Happens(lane, "events lost", "count", count, ns);
     }
 
-    /// <summary>A collection's pause, which is over.</summary>
-    internal void AddPause(long begin, long stopped, long end, long generation)
+    internal override void AddPause(long begin, long stopped, long end, long generation)
     {
         if (IsSilent)
         {
@@ -156,8 +151,8 @@ internal sealed class TraceStory
         _out.End(PauseUuid, end);
     }
 
-    /// <summary>From here on what happens is written. What has begun begins here.</summary>
-    internal void Speak(long ns)
+    /// <summary>What has begun begins here.</summary>
+    internal override void Speak(long ns)
     {
         IsSilent = false;
         foreach (Lane lane in _lanes)

@@ -19,6 +19,9 @@ internal static unsafe partial class Scheduler
     /// <summary>Not in the model's memory: the exchange would order what something else has to.</summary>
     internal static long NetworkWaiters => Explorer.Count;
 
+    /// <summary>Waits are not counted.</summary>
+    private static bool CountsWaits => false;
+
     /// <summary>Nothing is traced.</summary>
     private static bool Traces => false;
 
@@ -343,3 +346,15 @@ internal sealed unsafe class TimerHeap
 
 /// <summary>Not used.</summary>
 internal struct TraceRing;
+
+/// <summary>Not used.</summary>
+internal static unsafe class ContentionProfile
+{
+    internal static void HasWaited(Goroutine* g, ParkReason reason)
+    {
+    }
+
+    internal static void Wakes(Goroutine* g)
+    {
+    }
+}

@@ -50,6 +50,11 @@ internal static partial class Commands
             Description = "Append a line for each request to a file, or to standard output if it is -.",
             HelpName = "FILE",
         };
+        Option<string?> debug = new("--debug")
+        {
+            Description = "Serve /debug/pprof/ on this address: profiles, and traces. For who may see all.",
+            HelpName = "ADDR",
+        };
         Option<double> idle = Seconds("--idle-timeout", 60, "From one request to the next.");
         Option<double> head = Seconds("--head-timeout", 10, "For the head of a request.");
         Option<double> transfer = Seconds(
@@ -60,7 +65,7 @@ internal static partial class Commands
 
         Command command = new("http", HttpHelp)
         {
-            address, directory, log, s_tls, s_drain, s_connections, idle, head, transfer, headBytes,
+            address, directory, log, debug, s_tls, s_drain, s_connections, idle, head, transfer, headBytes,
             bodyBytes, requests,
         };
         command.SetAction(result =>
@@ -79,7 +84,8 @@ internal static partial class Commands
                 TransferTime = TimeSpan.FromSeconds(result.GetRequiredValue(transfer)),
             };
             return HttpCommand.Run(
-                Serving(result, address), options, result.GetValue(directory), result.GetValue(log));
+                Serving(result, address), options, result.GetValue(directory), result.GetValue(log),
+                result.GetValue(debug));
         });
         return command;
     }

@@ -1,5 +1,6 @@
 // weave http: from options to a running server.
 
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Weave.Files;
@@ -11,7 +12,8 @@ namespace Weave.Http;
 
 internal static class HttpCommand
 {
-    internal static int Run(ServerOptions serving, HttpOptions options, string? directory, string? log)
+    internal static int Run(
+        ServerOptions serving, HttpOptions options, string? directory, string? log, string? debug)
     {
         SafeFileHandle? root = null;
         if (directory is not null)
@@ -42,9 +44,12 @@ internal static class HttpCommand
             (server, transport) => HttpConnection.Begin(site, server, transport))
         {
             Tick = site.Tick,
+            Beside = debug is null ? null : () => StartDebug(debug, options, metrics),
         };
         metrics.Site = site;
         metrics.Server = server;
+        using MeterText? meter = debug is null ? null : new MeterText();
+        metrics.Meter = meter;
         int result = Acceptor.Serve(server, serving);
         if (result == Commands.Success)
         {
@@ -52,6 +57,27 @@ internal static class HttpCommand
         }
 
         return result;
+    }
+
+    /// <summary>A second server, for who looks inside. Without it the first one goes on.</summary>
+    private static void StartDebug(string address, HttpOptions options, Metrics metrics)
+    {
+        ServerOptions serving = new() { Address = address, WatchPeriod = WatchPeriod(options) };
+        HttpSite site = new(options, new Debug(metrics), log: null);
+        Server server = new(serving, (server, transport) => HttpConnection.Begin(site, server, transport))
+        {
+            Tick = site.Tick,
+        };
+        try
+        {
+            Acceptor acceptor = Acceptor.Listen(serving);
+            acceptor.Announce("debugging");
+            server.Start(acceptor);
+        }
+        catch (Exception e) when (e is SocketException or ArgumentException)
+        {
+            Output.WriteError($"weave: --debug: {e.Message}\n");
+        }
     }
 
     /// <summary>A deadline may be a quarter late, or a second.</summary>

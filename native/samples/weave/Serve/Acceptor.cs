@@ -22,9 +22,7 @@ internal sealed class Acceptor(Listener listener, SslServerAuthenticationOptions
     {
         try
         {
-            (string network, string address) = Split(options.Address);
-            SslServerAuthenticationOptions? tls = options.Tls is null ? null : TlsTransport.Load(options.Tls);
-            using Acceptor acceptor = new(Net.Listen(network, address), tls);
+            using Acceptor acceptor = Listen(options);
             return server.Run(acceptor);
         }
         catch (Exception e) when (e
@@ -34,6 +32,13 @@ internal sealed class Acceptor(Listener listener, SslServerAuthenticationOptions
             Output.WriteError($"weave: {e.Message}\n");
             return Commands.Failure;
         }
+    }
+
+    internal static Acceptor Listen(ServerOptions options)
+    {
+        (string network, string address) = Split(options.Address);
+        SslServerAuthenticationOptions? tls = options.Tls is null ? null : TlsTransport.Load(options.Tls);
+        return new Acceptor(Net.Listen(network, address), tls);
     }
 
     /// <summary>Connects to an address of the same form.</summary>
@@ -78,11 +83,11 @@ internal sealed class Acceptor(Listener listener, SslServerAuthenticationOptions
     public void Dispose() => listener.Dispose();
 
     /// <summary>Says on standard output where it listens.</summary>
-    internal void Announce()
+    internal void Announce(string what)
     {
         string where = listener.Address is IPEndPoint endPoint ? endPoint.ToString() : $"{listener.Address}";
         Output output = new(Posix.StandardOutput);
-        output.Write(System.Text.Encoding.UTF8.GetBytes($"weave: listening on {where}\n"));
+        output.Write(System.Text.Encoding.UTF8.GetBytes($"weave: {what} on {where}\n"));
         output.Flush();
     }
 

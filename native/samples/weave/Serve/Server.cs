@@ -39,19 +39,30 @@ internal sealed class Server(ServerOptions options, Func<Server, Transport, Conn
     /// <summary>What the watch does besides.</summary>
     internal Action? Tick { get; init; }
 
+    /// <summary>What else begins when it listens.</summary>
+    internal Action? Beside { get; init; }
+
     /// <summary>Serves until SIGTERM or SIGINT, and then until all connections have ended or the time for
     /// that is over. Returns the exit code of the process.</summary>
     internal int Run(Acceptor acceptor)
     {
         using PosixSignalRegistration terminate = Handle(PosixSignal.SIGTERM);
         using PosixSignalRegistration interrupt = Handle(PosixSignal.SIGINT);
-        acceptor.Announce(); // Whoever reads it may end us in order from now on.
-        Go.Run(Watch);
-        Go.Run(() => Accept(acceptor));
+        acceptor.Announce("listening"); // Whoever reads it may end us in order from now on.
+        Beside?.Invoke();
+        Start(acceptor);
 
         _ = _signals.Receive();
         acceptor.Dispose();
         return Drain() ? Commands.Success : Commands.Failure;
+    }
+
+    /// <summary>Serves beside another server, until the acceptor is disposed of, or the process ends.
+    /// </summary>
+    internal void Start(Acceptor acceptor)
+    {
+        Go.Run(Watch);
+        Go.Run(() => Accept(acceptor));
     }
 
     private PosixSignalRegistration Handle(PosixSignal signal) =>

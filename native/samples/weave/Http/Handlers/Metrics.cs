@@ -14,6 +14,9 @@ internal sealed class Metrics : Handler
 
     internal Server Server { get; set; } = null!;
 
+    /// <summary>All that Weft measures, if it does.</summary>
+    internal MeterText? Meter { get; set; }
+
     internal override void Handle(Exchange exchange)
     {
         if (Common.IsRead(exchange))
@@ -46,6 +49,7 @@ internal sealed class Metrics : Handler
                 $"weave_responses_total{{code=\"{status}\"}} {Site.Counters[status]}\n");
         }
 
+        Meter?.WriteTo(text);
         return text.ToString();
 
         void Describe(string name, string kind, string help) =>
