@@ -53,8 +53,9 @@ internal sealed class TraceTests
         await Assert.That(file.Faults).IsEmpty();
         await Assert.That(file.Runs.Count()).IsEqualTo((int)file.Figures["Runs"]);
         await Assert.That(file.Instants.Count(i => i.Name == "steal")).IsEqualTo((int)file.Figures["Steals"]);
+        // A machine may look at the network in the moment between the end and the figures.
         await Assert.That(file.Instants.Count(i => i.Name == "network poll"))
-            .IsEqualTo((int)file.Figures["Polls"]);
+            .IsBetween((int)file.Figures["Polls"] - 3, (int)file.Figures["Polls"]);
         await Assert.That(file.Tracks.Count(track => track.Thread != 0)).IsGreaterThanOrEqualTo(1);
     }
 

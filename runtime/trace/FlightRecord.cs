@@ -20,7 +20,7 @@ internal static class FlightRecord
         source.NameAll(story.Name); // After the rings were copied: it collects.
         reading.Since = speakAt;
         reading.Tell(isLast: true, speakAt);
-        story.End(reading.Times.ToNs(Ticks.Now()));
+        story.End(reading.Times.ToNs(Ticks.Now()), source.Figures());
         stream.Write(writer.Written);
         stream.Flush();
     }

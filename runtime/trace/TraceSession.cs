@@ -19,6 +19,7 @@ internal sealed class TraceSession : IDisposable
     private readonly ManualResetEventSlim _end = new();
     private readonly Thread _thread;
     private Exception? _failure;
+    private (string Name, long Value)[] _figures = []; // As of the end: the scheduler goes on.
 
     private TraceSession(TraceSource source, Stream stream, bool fromStart)
     {
@@ -66,6 +67,7 @@ internal sealed class TraceSession : IDisposable
                 return false;
             }
             TraceUse.End(session._source);
+            session._figures = session._source.Figures();
             session._end.Set();
             session._thread.Join();
             s_current = null;
@@ -96,7 +98,7 @@ internal sealed class TraceSession : IDisposable
                 _reading.Tell(isLast);
                 if (isLast)
                 {
-                    _story.End(_reading.Times.ToNs(Ticks.Now()));
+                    _story.End(_reading.Times.ToNs(Ticks.Now()), _figures);
                 }
                 _stream.Write(_writer.Written);
                 _writer.Clear();

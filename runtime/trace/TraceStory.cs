@@ -178,8 +178,8 @@ internal sealed class TraceStory : TraceListener
         }
     }
 
-    /// <summary>Ends what has not ended, with the figures of the source.</summary>
-    internal void End(long ns)
+    /// <summary>Ends what has not ended, with these figures of the source.</summary>
+    internal void End(long ns, (string Name, long Value)[] ofSource)
     {
         foreach (Lane lane in _lanes)
         {
@@ -190,7 +190,7 @@ internal sealed class TraceStory : TraceListener
         {
             Close(life, ns);
         }
-        (string Name, long Value)[] figures = [("slices", Runs), ("arrows", Arrows), .. _source.Figures()];
+        (string Name, long Value)[] figures = [("slices", Runs), ("arrows", Arrows), .. ofSource];
         _out.Instant(ProcessUuid, ns, _out.Name("end of the trace"), Array.ConvertAll(
             figures, figure => (_out.Annotation(figure.Name), figure.Value)));
     }
