@@ -151,6 +151,48 @@ internal sealed class VirtualTimeTests
     });
 
     [Test]
+    public async Task WhatNobodyWaitsForAnyMoreDoesNotMoveTheClock()
+    {
+        TimeSpan end = default;
+        _ = Fails(() =>
+        {
+            Chan<int> channel = new();
+            Go.Run(() =>
+            {
+                Go.Sleep(Seconds(1));
+                channel.Send(1);
+            });
+            Expect(Select.Wait(Time.After(Seconds(3600)).ReceiveCase(), channel.ReceiveCase()) == 1, "the case");
+            try
+            {
+                _ = channel.Receive();
+            }
+            finally
+            {
+                end = Elapsed;
+            }
+        });
+        await Assert.That(end).IsEqualTo(Seconds(1));
+    }
+
+    [Test]
+    public async Task AContextsChannelIsOfWhereTheContextWasMade()
+    {
+        (Context context, Action cancel) = Context.Background.WithCancel();
+        WeftTest.Run(() => Expect(!context.Done.TryReceive(out _, out bool isClosed) && !isClosed, "cancelled"));
+        cancel();
+        await Assert.That(context.Done.Receive(out _)).IsFalse();
+    }
+
+    [Test]
+    [OnlyOnJit]
+    public async Task ASeedIsRefusedOnTheJit()
+    {
+        await Assert.That(() => WeftTest.Run(1, () => { })).Throws<PlatformNotSupportedException>();
+        await Assert.That(() => WeftTest.Explore(1, () => { })).Throws<PlatformNotSupportedException>();
+    }
+
+    [Test]
     public void WaitReturnsWhenAllOthersWait() => WeftTest.Run(() =>
     {
         int done = 0;
