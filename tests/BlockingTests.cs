@@ -282,7 +282,7 @@ internal sealed partial class BlockingTests
         int got = 0;
         int most = 0;
         Go.MaxThreads = limit;
-        _ = LookUpTests.MakePipe(path, 0x180);
+        _ = LookUpTests.MakePipe(path);
         WaitGroup done = new();
         for (int i = 0; i < count; i++)
         {

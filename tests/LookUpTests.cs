@@ -3,6 +3,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Mono.Unix.Native;
 using Weft.Runtime;
 
 namespace Weft.Tests;
@@ -17,7 +18,7 @@ internal sealed partial class LookUpTests
     public async Task MoreThanThereArePlacesFor()
     {
         string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
-        if (MakePipe(path, 0x180) != 0)
+        if (MakePipe(path) != 0)
         {
             throw new IOException("mkfifo");
         }
@@ -210,8 +211,8 @@ internal sealed partial class LookUpTests
         await Assert.That(LookUps.LimitFor(0)).IsEqualTo(1);
     }
 
-    [LibraryImport("libc", EntryPoint = "mkfifo", StringMarshalling = StringMarshalling.Utf8)]
-    internal static partial int MakePipe(string path, uint mode);
+    internal static int MakePipe(string path) =>
+        Syscall.mkfifo(path, FilePermissions.S_IRUSR | FilePermissions.S_IWUSR);
 
     [LibraryImport("weft", EntryPoint = "weft_lookup_gate")]
     private static partial nint Gate();

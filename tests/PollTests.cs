@@ -7,6 +7,7 @@ using System.IO.Pipes;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using Mono.Unix.Native;
 using Weft.Runtime;
 
 namespace Weft.Tests;
@@ -167,15 +168,12 @@ internal sealed partial class PollTests
     private static (PollFile Read, PollFile Write) OpenPipe()
     {
         using AnonymousPipeServerStream pipe = new(PipeDirection.Out);
-        SafeFileHandle Copy(nint handle) => new(Duplicate((int)handle), ownsHandle: true);
+        SafeFileHandle Copy(nint handle) => new(Syscall.dup((int)handle), ownsHandle: true);
         PollFile read = PollFile.Open(Copy(pipe.ClientSafePipeHandle.DangerousGetHandle()), FileAccess.Read);
         PollFile write = PollFile.Open(Copy(pipe.SafePipeHandle.DangerousGetHandle()), FileAccess.Write);
         pipe.DisposeLocalCopyOfClientHandle();
         return (read, write);
     }
-
-    [LibraryImport("libc", EntryPoint = "dup")]
-    private static partial int Duplicate(int fd);
 
     [Test]
     public async Task StandardInputParksWhoReadsIt()
@@ -229,7 +227,7 @@ internal sealed partial class PollTests
         {
             void Share(nint number, Action send)
             {
-                int copy = Duplicate((int)number);
+                int copy = Syscall.dup((int)number);
                 using PollFile file = PollFile.Open(new SafeFileHandle(copy, ownsHandle: true), FileAccess.Read);
                 crew.GoAndPark(ParkReason.Network, () => crew.Equal(file.ReadByte(), 7, "what was sent"));
                 crew.Equal(Os.IsNonBlocking((int)number), 0, "does not block");
@@ -239,7 +237,7 @@ internal sealed partial class PollTests
             Share(pipe.ClientSafePipeHandle.DangerousGetHandle(), () => pipe.WriteByte(7));
             Share(socket.Handle, () => peer.Send([7]));
             int timer = TimerFd(1, 0);
-            int other = Duplicate(timer);
+            int other = Syscall.dup(timer);
             PollFile.Open(new SafeFileHandle(timer, ownsHandle: true), FileAccess.Read).Dispose();
             crew.Equal(Os.IsNonBlocking(other), 0, "the mode was not set back");
             _ = Os.CloseFile(other);

@@ -6,6 +6,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Mono.Unix.Native;
 using Weft.Runtime;
 
 namespace Weft.Tests;
@@ -508,7 +509,7 @@ internal sealed partial class PreemptionTests
             for (int i = 0; i < 3; i++)
             {
                 int seen = Volatile.Read(ref got);
-                _ = Kill(Environment.ProcessId, Os.SignalUrgent);
+                _ = Syscall.kill(Environment.ProcessId, Signum.SIGURG);
                 crew.Until(() => Volatile.Read(ref got) > seen, "the program's handler");
             }
         });
@@ -518,9 +519,6 @@ internal sealed partial class PreemptionTests
         await Assert.That(failure).IsNull();
         await Assert.That(Scheduler.Preemptions).IsGreaterThan(before);
     }
-
-    [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int process, int signal);
 
     // Spawned all by one: the other processor takes its half.
     [Test]

@@ -53,10 +53,7 @@ internal sealed class ReplayTests
                             _ = trace.Append('s').Append(mine);
                             Go.Yield();
                         }
-                        lock (trace)
-                        {
-                            WeftTest.Point();
-                        }
+                        WeftTest.Point();
                         Go.Sleep(Seconds(WeftTest.Random.Next(2)));
                     }
                 });

@@ -3,6 +3,7 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Mono.Unix.Native;
 
 namespace Weft.Tests;
 
@@ -503,7 +504,7 @@ internal sealed partial class ReportTests
     internal static int Quit(string[] args) => WeftHost.Run(() =>
     {
         StartAll();
-        _ = Kill(Environment.ProcessId, 3);
+        _ = Syscall.kill(Environment.ProcessId, Signum.SIGQUIT);
         Thread.Sleep(30_000);
     });
 
@@ -528,7 +529,6 @@ internal sealed partial class ReportTests
 
     internal static int QuitAndEnd(string[] args)
     {
-        const int quit = 3;
         int code = WeftHost.Run(() =>
         {
             Chan<int> channel = new();
@@ -540,12 +540,12 @@ internal sealed partial class ReportTests
             if (args[0] == "handled")
             {
                 Console.CancelKeyPress += (_, e) => e.Cancel = true;
-                _ = Kill(Environment.ProcessId, quit);
+                _ = Syscall.kill(Environment.ProcessId, Signum.SIGQUIT);
                 Go.Sleep(TimeSpan.FromSeconds(30));
             }
             if (args[0] != "after-run")
             {
-                _ = Kill(Environment.ProcessId, quit);
+                _ = Syscall.kill(Environment.ProcessId, Signum.SIGQUIT);
             }
             if (args[0] == "exit")
             {
@@ -554,13 +554,10 @@ internal sealed partial class ReportTests
         });
         if (args[0] == "after-run")
         {
-            _ = Kill(Environment.ProcessId, quit);
+            _ = Syscall.kill(Environment.ProcessId, Signum.SIGQUIT);
         }
         return code;
     }
-
-    [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int process, int signal);
 
     [Test]
     [Arguments("schedtrace=50", "SCHED ")]

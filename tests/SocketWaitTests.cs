@@ -8,6 +8,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
+using Mono.Unix.Native;
 using Weft.Runtime;
 
 namespace Weft.Tests;
@@ -630,14 +631,14 @@ internal sealed partial class SocketWaitTests
         string? failure = Crew.Run(2, crew =>
         {
             (int read, int write) = NewPipe();
-            int kept = isKept ? Dup(read) : -1;
+            int kept = isKept ? Syscall.dup(read) : -1;
             using SafeFileHandle old = new(read, ownsHandle: false);
             GoAndParkAll(crew,
             [
                 () => crew.Throws<UnauthorizedAccessException>(() => Read(old), "the old one's reader"),
             ]);
             (int read2, int write2) = NewPipe();
-            _ = Dup2(read2, read);
+            _ = Syscall.dup2(read2, read);
             using SafeFileHandle other = new(read, ownsHandle: false);
             int got = 0;
             GoAndParkAll(crew, [() => got = Read(other)]);
@@ -646,7 +647,7 @@ internal sealed partial class SocketWaitTests
             _ = CloseNumber(read);
             foreach (int fd in (int[])[write, kept, read2, write2])
             {
-                _ = Close(fd);
+                _ = Syscall.close(fd);
             }
         });
 
@@ -668,12 +669,12 @@ internal sealed partial class SocketWaitTests
                 GoAndParkAll(crew, [() => got = Read(handle)]);
                 _ = Write(count == 1 ? write : write2, count);
                 crew.Until(() => Volatile.Read(ref got) == count, "the bytes");
-                _ = Dup2(read2, read);
+                _ = Syscall.dup2(read2, read);
             }
             _ = CloseNumber(read); // As the base library does it: nothing is left of it in the poller.
             foreach (int fd in (int[])[write, read2, write2])
             {
-                _ = Close(fd);
+                _ = Syscall.close(fd);
             }
         });
 
@@ -701,7 +702,7 @@ internal sealed partial class SocketWaitTests
             Crew.LetOthersRun();
             foreach (int fd in (int[])[write, read2, write2])
             {
-                _ = Close(fd);
+                _ = Syscall.close(fd);
             }
         });
 
@@ -873,21 +874,10 @@ internal sealed partial class SocketWaitTests
     private static unsafe nint Write(int fd, int count)
     {
         byte* bytes = stackalloc byte[count];
-        return Write(fd, bytes, count);
+        return (nint)Syscall.write(fd, bytes, (ulong)count);
     }
 
     [LibraryImport("libc", EntryPoint = "pipe2")]
     private static unsafe partial int Pipe2(int* ends, int flags);
 
-    [LibraryImport("libc", EntryPoint = "dup")]
-    private static partial int Dup(int fd);
-
-    [LibraryImport("libc", EntryPoint = "dup2")]
-    private static partial int Dup2(int fd, int to);
-
-    [LibraryImport("libc", EntryPoint = "close")]
-    private static partial int Close(int fd);
-
-    [LibraryImport("libc", EntryPoint = "write")]
-    private static unsafe partial nint Write(int fd, byte* bytes, nint count);
 }

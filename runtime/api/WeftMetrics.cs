@@ -30,12 +30,13 @@ public sealed class WeftMetrics : IDisposable
         ParkReason.DotNetWait, ParkReason.Never,
     ];
 
+    private static readonly Lazy<double> s_secondsPerTick = new(MeasureTick);
+
     private const string EventSourceSwitch = "System.Diagnostics.Tracing.EventSource.IsSupported";
 
     private readonly Meter _meter = new(MeterName);
     private readonly EventCounts? _events;
     private readonly WeftEventSource? _source;
-    private TickClock _clock = TickClock.Start();
     private Census _census = new();
     private long _censusAt = long.MinValue;
     private int _ended;
@@ -200,13 +201,19 @@ public sealed class WeftMetrics : IDisposable
 
     private static unsafe long ScanTicks() => Volatile.Read(ref Pauses.All->ScanTicks);
 
-    private double Seconds(long ticks)
+    private static double Seconds(long ticks) => ticks * s_secondsPerTick.Value;
+
+    // Once: what only grows must not shrink because a tick is measured anew.
+    private static double MeasureTick()
     {
-        lock (_meter)
+        if (!Ticks.AreCounted)
         {
-            _clock.Sync();
-            return _clock.SpanNs(ticks) * 1e-9;
+            return 1e-9;
         }
+        TickClock clock = TickClock.Start();
+        Thread.Sleep(2);
+        clock.Sync();
+        return clock.NsPerTick * 1e-9;
     }
 
     /// <summary>The same for dotnet-counters and dotnet-trace by their own protocol.</summary>

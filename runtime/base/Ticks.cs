@@ -84,8 +84,6 @@ internal struct TickClock
 
     internal readonly double NsPerTick => _nsPerTick;
 
-    internal readonly long SpanNs(long ticks) => (long)(ticks * _nsPerTick);
-
     private static (long Ticks, long Ns) Look()
     {
         long best = long.MaxValue;
