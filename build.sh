@@ -151,7 +151,6 @@ docs() {
     setup
     [ -x out/tools/docfx ] || dotnet tool install docfx --version 2.81.0 --tool-path out/tools
     dotnet build runtime/aspnetcore/Weft.AspNetCore.csproj -c Release $quiet -clp:NoSummary -p:RunAnalyzers=false
-    dotnet build runtime/Weft.csproj -c Release $quiet -clp:NoSummary -p:RunAnalyzers=false
     rm -rf out/reference
     DOTNET_ROOT=$(dotnet_root) out/tools/docfx runtime/docfx.json --warningsAsErrors --logLevel warning
     echo '<!doctype html><meta http-equiv="refresh" content="0; url=GUIDE.html">' >out/reference/site/index.html

@@ -21,10 +21,14 @@ failed=0
 
 new() { dotnet new "$@" --debug:custom-hive "$to/hive"; }
 
-# The Weft of this repository, beside what the machine's settings name; the rest as anywhere else.
 make() {
     template=$1 name=$2
     shift 2
+    new "weft-$template" --output "$to/$name" "$@" >"$to/$name.log" 2>&1
+}
+
+# The Weft of this repository, beside what the machine's settings name; the rest as anywhere else.
+use_packed() {
     cat >"$to/Directory.Build.props" <<END
 <Project><PropertyGroup>
   <RestoreAdditionalProjectSources>$PWD/out/packages</RestoreAdditionalProjectSources>
@@ -33,7 +37,6 @@ make() {
 </PropertyGroup></Project>
 END
     echo '<Project />' >"$to/Directory.Build.targets" # Else the repository's own is found.
-    new "weft-$template" --output "$to/$name" "$@" >"$to/$name.log" 2>&1
 }
 
 # Compares what a program said; shows the logs of one that is wrong.
@@ -113,6 +116,7 @@ tested() {
     expect "Tests.$1" "$(grep -o 'Passed: *[0-9]*' "$to/Tests.$1.log" | tr -s ' ')" "Passed: 2"
 }
 
+use_packed
 new install "$packed" --force >"$to/install.log" 2>&1 || { cat "$to/install.log"; exit 1; }
 [ $# -gt 0 ] || set -- console worker web xunit mstest nunit
 for which in "$@"; do

@@ -220,7 +220,7 @@ public static unsafe partial class Go
         }
         else
         {
-            long now = g->IsBubbled ? Bubble.NowOf(g) : Os.NowNs();
+            long now = Bubble.NowOf(g);
             if (!Scheduler.SleepUntil(g, Scheduler.TimeAfter(now, Alarm.Nanoseconds(duration))))
             {
                 throw new InsufficientMemoryException("No memory for another sleeping goroutine.");

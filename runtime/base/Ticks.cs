@@ -82,6 +82,9 @@ internal struct TickClock
 
     internal readonly long ToNs(long ticks) => _ns + (long)((ticks - _ticks) * _nsPerTick);
 
+    /// <summary>Of a time span, in ns.</summary>
+    internal readonly long ToTicks(long ns) => (long)(ns / Math.Max(1e-6, _nsPerTick));
+
     internal readonly double NsPerTick => _nsPerTick;
 
     private static (long Ticks, long Ns) Look()

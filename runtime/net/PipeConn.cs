@@ -195,13 +195,7 @@ public sealed class PipeConn : Stream
     private int ReadCore(Span<byte> buffer, CancellationToken token)
     {
         const string what = "read pipe";
-        CancelCause.ThrowIfCancelled(token);
-        if (_readTimeout != Timeout.Infinite)
-        {
-            SetReadDeadline(TimeSpan.FromMilliseconds(_readTimeout));
-        }
-        Chan<Unit> expired = _readDeadline.Expired;
-        ThrowIfOver(expired, what);
+        Chan<Unit> expired = Begin(_readDeadline, _readTimeout, what, token);
         if (_peerClosed.IsClosed)
         {
             return 0;
@@ -223,13 +217,7 @@ public sealed class PipeConn : Stream
     private void WriteCore(ReadOnlyMemory<byte> buffer, CancellationToken token)
     {
         const string what = "write pipe";
-        CancelCause.ThrowIfCancelled(token);
-        if (_writeTimeout != Timeout.Infinite)
-        {
-            SetWriteDeadline(TimeSpan.FromMilliseconds(_writeTimeout));
-        }
-        Chan<Unit> expired = _writeDeadline.Expired;
-        ThrowIfOver(expired, what);
+        Chan<Unit> expired = Begin(_writeDeadline, _writeTimeout, what, token);
         ThrowIfPeerClosed(_peerClosed.IsClosed, what);
         Wait(_writes.SendCase(default), expired, what, token);
         try
@@ -259,10 +247,18 @@ public sealed class PipeConn : Stream
         }
     }
 
-    /// <summary>A deadline that has passed before the call counts, whatever else is ready.</summary>
-    private void ThrowIfOver(Chan<Unit> expired, string what)
+    /// <summary>A read or write begins: what is closed when its deadline has passed. One that has passed
+    /// before the call counts, whatever else is ready.</summary>
+    private Chan<Unit> Begin(PipeDeadline deadline, int timeout, string what, CancellationToken token)
     {
+        CancelCause.ThrowIfCancelled(token);
+        if (timeout != Timeout.Infinite)
+        {
+            Set(deadline, TimeSpan.FromMilliseconds(timeout));
+        }
+        Chan<Unit> expired = deadline.Expired;
         Throw(_closed.IsClosed ? 1 : expired.IsClosed ? 2 : 0, what, default);
+        return expired;
     }
 
     private static void Throw(int chosen, string what, CancellationToken token)

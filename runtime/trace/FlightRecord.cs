@@ -14,9 +14,7 @@ internal static class FlightRecord
         Thread.Sleep(1); // Between two looks at the clocks.
         reading.Times.Sync();
         long now = Ticks.Now();
-        long speakAt = Math.Max(
-            reading.CompleteSince(now),
-            now - (long)(most / Math.Max(1e-6, reading.Times.NsPerTick)));
+        long speakAt = Math.Max(reading.CompleteSince(now), now - reading.Times.ToTicks(most));
         source.NameAll(story.Name); // After the rings were copied: it collects.
         reading.Since = speakAt;
         reading.Tell(isLast: true, speakAt);

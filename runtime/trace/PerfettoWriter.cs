@@ -105,33 +105,15 @@ internal sealed class PerfettoWriter
 
     /// <summary>A slice begins. An arrow of that number, not 0, ends there; and a number beside it.</summary>
     internal void Begin(
-        ulong track, long ns, ulong name, ulong arrow = 0, ulong annotation = 0, long value = 0)
-    {
-        int packet = BeginEvent(track, ns, TypeBegin, out int at);
-        _out.Varint(NameField, name);
-        if (arrow != 0)
-        {
-            _out.Fixed64(FlowEndField, arrow);
-        }
-        Annotate(annotation, value);
-        EndEvent(packet, at);
-    }
+        ulong track, long ns, ulong name, ulong arrow = 0, ulong annotation = 0, long value = 0) =>
+        Event(TypeBegin, FlowEndField, track, ns, name, arrow, annotation, value);
 
     internal void End(ulong track, long ns) => EndEvent(BeginEvent(track, ns, TypeEnd, out int at), at);
 
     /// <summary>Something happens. An arrow of that number, not 0, begins there.</summary>
     internal void Instant(
-        ulong track, long ns, ulong name, ulong arrow = 0, ulong annotation = 0, long value = 0)
-    {
-        int packet = BeginEvent(track, ns, TypeInstant, out int at);
-        _out.Varint(NameField, name);
-        if (arrow != 0)
-        {
-            _out.Fixed64(FlowField, arrow);
-        }
-        Annotate(annotation, value);
-        EndEvent(packet, at);
-    }
+        ulong track, long ns, ulong name, ulong arrow = 0, ulong annotation = 0, long value = 0) =>
+        Event(TypeInstant, FlowField, track, ns, name, arrow, annotation, value);
 
     /// <summary>A slice begins, or something happens, with a text that is not used again.</summary>
     internal void Text(ulong track, long ns, string text, bool begins)
@@ -151,6 +133,19 @@ internal sealed class PerfettoWriter
         {
             Annotate(annotation, value);
         }
+        EndEvent(packet, at);
+    }
+
+    private void Event(
+        int type, int flow, ulong track, long ns, ulong name, ulong arrow, ulong annotation, long value)
+    {
+        int packet = BeginEvent(track, ns, type, out int at);
+        _out.Varint(NameField, name);
+        if (arrow != 0)
+        {
+            _out.Fixed64(flow, arrow);
+        }
+        Annotate(annotation, value);
         EndEvent(packet, at);
     }
 

@@ -57,12 +57,7 @@ internal sealed class ProfileWriter
         ulong text = Text(label);
         int sample = _out.Begin(SampleField);
         _out.Packed(locations, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_stack));
-        int all = _out.Begin(numbers);
-        foreach (long value in values)
-        {
-            _out.RawVarint((ulong)value);
-        }
-        _out.End(all);
+        _out.Packed(numbers, values);
         if (keyText != 0)
         {
             int entry = _out.Begin(labels);

@@ -8,6 +8,7 @@
 // reflection that the trimmer must be told about).
 
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Weft.Runtime;
@@ -53,7 +54,11 @@ internal sealed class ProtobufWriter
         Length += Encoding.UTF8.GetBytes(value, _bytes.AsSpan(Length));
     }
 
-    /// <summary>A repeated number, packed.</summary>
+    /// <summary>A repeated int64, packed.</summary>
+    internal void Packed(int field, ReadOnlySpan<long> values) =>
+        Packed(field, MemoryMarshal.Cast<long, ulong>(values));
+
+    /// <summary>The same of uint64.</summary>
     internal void Packed(int field, ReadOnlySpan<ulong> values)
     {
         int start = Begin(field);
@@ -63,13 +68,6 @@ internal sealed class ProtobufWriter
             Raw(value);
         }
         End(start);
-    }
-
-    /// <summary>One of a packed field's numbers, between Begin and End.</summary>
-    internal void RawVarint(ulong value)
-    {
-        Reserve(LongestVarint);
-        Raw(value);
     }
 
     /// <summary>A nested message begins; give the result to End.</summary>

@@ -59,7 +59,7 @@ internal sealed unsafe class TraceReading(
         Open();
         _clock.Sync();
         long now = Ticks.Now();
-        long limit = isLast ? long.MaxValue : now - (long)(DelayNs / Math.Max(1e-6, _clock.NsPerTick));
+        long limit = isLast ? long.MaxValue : now - _clock.ToTicks(DelayNs);
         for (int i = 0; i < _cursors.Count; i++)
         {
             _cursors[i].LookAgain();

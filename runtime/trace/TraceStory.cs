@@ -266,8 +266,7 @@ internal sealed class TraceStory : TraceListener
         Become(life, "runnable", ns);
         if (life.HasArrow || IsSilent)
         {
-            life.HasArrow = !IsSilent || life.HasArrow; // Its run was lost, and an arrow is on its way still.
-            return;
+            return; // Where there is an arrow its run was lost, and that one is on its way still.
         }
         life.HasArrow = true;
         _out.Instant(
@@ -343,9 +342,7 @@ internal sealed class TraceStory : TraceListener
             Life life = LifeOf(record.Number);
             if (life.Regions == 0)
             {
-                life.Regions = FirstGoroutine + _tracks++;
-                _out.Track(
-                    life.Regions, ProcessUuid, $"goroutine {life.Id}: regions", GoroutineRank + (int)life.Id);
+                life.Regions = NewTrack(life, ": regions");
             }
             track = life.Regions;
             life.Depth += record.What == TraceEvent.RegionBegin ? 1 : 0;
@@ -379,10 +376,7 @@ internal sealed class TraceStory : TraceListener
         }
         if (life.Track == 0 && _tracks < 2 * MostTracks)
         {
-            life.Track = FirstGoroutine + _tracks++;
-            _out.Track(
-                life.Track, ProcessUuid, $"goroutine {life.Id}",
-                GoroutineRank + (int)Math.Min(life.Id, int.MaxValue - GoroutineRank));
+            life.Track = NewTrack(life, "");
         }
         if (life.Track != 0)
         {
@@ -396,6 +390,15 @@ internal sealed class TraceStory : TraceListener
             }
         }
         life.State = state;
+    }
+
+    private ulong NewTrack(Life life, string what)
+    {
+        ulong track = FirstGoroutine + _tracks++;
+        _out.Track(
+            track, ProcessUuid, $"goroutine {life.Id}{what}",
+            GoroutineRank + (int)Math.Min(life.Id, int.MaxValue - GoroutineRank));
+        return track;
     }
 
     private void Close(Life life, long ns)
