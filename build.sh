@@ -17,7 +17,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   arm64   publish the tests for linux-arm64 and run them under qemu, with one, two and four processors
   models  check the models of what threads share under weak memory (tests/models/README.md)
   bench   publish and run the benchmarks; --dotnet by BenchmarkDotNet, --peers beside other languages
-  lib     make the C library in out/lib/ and its header in out/include/
+  lib     make the C library in out/lib/, its header in out/include/ and its manual in out/man/
   install install the C library: ./build.sh install PREFIX
   pack    make the NuGet packages in out/packages/
   docs    make the reference of the API and the guides as a site, out/reference/site/index.html
@@ -116,6 +116,7 @@ bench() {
 lib() {
     setup
     publish native/Weft.Native.csproj
+    make_manual
 }
 
 # Debian's DESTDIR is put before the prefix, which the installed files name.
@@ -123,16 +124,15 @@ install_lib() {
     [ $# -eq 1 ] || fail "usage: ./build.sh install PREFIX"
     case $1 in /*) ;; *) fail "the prefix must be an absolute path" ;; esac
     lib
-    version=$(sed -n 's/.*<Version>\(.*\)<.*/\1/p' Directory.Build.props)
+    version=$(version_of_weft)
     to=${DESTDIR:-}$1
-    mkdir -p "$to/lib/pkgconfig" "$to/lib/cmake/weft" "$to/include" "$to/share/man/man3" "$to/share/gdb" \
-        "$to/share/weft"
+    mkdir -p "$to/lib/pkgconfig" "$to/lib/cmake/weft" "$to/include" "$to/share/man" "$to/share/gdb" "$to/share/weft"
     cp out/lib/libweft.so "$to/lib/libweft.so.$version"
     ln -sf "libweft.so.$version" "$to/lib/libweft.so.${version%%.*}"
     ln -sf "libweft.so.${version%%.*}" "$to/lib/libweft.so"
     cp out/lib/libweft.a "$to/lib/"
     cp native/weft.h native/weft.hpp "$to/include/"
-    cp native/weft.3 "$to/share/man/man3/"
+    cp -R out/man/man3 out/man/man7 "$to/share/man/"
     cp native/weft-gdb.py "$to/share/gdb/"
     cp native/lsan.supp "$to/share/weft/"
     sed "s|@PREFIX@|$1|; s|@VERSION@|$version|" native/weft.pc.in >"$to/lib/pkgconfig/weft.pc"
@@ -192,6 +192,18 @@ publish_arm64() {
     dotnet publish "$@" $quiet -r linux-arm64 -p:WeftCross=true -p:RunAnalyzers=false \
         -p:CppCompilerAndLinker="$(first_of $clangs)" -p:ObjCopyName=aarch64-linux-gnu-objcopy \
         -p:WeftOut="$PWD/out/arm64/" -p:WeftLockDirectory="$PWD/out/arm64/lock/" -p:RestoreLockedMode=false
+}
+
+# A page for every function of weft.h, from its comments.
+make_manual() {
+    rm -rf out/man
+    mkdir -p out/man/man3 out/man/man7
+    awk -v out=out/man -v version="$(version_of_weft)" -v written="weft.3 weft-goroutines.7 weft-blocking.7" \
+        -f native/man/pages.awk native/weft.h
+}
+
+version_of_weft() {
+    sed -n 's/.*<Version>\(.*\)<.*/\1/p' Directory.Build.props
 }
 
 # The same questions in other languages. One whose compiler is missing is left out.

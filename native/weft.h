@@ -120,7 +120,7 @@ int weft_init(const weft_options *options);
  * Waits up to 0.2 s for goroutines that are about to end. Errors: WEFT_EBUSY goroutines still exist. */
 int weft_shutdown(void);
 
-/* weft_init(NULL), then main_function(argc, argv) in a goroutine with a stack of 8 MB; returns what it
+/* Calls weft_init(NULL), then main_function(argc, argv) in a goroutine with a stack of 8 MB; returns what it
  * returns. Other goroutines are not waited for: return from main, or exit, as in Go. When all goroutines
  * wait and nothing is left that could wake one, the process ends with a report. A wrong WEFT_MAXPROCS or WEFTDEBUG
  * ends it with one line and exit code 2, where weft_init says WEFT_EINVAL. Raises the limit of open descriptors
@@ -131,10 +131,10 @@ int weft_main(int (*main_function)(int argc, char **argv), int argc, char **argv
 /* Runs function(argument) in a goroutine and waits for its end. Anywhere. Errors: WEFT_ENOMEM. */
 int weft_run(void (*function)(void *), void *argument);
 
-/* "0.1.0". Anywhere, always. */
+/* The version of the library, "0.1.0". Anywhere, always. */
 const char *weft_version(void);
 
-/* 1. Changes when programs have to be compiled anew. Anywhere, always. */
+/* The number of the binary interface, 1. Changes when programs have to be compiled anew. Anywhere, always. */
 int weft_abi_version(void);
 
 /* 1 if the library has what the name says: "movable", "preempt", "context", "timer", "net"; else 0. Anywhere,
@@ -159,7 +159,7 @@ enum {
 typedef struct weft_attr {
     size_t size;
     size_t stack_size;      /* 64 KB to 1 GB, rounded up to a power of two; 0: 256 KB */
-    int stack_kind;
+    int stack_kind;         /* WEFT_STACK_FIXED or WEFT_STACK_MOVABLE */
     uint32_t flags;         /* 0 */
     const char *name;       /* for reports, up to 31 bytes are copied; may be NULL */
 } weft_attr;
@@ -190,7 +190,7 @@ int64_t weft_count(void);
  * smaller one waits until no more than that run. */
 int weft_maxprocs(int count);
 
-/* function(argument), in place. Says beforehand that it blocks the thread, so that others take over at
+/* Calls function(argument), in place, and says beforehand that it blocks the thread, so that others take over at
  * once. Anywhere. */
 int weft_blocking(void (*function)(void *), void *argument);
 
@@ -280,14 +280,14 @@ int weft_select(weft_case *cases, int count, int64_t timeout);
 
 /* --- locks and the like: anywhere; lock, wait and acquire wait ------------------------------------------- */
 
-/* Not recursive; anybody may unlock it. try: WEFT_EAGAIN. unlock: WEFT_EPERM it is not locked. */
+/* A lock. Not recursive; anybody may unlock it. try: WEFT_EAGAIN. unlock: WEFT_EPERM it is not locked. */
 int weft_mutex_make(weft_mutex **mutex);
 int weft_mutex_free(weft_mutex *mutex);
 int weft_mutex_lock(weft_mutex *mutex);
 int weft_mutex_try_lock(weft_mutex *mutex);
 int weft_mutex_unlock(weft_mutex *mutex);
 
-/* Many readers or one writer. A writer that waits keeps new readers out. unlock: WEFT_EPERM it is not locked;
+/* A lock for many readers or one writer. A writer that waits keeps new readers out. unlock: WEFT_EPERM it is not locked;
  * where many processors read it may be the next wrlock that says so of rdunlock: it does not have the lock. */
 int weft_rwlock_make(weft_rwlock **lock);
 int weft_rwlock_free(weft_rwlock *lock);
@@ -298,14 +298,14 @@ int weft_rwlock_wrlock(weft_rwlock *lock);
 int weft_rwlock_try_wrlock(weft_rwlock *lock);
 int weft_rwlock_wrunlock(weft_rwlock *lock);
 
-/* A counter; wait returns when it is 0. WEFT_EPERM: it would be below 0, and is left alone. */
+/* A counter to wait for: wait returns when it is 0. WEFT_EPERM: it would be below 0, and is left alone. */
 int weft_wg_make(weft_wg **wg);
 int weft_wg_free(weft_wg *wg);
 int weft_wg_add(weft_wg *wg, int delta);
 int weft_wg_done(weft_wg *wg);
 int weft_wg_wait(weft_wg *wg);
 
-/* wait unlocks the mutex, waits for a signal and locks it again; call it in a loop. WEFT_EPERM: the mutex is
+/* A condition: wait unlocks the mutex, waits for a signal and locks it again; call it in a loop. WEFT_EPERM: the mutex is
  * not locked. */
 int weft_cond_make(weft_cond **cond, weft_mutex *mutex);
 int weft_cond_free(weft_cond *cond);
@@ -313,7 +313,7 @@ int weft_cond_wait(weft_cond *cond);
 int weft_cond_signal(weft_cond *cond);
 int weft_cond_broadcast(weft_cond *cond);
 
-/* units of something, of which each takes count, in order of arrival. acquire: WEFT_EINVAL more than there will
+/* A semaphore: units of something, of which each takes count, in order of arrival. acquire: WEFT_EINVAL more than there will
  * ever be. release: WEFT_EPERM more than was taken. */
 int weft_sem_make(weft_sem **sem, int64_t units);
 int weft_sem_free(weft_sem *sem);
@@ -321,7 +321,7 @@ int weft_sem_acquire(weft_sem *sem, int64_t count);
 int weft_sem_try_acquire(weft_sem *sem, int64_t count);
 int weft_sem_release(weft_sem *sem, int64_t count);
 
-/* function(argument) once, whoever calls; returns when it is over. The function must return: one that ends its
+/* Calls function(argument) once, whoever calls; returns when it is over. The function must return: one that ends its
  * goroutine leaves the others waiting. WEFT_EDEADLK: the caller is inside that function. WEFT_EBADF: the word is no
  * weft_once. */
 typedef struct weft_once { int64_t state; } weft_once;
@@ -330,7 +330,7 @@ int weft_once_do(weft_once *once, void (*function)(void *), void *argument);
 
 /* --- time: anywhere; nothing waits ------------------------------------------------------------------------ */
 
-/* Nanoseconds of the monotonic clock. Always. */
+/* The monotonic clock in nanoseconds. Always. */
 int64_t weft_now(void);
 
 /* After delay, and then each period unless that is 0: runs function(argument) in a new goroutine, or, if
@@ -338,14 +338,16 @@ int64_t weft_now(void);
 int weft_timer_make(weft_timer **timer, int64_t delay, int64_t period,
                     void (*function)(void *), void *argument);
 
-/* The channel; it belongs to the timer: to send to it, close it or free it is WEFT_EPERM. WEFT_EINVAL: the timer
+/* The timer's channel; it belongs to the timer: to send to it, close it or free it is WEFT_EPERM. WEFT_EINVAL: the timer
  * has a function instead. */
 int weft_timer_chan(weft_timer *timer, weft_chan **chan);
 
-/* 1: it was set, and nobody has seen it fire; 0: it had fired, or was stopped. After it nothing of an earlier
- * setting is received. */
+/* Stops the timer, or sets it anew. 1: it was set, and nobody has seen it fire; 0: it had fired, or was stopped.
+ * After it nothing of an earlier setting is received. */
 int weft_timer_stop(weft_timer *timer);
 int weft_timer_reset(weft_timer *timer, int64_t delay, int64_t period);
+
+/* Stops the timer, and makes the handle and its channel invalid. */
 int weft_timer_free(weft_timer *timer);
 
 /* --- contexts: anywhere; nothing waits -------------------------------------------------------------------- */
@@ -358,20 +360,20 @@ int weft_ctx_make(weft_ctx **ctx, weft_ctx *parent, int64_t timeout);
 int weft_ctx_with_value(weft_ctx **ctx, weft_ctx *parent, const void *key, void *value);
 void *weft_ctx_value(weft_ctx *ctx, const void *key);
 
-/* Cancels it and its children. When it returns their channels are closed. */
+/* Cancels the context and its children. When it returns their channels are closed. */
 int weft_ctx_cancel(weft_ctx *ctx);
 
-/* 0, WEFT_ECANCELED or WEFT_ETIMEDOUT. */
+/* Why the context is cancelled: WEFT_ECANCELED or WEFT_ETIMEDOUT; 0: it is not. */
 int weft_ctx_err(weft_ctx *ctx);
 
 /* A channel of nothing that is closed when the context is cancelled: for weft_select. It belongs to the
  * context: to send to it, close it or free it is WEFT_EPERM. */
 int weft_ctx_done(weft_ctx *ctx, weft_chan **chan);
 
-/* Nanoseconds until its deadline or that of a parent; INT64_MAX if there is none. */
+/* Nanoseconds until the deadline of the context or of a parent; INT64_MAX if there is none. */
 int64_t weft_ctx_remaining(weft_ctx *ctx);
 
-/* Cancels it, and makes the handle and its channel invalid. */
+/* Cancels the context, and makes the handle and its channel invalid. */
 int weft_ctx_free(weft_ctx *ctx);
 
 /* --- network: anywhere; all but close, port and deadline wait -------------------------------------------- */
@@ -386,13 +388,17 @@ enum { WEFT_READABLE = 0, WEFT_WRITABLE = 1 };
  * Errors: WEFT_ETIMEDOUT; WEFT_EBADF no open descriptor. */
 int weft_fd_wait(int fd, int what, int64_t timeout);
 
-/* network is "tcp", "tcp4", "tcp6" or "unix", address "host:port", or a path. Port 0 takes a free one. Errors: the
- * negative errno of the system; WEFT_EINVAL an address that is none. */
+/* Listens for connections. network is "tcp", "tcp4", "tcp6" or "unix", address "host:port", or a path. Port 0
+ * takes a free one. Errors: the negative errno of the system; WEFT_EINVAL an address that is none. */
 int weft_listen(weft_listener **listener, const char *network, const char *address);
+
+/* The port of a listener; 0 of one that has none. */
 int weft_listener_port(weft_listener *listener);
 
 /* Waits for a connection. Errors: those of the system; WEFT_EBADF also when it is closed meanwhile. */
 int weft_accept(weft_listener *listener, weft_conn **conn);
+
+/* Stops listening, and makes the handle invalid. */
 int weft_listener_close(weft_listener *listener);
 
 /* Connects, within so many nanoseconds; a negative time is for ever. Errors: WEFT_ETIMEDOUT, -ECONNREFUSED, ... */
@@ -406,6 +412,8 @@ int64_t weft_write(weft_conn *conn, const void *buffer, size_t count);
 /* From now on reads and writes stop waiting after so many nanoseconds, those under way too; a negative time:
  * never. */
 int weft_conn_deadline(weft_conn *conn, int64_t timeout);
+
+/* Closes the connection, and makes the handle invalid. */
 int weft_conn_close(weft_conn *conn);
 
 #ifdef __cplusplus

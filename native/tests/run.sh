@@ -104,6 +104,31 @@ abi() {
     readelf -d "$prefix/lib/libweft.so" | grep -q NODELETE || fail "it can be unloaded"
 }
 
+# A page for every exported function, which man and mandoc have nothing to say about; apropos finds all of them.
+manual() {
+    need mandb
+    need apropos
+    pages=$prefix/share/man
+    sed -n 's/^export \([^ ]*\) .*/\1/p' "$here/abi.txt" | grep -v '^weft_gdb$' | sort >"$tmp/functions"
+    for name in $(cat "$tmp/functions"); do
+        [ -f "$pages/man3/$name.3" ] || fail "$name has no page"
+    done
+    for page in "$pages"/man[37]/*; do
+        (cd "$pages" && man --warnings -E UTF-8 -l -Z "$page") 2>&1 >/dev/null
+    done >"$tmp/man.log"
+    [ ! -s "$tmp/man.log" ] || fail "$(cat "$tmp/man.log")"
+    if command -v mandoc >/dev/null; then
+        mandoc -T lint -W warning $(grep -L '^\.so' "$pages"/man[37]/*) >"$tmp/mandoc.log" || fail "$(cat "$tmp/mandoc.log")"
+    fi
+    : >"$tmp/man.conf"
+    mandb -q -c -C "$tmp/man.conf" "$pages"
+    apropos -C "$tmp/man.conf" -M "$pages" -l weft >"$tmp/apropos"
+    sed -n 's/^\(weft[a-z_-]*\) (\([37]\)).* - ./\1.\2 /p' "$tmp/apropos" | sed 's/ .*//' | sort >"$tmp/found"
+    lost=$( (sed 's/$/.3/' "$tmp/functions" && printf 'weft.3\nweft-blocking.7\nweft-goroutines.7\n') | sort |
+        comm -13 "$tmp/found" -)
+    [ -z "$lost" ] || fail "apropos does not find $lost"
+}
+
 # Threads and goroutines on the same channels: mixed SECONDS [PROCS]
 mixed() {
     compile mixed_test
@@ -278,7 +303,7 @@ all() {
     for name in lock ends main_ends too_late exits; do
         run threads $name
     done
-    for name in cmake_samples old_cxx setting sanitizers shadow_stacks static abi host memory many python errno handoff overflow stacks \
+    for name in cmake_samples old_cxx setting sanitizers shadow_stacks static abi manual host memory many python errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done
