@@ -1,39 +1,68 @@
-// weft.hpp: weft.h for C++20. Owning handles, channels of any trivially copyable type, functions of any kind;
-// errors are exceptions of type weft::error.
+// weft.hpp: weft.h for C++20. Owning handles, channels of any movable type, select with lambdas, tasks that are
+// joined for their value or exception, times of <chrono>, std::stop_token; errors are exceptions of type weft::error.
 //
-//   weft::chan<int> numbers;
-//   weft::go([=] { numbers.send(42); });
-//   std::printf("%d\n", *numbers.recv());
+//   weft::chan<std::string> words;
+//   weft::go([=] { words.send("hello"); words.close(); });
+//   for (std::string &word : words)
+//       std::puts(word.c_str());
 //
-// Copies of a handle share the object; the last one frees it.
+// Rules that are the same everywhere:
+//
+//   - chan, context: copies share the object; the last one frees it. Everything else is moved, or stays where it is.
+//   - An exception never enters a frame of C, and is never lost. What a function throws that was given to run,
+//     blocking, once, task or scope is thrown where its result is asked for; where nobody ever can ask, after go or
+//     in a timer, or nobody has, when a task or scope ends unasked, it ends the program as on a thread.
+//   - What was not sent is the sender's still: a send that fails leaves the value in the variable it was moved from.
+//   - Functions that wait park the goroutine; on a thread they block it.
+//   - Not in goroutines: thread_local across a wait (weft::local is what replaces it), std::mutex across a wait
+//     (weft::mutex), std::this_thread::get_id. A std::stop_callback of your own must not wait: it compares threads.
+//   - weft_exit unwinds nothing: a task that calls it is never over.
 
 #ifndef WEFT_HPP
 #define WEFT_HPP
-
-#include <chrono>
-#include <concepts>
-#include <cstdint>
-#include <exception>
-#include <functional>
-#include <initializer_list>
-#include <memory>
-#include <optional>
-#include <system_error>
-#include <type_traits>
-#include <utility>
-
-#include <weft.h>
 
 #if !defined(__cpp_concepts)
 #error "weft.hpp needs C++20: compile with -std=c++20, or include weft.h"
 #else
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#if defined(__cpp_impl_coroutine)
+#include <coroutine>
+#endif
+
+#include <weft.h>
+
 namespace weft {
+
+// --- errors and times ---------------------------------------------------------------------------------------
 
 // What a weft_ function returned, below 0.
 class error : public std::exception {
 public:
-    explicit error(int code) : code_(code) {}
+    explicit error(int code) noexcept : code_(code) {}
     int code() const noexcept { return code_; }
     const char *what() const noexcept override { return weft_strerror(code_); }
 
@@ -41,17 +70,117 @@ private:
     int code_;
 };
 
+// The three that are caught by themselves.
+struct closed : error {
+    closed() noexcept : error(WEFT_EPIPE) {}
+};
+struct timed_out : error {
+    timed_out() noexcept : error(WEFT_ETIMEDOUT) {}
+};
+struct canceled : error {
+    canceled() noexcept : error(WEFT_ECANCELED) {}
+};
+
+[[noreturn]] inline void fail(int code)
+{
+    switch (code) {
+    case WEFT_EPIPE: throw closed();
+    case WEFT_ETIMEDOUT: throw timed_out();
+    case WEFT_ECANCELED: throw canceled();
+    default: throw error(code);
+    }
+}
+
 // The result, unless it is an error.
-inline int check(int result)
+template <std::signed_integral I>
+I check(I result)
 {
     if (result < 0)
-        throw error(result);
+        fail(static_cast<int>(result));
     return result;
 }
 
-inline std::int64_t nanoseconds(std::chrono::nanoseconds time) { return time.count(); }
+// steady_clock is the clock of weft_now.
+using clock = std::chrono::steady_clock;
 
-// Starts Weft for as long as it lives.
+inline std::int64_t nanoseconds(std::chrono::nanoseconds time) noexcept { return time.count(); }
+
+namespace detail {
+
+// For a limit: what is past is 0, since below 0 is for ever.
+inline std::int64_t limit(std::chrono::nanoseconds time) noexcept { return std::max<std::int64_t>(0, time.count()); }
+
+template <typename Clock, typename Duration>
+std::chrono::nanoseconds until(std::chrono::time_point<Clock, Duration> when)
+{
+    return std::chrono::ceil<std::chrono::nanoseconds>(when - Clock::now());
+}
+
+// True, or false for a code that means "not now".
+inline bool unless(int code, int result) { return result != code && check(result) >= 0; }
+
+template <typename H, int (*Free)(H *)>
+class handle {
+public:
+    handle() noexcept = default;
+    explicit handle(H *made) noexcept : made_(made) {}
+    handle(handle &&other) noexcept : made_(std::exchange(other.made_, nullptr)) {}
+    handle &operator=(handle &&other) noexcept
+    {
+        std::swap(made_, other.made_);
+        return *this;
+    }
+    ~handle()
+    {
+        if (made_ != nullptr)
+            Free(made_);
+    }
+    H *get() const noexcept { return made_; }
+
+private:
+    H *made_ = nullptr;
+};
+
+// Calls a function of C++ from one of C: Call(run, argument) gets a function that throws nothing. What F has
+// thrown is thrown here, and what it has returned is returned.
+template <typename F, typename Call>
+std::invoke_result_t<F &> guarded(F &function, Call call)
+{
+    using R = std::invoke_result_t<F &>;
+    struct kept {
+        F *function;
+        std::optional<std::conditional_t<std::is_void_v<R>, bool, std::conditional_t<std::is_reference_v<R>,
+            std::remove_reference_t<R> *, R>>> value;
+        std::exception_ptr failure;
+    } k{&function, std::nullopt, nullptr};
+    call(
+        [](void *argument) noexcept {
+            auto *k = static_cast<kept *>(argument);
+            try {
+                if constexpr (std::is_void_v<R>)
+                    (*k->function)();
+                else if constexpr (std::is_reference_v<R>)
+                    k->value = &(*k->function)();
+                else
+                    k->value.emplace((*k->function)());
+            } catch (...) {
+                k->failure = std::current_exception();
+            }
+        },
+        &k);
+    if (k.failure)
+        std::rethrow_exception(k.failure);
+    if constexpr (std::is_reference_v<R>)
+        return static_cast<R>(**k.value);
+    else if constexpr (!std::is_void_v<R>)
+        return std::move(*k.value);
+}
+
+} // namespace detail
+
+// --- beginning and end --------------------------------------------------------------------------------------
+
+// Starts Weft for as long as it lives. Not in a goroutine.
 class runtime {
 public:
     explicit runtime(int maxprocs = 0)
@@ -66,10 +195,41 @@ public:
     runtime &operator=(const runtime &) = delete;
 };
 
-// Which stack a goroutine gets, and its name in reports.
+// weft_main: function(argc, argv) in a goroutine, on a stack of 8 MB. Returns what it returns, throws what it throws.
+template <typename F>
+    requires std::is_invocable_r_v<int, F &, int, char **>
+int run_main(F &&function, int argc, char **argv)
+{
+    struct call {
+        std::remove_reference_t<F> *function;
+        int argc;
+        char **argv;
+        std::exception_ptr failure;
+    } c{&function, argc, argv, nullptr};
+    int result = weft_main(
+        [](int, char **argument) noexcept -> int { // The arguments are passed as they are: there is room for one.
+            auto *c = reinterpret_cast<call *>(argument);
+            try {
+                return (*c->function)(c->argc, c->argv);
+            } catch (...) {
+                c->failure = std::current_exception();
+                return 0;
+            }
+        },
+        argc, reinterpret_cast<char **>(&c));
+    if (c.failure)
+        std::rethrow_exception(c.failure);
+    return result;
+}
+
+// --- goroutines ---------------------------------------------------------------------------------------------
+
+// Which stack a goroutine gets, and its name in reports. A movable one starts small and moves when it grows: on it
+// no address of a local may be kept anywhere else, and nothing may be thrown.
 struct attributes {
     std::size_t stack_size = 0;
     const char *name = nullptr;
+    bool movable = false;
 };
 
 // Starts a goroutine. An exception that leaves the function ends the program, as on a thread.
@@ -81,6 +241,7 @@ void go(attributes a, F &&function)
     weft_attr attr{};
     attr.size = sizeof attr;
     attr.stack_size = a.stack_size;
+    attr.stack_kind = a.movable ? WEFT_STACK_MOVABLE : WEFT_STACK_FIXED;
     attr.name = a.name;
     check(weft_go_with(
         &attr,
@@ -98,136 +259,1081 @@ void go(F &&function)
     go(attributes{}, std::forward<F>(function));
 }
 
-// Runs the function in a goroutine and waits for it; what it throws is thrown here.
+// Runs the function in a goroutine and waits for it: what it returns or throws.
 template <std::invocable F>
-void run(F &&function)
+decltype(auto) run(F &&function)
 {
-    struct call {
-        std::remove_reference_t<F> *function;
-        std::exception_ptr failure;
-    } c{&function, nullptr};
-    check(weft_run(
-        [](void *argument) noexcept {
-            auto *c = static_cast<call *>(argument);
-            try {
-                (*c->function)();
-            } catch (...) {
-                c->failure = std::current_exception();
-            }
-        },
-        &c));
-    if (c.failure)
-        std::rethrow_exception(c.failure);
+    return detail::guarded(function, [](auto body, void *argument) { check(weft_run(body, argument)); });
 }
 
-// Runs a function that blocks the thread; what it throws is thrown here.
+// Runs a function that blocks the thread, in place: what it returns or throws.
 template <std::invocable F>
-void blocking(F &&function)
+decltype(auto) blocking(F &&function)
 {
-    struct call {
-        std::remove_reference_t<F> *function;
-        std::exception_ptr failure;
-    } c{&function, nullptr};
-    check(weft_blocking(
-        [](void *argument) noexcept {
-            auto *c = static_cast<call *>(argument);
-            try {
-                (*c->function)();
-            } catch (...) {
-                c->failure = std::current_exception();
-            }
-        },
-        &c));
-    if (c.failure)
-        std::rethrow_exception(c.failure);
+    return detail::guarded(function, [](auto body, void *argument) { check(weft_blocking(body, argument)); });
 }
 
 inline void yield() { check(weft_yield()); }
-inline void sleep(std::chrono::nanoseconds time) { check(weft_sleep(nanoseconds(time))); }
+inline void sleep_for(std::chrono::nanoseconds time) { check(weft_sleep(nanoseconds(time))); }
+inline void sleep(std::chrono::nanoseconds time) { sleep_for(time); }
+
+template <typename Clock, typename Duration>
+void sleep_until(std::chrono::time_point<Clock, Duration> when)
+{
+    sleep_for(detail::until(when));
+}
+
 inline std::int64_t self() noexcept { return weft_self(); }
+inline std::int64_t count() noexcept { return weft_count(); }
+
+// Keeps the goroutine on its thread for as long as it lives.
+class thread_lock {
+public:
+    thread_lock() { check(weft_lock_thread()); }
+    ~thread_lock() { weft_unlock_thread(); }
+    thread_lock(const thread_lock &) = delete;
+    thread_lock &operator=(const thread_lock &) = delete;
+};
+
+// A value for each goroutine that asks, destroyed with it: static weft::local<std::string> name; There may be 32.
+template <std::default_initializable T>
+class local {
+public:
+    // That of the calling goroutine; on a thread error WEFT_ESRCH.
+    T &get()
+    {
+        if (T *found = find())
+            return *found;
+        auto made = std::make_unique<T>();
+        check(weft_local_set(key(), made.get()));
+        return *made.release();
+    }
+    T &operator*() { return get(); }
+    T *operator->() { return &get(); }
+
+    // nullptr where it was not asked for yet.
+    T *find() { return static_cast<T *>(weft_local_get(key())); }
+
+private:
+    int key()
+    {
+        int known = key_.load(std::memory_order_acquire);
+        if (known == 0) {
+            std::lock_guard held(making_);
+            known = key_.load(std::memory_order_relaxed);
+            if (known == 0) {
+                check(weft_local_key(&known, [](void *value) noexcept { delete static_cast<T *>(value); }));
+                key_.store(known, std::memory_order_release);
+            }
+        }
+        return known;
+    }
+
+    std::atomic<int> key_ = 0;
+    std::mutex making_;
+};
+
+// --- channels -----------------------------------------------------------------------------------------------
+
+namespace detail {
+
+// Bytes that are their own copy go through the channel as they are; other objects by their address, each in memory
+// of its own.
+template <typename T>
+inline constexpr bool direct = std::is_trivially_copyable_v<T>;
+
+template <typename T>
+using element = std::conditional_t<direct<T>, T, T *>;
+
+// Room for what is received.
+template <typename T>
+class arrival {
+public:
+    arrival() noexcept {}
+    arrival(const arrival &) = delete;
+    arrival &operator=(const arrival &) = delete;
+    void *address() noexcept { return room_; }
+
+    // Once, after something was received.
+    T take()
+    {
+        auto *received = std::launder(reinterpret_cast<element<T> *>(room_));
+        if constexpr (direct<T>) {
+            return *received;
+        } else {
+            std::unique_ptr<T> owned(*received);
+            return std::move(*owned);
+        }
+    }
+
+private:
+    alignas(element<T>) unsigned char room_[sizeof(element<T>)];
+};
+
+// What is to be sent. If it is not, it goes back to where it came from.
+template <typename T>
+class parcel {
+public:
+    explicit parcel(const T &value) : packed_(pack(value)) {}
+    explicit parcel(T &&value) : packed_(pack(std::move(value))), origin_(&value) {}
+    parcel(const parcel &) = delete;
+    parcel &operator=(const parcel &) = delete;
+    ~parcel()
+    {
+        if constexpr (!direct<T>) {
+            if (packed_ == nullptr)
+                return;
+            if constexpr (std::is_nothrow_move_assignable_v<T>) {
+                if (origin_ != nullptr)
+                    *origin_ = std::move(*packed_);
+            }
+            delete packed_;
+        }
+    }
+    void *address() noexcept { return const_cast<void *>(static_cast<const volatile void *>(std::addressof(packed_))); }
+
+    // It is the receiver's now.
+    void sent() noexcept
+    {
+        if constexpr (!direct<T>)
+            packed_ = nullptr;
+    }
+
+private:
+    template <typename V>
+    static element<T> pack(V &&value)
+    {
+        if constexpr (direct<T>)
+            return value;
+        else
+            return new T(std::forward<V>(value));
+    }
+
+    element<T> packed_;
+    T *origin_ = nullptr;
+};
+
+} // namespace detail
 
 // A channel of T. Any number of goroutines and threads may use copies of it.
 template <typename T>
-    requires std::is_trivially_copyable_v<T>
+    requires std::is_object_v<T> && std::move_constructible<T> && std::same_as<T, std::remove_cv_t<T>>
 class chan {
 public:
+    using value_type = T;
+
     explicit chan(std::size_t capacity = 0)
     {
         weft_chan *made;
-        check(weft_chan_make(&made, sizeof(T), capacity));
-        handle_ = std::shared_ptr<weft_chan>(made, [](weft_chan *c) { weft_chan_free(c); });
+        check(weft_chan_make(&made, sizeof(detail::element<T>), capacity));
+        shared_ = std::shared_ptr<weft_chan>(made, destroy);
     }
 
-    // Waits while it is full. Throws WEFT_EPIPE when it is closed.
-    void send(const T &value) const { check(weft_chan_send(get(), &value)); }
+    // Waits while it is full. Throws closed; the value is as it was then.
+    void send(const T &value) const
+        requires std::copy_constructible<T>
+    {
+        detail::parcel<T> out(value);
+        sent(out, weft_chan_send(get(), out.address()));
+    }
+    void send(T &&value) const
+    {
+        detail::parcel<T> out(std::move(value));
+        sent(out, weft_chan_send(get(), out.address()));
+    }
 
     // False when that would have to wait.
     bool try_send(const T &value) const
+        requires std::copy_constructible<T>
     {
-        int result = weft_chan_try_send(get(), &value);
-        return result != WEFT_EAGAIN && check(result) == 0;
+        detail::parcel<T> out(value);
+        return sent(out, weft_chan_try_send(get(), out.address()));
+    }
+    bool try_send(T &&value) const
+    {
+        detail::parcel<T> out(std::move(value));
+        return sent(out, weft_chan_try_send(get(), out.address()));
+    }
+
+    // False when the time has passed first.
+    bool send_for(std::chrono::nanoseconds time, const T &value) const
+        requires std::copy_constructible<T>
+    {
+        detail::parcel<T> out(value);
+        return sent(out, one(WEFT_SEND, out.address(), time));
+    }
+    bool send_for(std::chrono::nanoseconds time, T &&value) const
+    {
+        detail::parcel<T> out(std::move(value));
+        return sent(out, one(WEFT_SEND, out.address(), time));
+    }
+    template <typename Clock, typename Duration, typename V>
+    bool send_until(std::chrono::time_point<Clock, Duration> when, V &&value) const
+    {
+        return send_for(detail::until(when), std::forward<V>(value));
     }
 
     // Waits while it is empty; nothing when it is closed and drained.
-    std::optional<T> recv() const { return received([this](T *v) { return weft_chan_recv(get(), v); }); }
+    std::optional<T> recv() const
+    {
+        detail::arrival<T> in;
+        return received(in, weft_chan_recv(get(), in.address()));
+    }
 
     // Nothing when there is nothing, or it is closed.
     std::optional<T> try_recv() const
     {
-        return received([this](T *v) { return weft_chan_try_recv(get(), v); });
+        detail::arrival<T> in;
+        int result = weft_chan_try_recv(get(), in.address());
+        return result == WEFT_EAGAIN ? std::nullopt : received(in, result);
+    }
+
+    // Nothing when it is closed and drained; throws timed_out when the time has passed first.
+    std::optional<T> recv_for(std::chrono::nanoseconds time) const
+    {
+        detail::arrival<T> in;
+        int result = one(WEFT_RECV, in.address(), time);
+        return received(in, result == WEFT_EAGAIN ? WEFT_ETIMEDOUT : result);
+    }
+    template <typename Clock, typename Duration>
+    std::optional<T> recv_until(std::chrono::time_point<Clock, Duration> when) const
+    {
+        return recv_for(detail::until(when));
     }
 
     void close() const { check(weft_chan_close(get())); }
-    std::size_t size() const { return static_cast<std::size_t>(weft_chan_len(get())); }
-    std::size_t capacity() const { return static_cast<std::size_t>(weft_chan_cap(get())); }
-    weft_chan *get() const noexcept { return handle_.get(); }
+    std::size_t size() const { return static_cast<std::size_t>(check(weft_chan_len(get()))); }
+    std::size_t capacity() const { return static_cast<std::size_t>(check(weft_chan_cap(get()))); }
+    weft_chan *get() const noexcept { return shared_.get(); }
 
-    // for (int n : numbers): until it is closed and drained.
+    // An input range: until it is closed and drained. The value may be moved from.
     class iterator {
     public:
         using value_type = T;
         using difference_type = std::ptrdiff_t;
         explicit iterator(const chan *from) : from_(from) { ++*this; }
-        const T &operator*() const { return *value_; }
+        T &operator*() const { return *value_; }
         iterator &operator++()
         {
-            value_ = from_->recv();
+            value_.reset();
+            if (std::optional<T> next = from_->recv())
+                value_.emplace(std::move(*next));
             return *this;
         }
         void operator++(int) { ++*this; }
-        bool operator==(std::default_sentinel_t) const { return !value_; }
+        bool operator==(std::default_sentinel_t) const noexcept { return !value_; }
 
     private:
         const chan *from_;
-        std::optional<T> value_;
+        mutable std::optional<T> value_;
     };
     iterator begin() const { return iterator(this); }
-    std::default_sentinel_t end() const { return {}; }
+    std::default_sentinel_t end() const noexcept { return {}; }
+
+private:
+    static bool sent(detail::parcel<T> &out, int result)
+    {
+        if (result == WEFT_EAGAIN || result == WEFT_ETIMEDOUT)
+            return false;
+        check(result);
+        out.sent();
+        return true;
+    }
+
+    static std::optional<T> received(detail::arrival<T> &in, int result)
+    {
+        if (result == WEFT_EPIPE)
+            return std::nullopt;
+        check(result);
+        return in.take();
+    }
+
+    int one(int op, void *address, std::chrono::nanoseconds time) const
+    {
+        weft_case only{get(), address, op, 0};
+        int result = weft_select(&only, 1, detail::limit(time));
+        return result < 0 ? result : only.result;
+    }
+
+    // The last copy: what is in it still has no owner but this.
+    static void destroy(weft_chan *handle) noexcept
+    {
+        if constexpr (!detail::direct<T>) {
+            weft_chan_close(handle);
+            T *left;
+            while (weft_chan_try_recv(handle, &left) == 0)
+                delete left;
+        }
+        weft_chan_free(handle);
+    }
+
+    std::shared_ptr<weft_chan> shared_;
+};
+
+// --- contexts and stop tokens -------------------------------------------------------------------------------
+
+// Names a value of contexts: static weft::context_key<user> who;
+template <typename T>
+struct context_key {
+    context_key() = default;
+    context_key(const context_key &) = delete;
+    context_key &operator=(const context_key &) = delete;
+};
+
+// Cancelled by cancel, after its time, or with its parent; by a stop token too. The last copy cancels it.
+class context {
+public:
+    context() : context(nullptr, WEFT_FOREVER) {}
+    explicit context(std::chrono::nanoseconds timeout) : context(nullptr, detail::limit(timeout)) {}
+    template <typename Clock, typename Duration>
+    explicit context(std::chrono::time_point<Clock, Duration> deadline) : context(detail::until(deadline))
+    {
+    }
+
+    // Cancelled when a stop is requested.
+    explicit context(std::stop_token token) : context()
+    {
+        // The handle is checked by who gets it, so the callback needs nothing that could be gone.
+        weft_ctx *handle = get();
+        shared_->stops.emplace(std::move(token), cancel_it{handle});
+    }
+
+    context child() const { return context(this, WEFT_FOREVER); }
+    context child(std::chrono::nanoseconds timeout) const { return context(this, detail::limit(timeout)); }
+    template <typename Clock, typename Duration>
+    context child(std::chrono::time_point<Clock, Duration> deadline) const
+    {
+        return child(detail::until(deadline));
+    }
+
+    // A child with a value that it and its children find.
+    template <typename T>
+    context with(const context_key<T> &key, std::shared_ptr<T> value) const
+    {
+        context made(nullptr);
+        check(weft_ctx_with_value(&made.shared_->handle, get(), &key, value.get()));
+        made.shared_->parent = shared_;
+        made.shared_->value = std::move(value);
+        return made;
+    }
+    template <typename T>
+    T *value(const context_key<T> &key) const
+    {
+        return static_cast<T *>(weft_ctx_value(get(), &key));
+    }
+
+    // Cancels it and its children, and requests a stop.
+    void cancel() const
+    {
+        check(weft_ctx_cancel(get()));
+        if (shared_->watched.load(std::memory_order_acquire))
+            shared_->stop.request_stop();
+    }
+
+    // 0, WEFT_ECANCELED or WEFT_ETIMEDOUT.
+    int err() const
+    {
+        int why = weft_ctx_err(get());
+        return why == WEFT_ECANCELED || why == WEFT_ETIMEDOUT ? why : check(why);
+    }
+    bool is_canceled() const { return err() != 0; }
+
+    // Throws canceled or timed_out if it is.
+    void check_canceled() const
+    {
+        if (int why = err())
+            fail(why);
+    }
+
+    // Until its deadline or that of a parent; nanoseconds::max() if there is none.
+    std::chrono::nanoseconds remaining() const
+    {
+        return std::chrono::nanoseconds(check(weft_ctx_remaining(get())));
+    }
+
+    // A stop is requested when it is cancelled, by a goroutine that waits for that.
+    std::stop_token stop_token() const
+    {
+        if (!shared_->watched.exchange(true, std::memory_order_acq_rel))
+            go(attributes{.name = "weft::context"}, [done = done(), stop = shared_->stop]() mutable {
+                weft_chan_recv(done, nullptr);
+                stop.request_stop();
+            });
+        return shared_->stop.get_token();
+    }
+
+    // Closed when it is cancelled; for weft_select. It belongs to the context.
+    weft_chan *done() const
+    {
+        weft_chan *chan;
+        check(weft_ctx_done(get(), &chan));
+        return chan;
+    }
+    weft_ctx *get() const noexcept { return shared_->handle; }
+
+private:
+    struct cancel_it {
+        weft_ctx *handle;
+        void operator()() const noexcept { weft_ctx_cancel(handle); }
+    };
+    struct state {
+        weft_ctx *handle = nullptr;
+        std::shared_ptr<state> parent; // Its values may be asked for.
+        std::shared_ptr<void> value;
+        std::stop_source stop;
+        std::atomic<bool> watched = false;
+        std::optional<std::stop_callback<cancel_it>> stops;
+        ~state()
+        {
+            stops.reset();
+            if (handle != nullptr)
+                weft_ctx_free(handle);
+        }
+    };
+
+    explicit context(std::nullptr_t) : shared_(std::make_shared<state>()) {}
+    context(const context *parent, std::int64_t timeout) : shared_(std::make_shared<state>())
+    {
+        check(weft_ctx_make(&shared_->handle, parent != nullptr ? parent->get() : nullptr, timeout));
+        if (parent != nullptr)
+            shared_->parent = parent->shared_;
+    }
+
+    std::shared_ptr<state> shared_;
+};
+
+// --- timers -------------------------------------------------------------------------------------------------
+
+// Gives the time after delay, and then each period unless that is 0.
+class timer {
+public:
+    explicit timer(std::chrono::nanoseconds delay, std::chrono::nanoseconds period = {})
+    {
+        weft_timer *made;
+        check(weft_timer_make(&made, nanoseconds(delay), nanoseconds(period), nullptr, nullptr));
+        handle_ = detail::handle<weft_timer, weft_timer_free>(made);
+    }
+
+    clock::time_point recv() const
+    {
+        std::int64_t now;
+        check(weft_chan_recv(done(), &now));
+        return clock::time_point(std::chrono::nanoseconds(now));
+    }
+
+    // True: it was set, and nobody has seen it fire.
+    bool stop() const { return check(weft_timer_stop(get())) != 0; }
+    bool reset(std::chrono::nanoseconds delay, std::chrono::nanoseconds period = {}) const
+    {
+        return check(weft_timer_reset(get(), nanoseconds(delay), nanoseconds(period))) != 0;
+    }
+
+    // Its channel of one int64_t, weft_now(); for weft_select.
+    weft_chan *done() const
+    {
+        weft_chan *chan;
+        check(weft_timer_chan(get(), &chan));
+        return chan;
+    }
+    weft_timer *get() const noexcept { return handle_.get(); }
+
+private:
+    detail::handle<weft_timer, weft_timer_free> handle_;
+};
+
+namespace detail {
+
+// One goroutine waits for the timer's channel, which its end closes, and owns the function until then. (A timer of
+// C with a function could not tell when nobody will call it any more.)
+template <typename F>
+timer calls(timer made, F &&function)
+{
+    go(attributes{.name = "weft::timer"},
+        [chan = made.done(), shared = std::make_shared<std::decay_t<F>>(std::forward<F>(function))] {
+            std::int64_t now;
+            while (weft_chan_recv(chan, &now) == 0)
+                go([shared] { (*shared)(); });
+        });
+    return made;
+}
+
+} // namespace detail
+
+// Calls the function in a new goroutine after the time, or each period, unless the timer that it returns ends before.
+template <std::invocable F>
+[[nodiscard]] timer call_after(std::chrono::nanoseconds delay, F &&function)
+{
+    return detail::calls(timer(delay), std::forward<F>(function));
+}
+template <std::invocable F>
+[[nodiscard]] timer call_every(std::chrono::nanoseconds period, F &&function)
+{
+    return detail::calls(timer(period, period), std::forward<F>(function));
+}
+
+// --- locks and the like -------------------------------------------------------------------------------------
+
+// For std::lock_guard and std::unique_lock.
+class mutex {
+public:
+    mutex() { check(weft_mutex_make(&handle_)); }
+    ~mutex() { weft_mutex_free(handle_); }
+    mutex(const mutex &) = delete;
+    mutex &operator=(const mutex &) = delete;
+    void lock() { check(weft_mutex_lock(handle_)); }
+    void unlock() { check(weft_mutex_unlock(handle_)); }
+    bool try_lock() { return detail::unless(WEFT_EAGAIN, weft_mutex_try_lock(handle_)); }
+    weft_mutex *get() const noexcept { return handle_; }
+
+private:
+    weft_mutex *handle_;
+};
+
+// Many readers or one writer; for std::shared_lock and std::unique_lock.
+class shared_mutex {
+public:
+    shared_mutex() { check(weft_rwlock_make(&handle_)); }
+    ~shared_mutex() { weft_rwlock_free(handle_); }
+    shared_mutex(const shared_mutex &) = delete;
+    shared_mutex &operator=(const shared_mutex &) = delete;
+    void lock() { check(weft_rwlock_wrlock(handle_)); }
+    void unlock() { check(weft_rwlock_wrunlock(handle_)); }
+    bool try_lock() { return detail::unless(WEFT_EAGAIN, weft_rwlock_try_wrlock(handle_)); }
+    void lock_shared() { check(weft_rwlock_rdlock(handle_)); }
+    void unlock_shared() { check(weft_rwlock_rdunlock(handle_)); }
+    bool try_lock_shared() { return detail::unless(WEFT_EAGAIN, weft_rwlock_try_rdlock(handle_)); }
+    weft_rwlock *get() const noexcept { return handle_; }
+
+private:
+    weft_rwlock *handle_;
+};
+
+// Of one mutex, which has to live longer.
+class condition_variable {
+public:
+    explicit condition_variable(mutex &owner) : owner_(&owner) { check(weft_cond_make(&handle_, owner.get())); }
+    ~condition_variable() { weft_cond_free(handle_); }
+    condition_variable(const condition_variable &) = delete;
+    condition_variable &operator=(const condition_variable &) = delete;
+
+    // The lock is one of that mutex, and held: else error WEFT_EPERM.
+    void wait(std::unique_lock<mutex> &lock)
+    {
+        if (lock.mutex() != owner_ || !lock.owns_lock())
+            fail(WEFT_EPERM);
+        check(weft_cond_wait(handle_));
+    }
+    template <std::predicate P>
+    void wait(std::unique_lock<mutex> &lock, P &&is_so)
+    {
+        while (!is_so())
+            wait(lock);
+    }
+    void notify_one() { check(weft_cond_signal(handle_)); }
+    void notify_all() { check(weft_cond_broadcast(handle_)); }
+    weft_cond *get() const noexcept { return handle_; }
+
+private:
+    mutex *owner_;
+    weft_cond *handle_;
+};
+
+// Units of something, which are taken in order of arrival.
+class semaphore {
+public:
+    explicit semaphore(std::int64_t units) { check(weft_sem_make(&handle_, units)); }
+    ~semaphore() { weft_sem_free(handle_); }
+    semaphore(const semaphore &) = delete;
+    semaphore &operator=(const semaphore &) = delete;
+    void acquire(std::int64_t count = 1) { check(weft_sem_acquire(handle_, count)); }
+    bool try_acquire(std::int64_t count = 1) { return detail::unless(WEFT_EAGAIN, weft_sem_try_acquire(handle_, count)); }
+    void release(std::int64_t count = 1) { check(weft_sem_release(handle_, count)); }
+    weft_sem *get() const noexcept { return handle_; }
+
+private:
+    weft_sem *handle_;
+};
+
+class wait_group {
+public:
+    wait_group() { check(weft_wg_make(&handle_)); }
+    ~wait_group() { weft_wg_free(handle_); }
+    wait_group(const wait_group &) = delete;
+    wait_group &operator=(const wait_group &) = delete;
+    void add(int delta = 1) { check(weft_wg_add(handle_, delta)); }
+    void done() { check(weft_wg_done(handle_)); }
+    void wait() { check(weft_wg_wait(handle_)); }
+    weft_wg *get() const noexcept { return handle_; }
+
+private:
+    weft_wg *handle_;
+};
+
+// A function that is called once. What it throws all callers get, those that come later too.
+class once {
+public:
+    template <std::invocable F>
+    void operator()(F &&function)
+    {
+        struct call {
+            std::remove_reference_t<F> *function;
+            once *self;
+        } c{&function, this};
+        check(weft_once_do(
+            &state_,
+            [](void *argument) noexcept {
+                auto *c = static_cast<call *>(argument);
+                try {
+                    (*c->function)();
+                } catch (...) {
+                    c->self->failure_ = std::current_exception();
+                }
+            },
+            &c));
+        if (failure_)
+            std::rethrow_exception(failure_);
+    }
+
+private:
+    weft_once state_ = WEFT_ONCE_INIT;
+    std::exception_ptr failure_;
+};
+
+// --- tasks --------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+// Closed at the end of something.
+class completion {
+public:
+    completion()
+    {
+        weft_chan *made;
+        check(weft_chan_make(&made, 0, 0));
+        handle_ = handle<weft_chan, weft_chan_free>(made);
+    }
+    void set() noexcept { weft_chan_close(get()); }
+    void wait() const
+    {
+        int result = weft_chan_recv(get(), nullptr);
+        if (result != WEFT_EPIPE)
+            check(result);
+    }
+    bool wait_for(std::chrono::nanoseconds time) const
+    {
+        weft_case only{get(), nullptr, WEFT_RECV, 0};
+        int result = weft_select(&only, 1, limit(time));
+        return result != WEFT_ETIMEDOUT && unless(WEFT_EAGAIN, result);
+    }
+    weft_chan *get() const noexcept { return handle_.get(); }
+
+private:
+    handle<weft_chan, weft_chan_free> handle_;
+};
+
+template <typename R>
+struct task_state {
+    using kept = std::conditional_t<std::is_void_v<R>, bool,
+        std::conditional_t<std::is_reference_v<R>, std::remove_reference_t<R> *, R>>;
+    completion done;
+    std::stop_source stop;
+    std::optional<kept> value;
+    std::exception_ptr failure;
+
+    template <typename F, typename... A>
+    void run(F &function, A &...arguments) noexcept
+    {
+        try {
+            if constexpr (std::is_void_v<R>)
+                std::invoke(std::move(function), std::move(arguments)...);
+            else if constexpr (std::is_reference_v<R>)
+                value = &std::invoke(std::move(function), std::move(arguments)...);
+            else
+                value.emplace(std::invoke(std::move(function), std::move(arguments)...));
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        done.set();
+    }
+};
+
+template <typename F, typename... A>
+using task_result = typename std::conditional_t<std::is_invocable_v<F, std::stop_token, A...>,
+    std::invoke_result<F, std::stop_token, A...>, std::invoke_result<F, A...>>::type;
+
+} // namespace detail
+
+// A goroutine that is waited for. Destroying one that was not joined requests a stop and waits; an exception that it
+// has thrown ends the program then.
+template <typename R>
+class task {
+public:
+    task() noexcept = default;
+    task(task &&) noexcept = default;
+    task &operator=(task &&other) noexcept
+    {
+        task ended(std::move(*this));
+        state_ = std::move(other.state_);
+        return *this;
+    }
+    ~task() noexcept
+    {
+        if (!state_)
+            return;
+        state_->stop.request_stop();
+        state_->done.wait();
+        if (state_->failure)
+            std::rethrow_exception(state_->failure); // To std::terminate, which shows it.
+    }
+
+    // Waits for its end: what it has returned, or thrown. Once.
+    R join()
+    {
+        auto state = taken();
+        if (state->failure)
+            std::rethrow_exception(state->failure);
+        if constexpr (std::is_reference_v<R>)
+            return static_cast<R>(**state->value);
+        else if constexpr (!std::is_void_v<R>)
+            return std::move(*state->value);
+    }
+
+    bool joinable() const noexcept { return state_ != nullptr; }
+
+    // Whether it has ended by then.
+    bool wait_for(std::chrono::nanoseconds time) const { return have()->done.wait_for(time); }
+    template <typename Clock, typename Duration>
+    bool wait_until(std::chrono::time_point<Clock, Duration> when) const
+    {
+        return wait_for(detail::until(when));
+    }
+    void wait() const { have()->done.wait(); }
+
+    bool request_stop() const { return have()->stop.request_stop(); }
+    std::stop_token stop_token() const { return have()->stop.get_token(); }
+
+    // Closed when it has ended; for weft_select. It belongs to the task.
+    weft_chan *done() const { return have()->done.get(); }
+
+private:
+    template <typename F, typename... A>
+    friend task<detail::task_result<std::decay_t<F>, std::decay_t<A>...>> start(attributes, F &&, A &&...);
+
+    explicit task(std::shared_ptr<detail::task_state<R>> state) noexcept : state_(std::move(state)) {}
+
+    const std::shared_ptr<detail::task_state<R>> &have() const
+    {
+        if (!state_)
+            fail(WEFT_EINVAL);
+        return state_;
+    }
+    std::shared_ptr<detail::task_state<R>> taken()
+    {
+        have()->done.wait();
+        return std::move(state_);
+    }
+
+    std::shared_ptr<detail::task_state<R>> state_;
+};
+
+// Starts function(arguments...) in a goroutine; with a std::stop_token first if it takes one, as std::jthread does.
+template <typename F, typename... A>
+[[nodiscard]] task<detail::task_result<std::decay_t<F>, std::decay_t<A>...>> start(
+    attributes a, F &&function, A &&...arguments)
+{
+    using R = detail::task_result<std::decay_t<F>, std::decay_t<A>...>;
+    auto state = std::make_shared<detail::task_state<R>>();
+    go(a, [state, function = std::decay_t<F>(std::forward<F>(function)),
+              arguments = std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)]() mutable {
+        std::apply(
+            [&](auto &...each) {
+                if constexpr (std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<A>...>) {
+                    std::stop_token token = state->stop.get_token();
+                    state->run(function, token, each...);
+                } else {
+                    state->run(function, each...);
+                }
+            },
+            arguments);
+    });
+    return task<R>(std::move(state));
+}
+
+template <typename F, typename... A>
+    requires(!std::same_as<std::decay_t<F>, attributes>)
+[[nodiscard]] auto start(F &&function, A &&...arguments)
+{
+    return start(attributes{}, std::forward<F>(function), std::forward<A>(arguments)...);
+}
+
+// Several exceptions of a scope.
+class exceptions : public std::exception {
+public:
+    explicit exceptions(std::vector<std::exception_ptr> all) : all_(std::move(all)) {}
+    const char *what() const noexcept override { return "several goroutines of a scope have thrown"; }
+    const std::vector<std::exception_ptr> &all() const noexcept { return all_; }
+
+private:
+    std::vector<std::exception_ptr> all_;
+};
+
+// Waits for the goroutines that it starts, at the end of its life at the latest. One that throws cancels the others'
+// context. wait throws what was thrown, several as exceptions; at the end of its life what nobody has asked for ends
+// the program. That a cancelled goroutine says so, by throwing canceled, is no failure.
+class scope {
+public:
+    scope() = default;
+    explicit scope(const context &parent) : context_(parent.child()) {}
+    explicit scope(std::chrono::nanoseconds timeout) : context_(timeout) {}
+    scope(const scope &) = delete;
+    scope &operator=(const scope &) = delete;
+    ~scope() noexcept
+    {
+        group_.wait();
+        throw_them(); // To std::terminate, which shows it.
+    }
+
+    // The function may take the scope's context, as weft::context, or a std::stop_token.
+    template <typename F>
+        requires std::invocable<F> || std::invocable<F, weft::context> || std::invocable<F, std::stop_token>
+    void go(attributes a, F &&function)
+    {
+        group_.add();
+        try {
+            weft::go(a, [this, f = std::decay_t<F>(std::forward<F>(function))]() mutable { run(f); });
+        } catch (...) {
+            group_.done();
+            throw;
+        }
+    }
+    template <typename F>
+    void go(F &&function)
+    {
+        go(attributes{}, std::forward<F>(function));
+    }
+
+    void wait()
+    {
+        group_.wait();
+        throw_them();
+    }
+    void cancel() { context_.cancel(); }
+    const weft::context &context() const noexcept { return context_; }
 
 private:
     template <typename F>
-    static std::optional<T> received(F &&receive)
+    void run(F &function) noexcept
     {
-        alignas(T) unsigned char room[sizeof(T)];
-        T *value = reinterpret_cast<T *>(room);
-        int result = receive(value);
-        if (result == WEFT_EPIPE || result == WEFT_EAGAIN)
-            return std::nullopt;
-        check(result);
-        return *std::launder(value);
+        try {
+            if constexpr (std::invocable<F &, weft::context>)
+                function(context_);
+            else if constexpr (std::invocable<F &, std::stop_token>)
+                function(context_.stop_token());
+            else
+                function();
+        } catch (const canceled &) {
+            if (!context_.is_canceled())
+                keep();
+        } catch (...) {
+            keep();
+        }
+        group_.done();
     }
 
-    std::shared_ptr<weft_chan> handle_;
+    // In a catch block.
+    void keep()
+    {
+        {
+            std::lock_guard held(failing_);
+            failures_.push_back(std::current_exception());
+        }
+        context_.cancel();
+    }
+
+    void throw_them()
+    {
+        std::vector<std::exception_ptr> all;
+        {
+            std::lock_guard held(failing_);
+            all.swap(failures_);
+        }
+        if (all.size() == 1)
+            std::rethrow_exception(all.front());
+        if (!all.empty())
+            throw exceptions(std::move(all));
+    }
+
+    weft::context context_;
+    wait_group group_;
+    std::mutex failing_; // Not held across a wait.
+    std::vector<std::exception_ptr> failures_;
 };
 
-// Cases of a select. The addressed value must live until the select returns.
+// --- select -------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+struct choice {
+    choice() = default;
+    choice(const choice &) = delete;
+    choice &operator=(const choice &) = delete;
+    static constexpr bool is_limit = false;
+    std::int64_t time() const noexcept { return WEFT_FOREVER; }
+};
+
+template <typename T, typename F>
+struct receives : choice {
+    receives(weft_chan *from, F function) : from(from), function(std::move(function)) {}
+    weft_case prepare() noexcept { return {from, in.address(), WEFT_RECV, 0}; }
+    void chosen(int result)
+    {
+        if constexpr (std::is_invocable_v<F &, std::optional<T>>) {
+            if (result == 0)
+                function(std::optional<T>(in.take()));
+            else
+                function(std::optional<T>());
+        } else {
+            check(result);
+            function(in.take());
+        }
+    }
+    weft_chan *from;
+    F function;
+    arrival<T> in;
+};
+
+template <typename T, typename F>
+struct sends : choice {
+    template <typename V>
+    sends(weft_chan *to, V &&value, F function) : to(to), function(std::move(function)), out(std::forward<V>(value))
+    {
+    }
+    weft_case prepare() noexcept { return {to, out.address(), WEFT_SEND, 0}; }
+    void chosen(int result)
+    {
+        check(result);
+        out.sent();
+        function();
+    }
+    weft_chan *to;
+    F function;
+    parcel<T> out;
+};
+
+// A channel that belongs to a context, a timer or a task.
+template <typename F>
+struct ends : choice {
+    ends(weft_chan *done, F function) : done(done), function(std::move(function)) {}
+    weft_case prepare() noexcept { return {done, &ignored, WEFT_RECV, 0}; }
+    void chosen(int)
+    {
+        if constexpr (std::is_invocable_v<F &, clock::time_point>)
+            function(clock::time_point(std::chrono::nanoseconds(ignored)));
+        else
+            function();
+    }
+    weft_chan *done;
+    F function;
+    std::int64_t ignored = 0;
+};
+
+template <typename F>
+struct passes : choice {
+    static constexpr bool is_limit = true;
+    passes(std::int64_t nanoseconds, F function) : nanoseconds(nanoseconds), function(std::move(function)) {}
+    weft_case prepare() noexcept { return {nullptr, nullptr, WEFT_RECV, 0}; } // Never ready.
+    std::int64_t time() const noexcept { return nanoseconds; }
+    void chosen(int) { function(); }
+    std::int64_t nanoseconds;
+    F function;
+};
+
+} // namespace detail
+
+// The cases of a select; each with what is called if it is the one.
+//
+// function(value), where a closed channel throws closed, or function(optional), where it is nothing.
+template <typename T, typename F>
+auto on_recv(const chan<T> &from, F function)
+{
+    return detail::receives<T, F>(from.get(), std::move(function));
+}
+
+// A value that is moved here, and not sent, goes back.
+template <typename T, typename V, typename F>
+    requires std::convertible_to<V, T>
+auto on_send(const chan<T> &to, V &&value, F function)
+{
+    if constexpr (std::same_as<std::remove_cvref_t<V>, T>)
+        return detail::sends<T, F>(to.get(), std::forward<V>(value), std::move(function));
+    else
+        return detail::sends<T, F>(to.get(), static_cast<const T &>(T(std::forward<V>(value))), std::move(function));
+}
+
+// When a context is cancelled, a task has ended, or a timer fires: function() or function(time).
+template <typename F>
+auto on_done(const context &when, F function)
+{
+    return detail::ends<F>(when.done(), std::move(function));
+}
+template <typename R, typename F>
+auto on_done(const task<R> &when, F function)
+{
+    return detail::ends<F>(when.done(), std::move(function));
+}
+template <typename F>
+auto on_done(const timer &when, F function)
+{
+    return detail::ends<F>(when.done(), std::move(function));
+}
+
+// When nothing else was ready for so long, or until then; or at once. One of them in a select.
+template <std::invocable F>
+auto on_timeout(std::chrono::nanoseconds time, F function)
+{
+    return detail::passes<F>(detail::limit(time), std::move(function));
+}
+template <typename Clock, typename Duration, std::invocable F>
+auto on_timeout(std::chrono::time_point<Clock, Duration> when, F function)
+{
+    return on_timeout(detail::until(when), std::move(function));
+}
+template <std::invocable F>
+auto otherwise(F function)
+{
+    return detail::passes<F>(0, std::move(function));
+}
+
+// Does one of the cases, calls its function and returns its index.
+template <typename... C>
+    requires(std::derived_from<std::remove_cvref_t<C>, detail::choice> && ...)
+std::size_t select(C &&...choices)
+{
+    static_assert(sizeof...(C) > 0);
+    static_assert((0 + ... + std::remove_cvref_t<C>::is_limit) <= 1, "one on_timeout or otherwise in a select");
+    weft_case cases[] = {choices.prepare()...};
+    std::int64_t time = WEFT_FOREVER;
+    int index = 0, limit = -1;
+    ((std::remove_cvref_t<C>::is_limit ? (time = choices.time(), limit = index++) : index++), ...);
+    int chosen = weft_select(cases, static_cast<int>(sizeof...(C)), time);
+    if (limit >= 0 && (chosen == WEFT_EAGAIN || chosen == WEFT_ETIMEDOUT))
+        chosen = limit;
+    check(chosen);
+    index = 0;
+    ((index++ == chosen ? choices.chosen(cases[chosen].result) : void()), ...);
+    return static_cast<std::size_t>(chosen);
+}
+
+// The same in the form of weft.h, for as many as there are. The addressed value must live until the select returns,
+// and is one that can be copied as bytes.
 template <typename T>
+    requires detail::direct<T>
 weft_case recv_case(const chan<T> &from, T &value)
 {
     return {from.get(), &value, WEFT_RECV, 0};
 }
-
 template <typename T>
+    requires detail::direct<T>
 weft_case send_case(const chan<T> &to, const T &value)
 {
     return {to.get(), const_cast<T *>(&value), WEFT_SEND, 0};
@@ -239,77 +1345,175 @@ struct selected {
     bool open;
 };
 
-template <std::size_t N>
-selected select(weft_case (&cases)[N])
+inline selected select(std::span<weft_case> cases)
 {
-    int index = check(weft_select(cases, static_cast<int>(N), WEFT_FOREVER));
-    return {index, cases[index].result == 0};
+    int index = check(weft_select(cases.data(), static_cast<int>(cases.size()), WEFT_FOREVER));
+    return {index, cases[static_cast<std::size_t>(index)].result == 0};
 }
 
 // Nothing when the time has passed first.
-template <std::size_t N>
-std::optional<selected> select_for(std::chrono::nanoseconds time, weft_case (&cases)[N])
+inline std::optional<selected> select_for(std::chrono::nanoseconds time, std::span<weft_case> cases)
 {
-    int index = weft_select(cases, static_cast<int>(N), nanoseconds(time));
+    int index = weft_select(cases.data(), static_cast<int>(cases.size()), detail::limit(time));
     if (index == WEFT_ETIMEDOUT || index == WEFT_EAGAIN)
         return std::nullopt;
     check(index);
-    return selected{index, cases[index].result == 0};
+    return selected{index, cases[static_cast<std::size_t>(index)].result == 0};
 }
 
-// For std::lock_guard and std::unique_lock.
-class mutex {
+// --- network ------------------------------------------------------------------------------------------------
+
+// Whether the descriptor is ready by then.
+inline bool wait_readable(int fd, std::chrono::nanoseconds time)
+{
+    return detail::unless(WEFT_ETIMEDOUT, weft_fd_wait(fd, WEFT_READABLE, detail::limit(time)));
+}
+inline bool wait_writable(int fd, std::chrono::nanoseconds time)
+{
+    return detail::unless(WEFT_ETIMEDOUT, weft_fd_wait(fd, WEFT_WRITABLE, detail::limit(time)));
+}
+inline void wait_readable(int fd) { check(weft_fd_wait(fd, WEFT_READABLE, WEFT_FOREVER)); }
+inline void wait_writable(int fd) { check(weft_fd_wait(fd, WEFT_WRITABLE, WEFT_FOREVER)); }
+
+// A connection, closed at the end of its life.
+class conn {
 public:
-    mutex() { check(weft_mutex_make(&handle_)); }
-    ~mutex() { weft_mutex_free(handle_); }
-    mutex(const mutex &) = delete;
-    mutex &operator=(const mutex &) = delete;
-    void lock() { check(weft_mutex_lock(handle_)); }
-    void unlock() { check(weft_mutex_unlock(handle_)); }
-    bool try_lock()
+    conn() noexcept = default;
+    explicit conn(weft_conn *made) noexcept : handle_(made) {}
+
+    // What there is, up to the size of the buffer; 0 at the end.
+    std::size_t read(void *buffer, std::size_t size) const
     {
-        int result = weft_mutex_try_lock(handle_);
-        return result != WEFT_EAGAIN && check(result) == 0;
+        return static_cast<std::size_t>(check(weft_read(get(), buffer, size)));
     }
-    weft_mutex *get() const noexcept { return handle_; }
+    template <typename E, std::size_t N>
+        requires std::is_trivially_copyable_v<E>
+    std::size_t read(std::span<E, N> buffer) const
+    {
+        return read(buffer.data(), buffer.size_bytes()) / sizeof(E);
+    }
+
+    // All of it.
+    void write(const void *buffer, std::size_t size) const { check(weft_write(get(), buffer, size)); }
+    void write(std::string_view text) const { write(text.data(), text.size()); }
+    template <typename E, std::size_t N>
+        requires std::is_trivially_copyable_v<E>
+    void write(std::span<E, N> buffer) const
+    {
+        write(buffer.data(), buffer.size_bytes());
+    }
+
+    // Reads and writes throw timed_out from then on, those under way too.
+    void deadline(std::chrono::nanoseconds time) const { check(weft_conn_deadline(get(), detail::limit(time))); }
+    template <typename Clock, typename Duration>
+    void deadline(std::chrono::time_point<Clock, Duration> when) const
+    {
+        deadline(detail::until(when));
+    }
+    void no_deadline() const { check(weft_conn_deadline(get(), WEFT_FOREVER)); }
+
+    // Who waits in it gets error WEFT_EBADF, as do later calls: others may use it meanwhile.
+    void close() const { check(weft_conn_close(get())); }
+    weft_conn *get() const noexcept { return handle_.get(); }
 
 private:
-    weft_mutex *handle_;
+    detail::handle<weft_conn, weft_conn_close> handle_;
 };
 
-// Waits for the goroutines that it starts, at the end of its life at the latest.
-class scope {
-public:
-    scope() { check(weft_wg_make(&handle_)); }
-    ~scope()
-    {
-        weft_wg_wait(handle_);
-        weft_wg_free(handle_);
-    }
-    scope(const scope &) = delete;
-    scope &operator=(const scope &) = delete;
+// Connects; throws timed_out when the time has passed first.
+inline conn dial(const std::string &address, const char *network = "tcp")
+{
+    weft_conn *made;
+    check(weft_dial(&made, network, address.c_str(), WEFT_FOREVER));
+    return conn(made);
+}
+inline conn dial(const std::string &address, std::chrono::nanoseconds time, const char *network = "tcp")
+{
+    weft_conn *made;
+    check(weft_dial(&made, network, address.c_str(), detail::limit(time)));
+    return conn(made);
+}
 
-    template <std::invocable F>
-    void go(F &&function)
+class listener {
+public:
+    explicit listener(const std::string &address, const char *network = "tcp")
     {
-        check(weft_wg_add(handle_, 1));
-        try {
-            weft::go([wg = handle_, f = std::forward<F>(function)]() mutable {
-                f();
-                weft_wg_done(wg);
-            });
-        } catch (...) {
-            weft_wg_done(handle_);
-            throw;
-        }
+        weft_listener *made;
+        check(weft_listen(&made, network, address.c_str()));
+        handle_ = detail::handle<weft_listener, weft_listener_close>(made);
     }
-    void wait() { check(weft_wg_wait(handle_)); }
+    conn accept() const
+    {
+        weft_conn *made;
+        check(weft_accept(get(), &made));
+        return conn(made);
+    }
+    int port() const { return check(weft_listener_port(get())); }
+
+    // Who waits in accept gets error WEFT_EBADF, as do later calls.
+    void close() const { check(weft_listener_close(get())); }
+    weft_listener *get() const noexcept { return handle_.get(); }
 
 private:
-    weft_wg *handle_;
+    detail::handle<weft_listener, weft_listener_close> handle_;
 };
+
+// --- coroutines ---------------------------------------------------------------------------------------------
+
+#if defined(__cpp_impl_coroutine)
+
+namespace detail {
+
+template <typename F>
+struct awaits {
+    using R = std::invoke_result_t<F &>;
+    F function;
+    std::optional<R> value = {};
+    std::exception_ptr failure = {};
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> waiting)
+    {
+        go(attributes{.stack_size = 1 << 20, .name = "weft::coroutine"}, [this, waiting] {
+            try {
+                value.emplace(function());
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            waiting.resume();
+        });
+    }
+    R await_resume()
+    {
+        if (failure)
+            std::rethrow_exception(failure);
+        return std::move(*value);
+    }
+};
+
+} // namespace detail
+
+// For coroutines, which need not be in a goroutine: co_await weft::async_recv(chan). They go on in one.
+template <typename T>
+auto async_recv(chan<T> from)
+{
+    auto receive = [from = std::move(from)] { return from.recv(); };
+    return detail::awaits<decltype(receive)>{std::move(receive)};
+}
+
+// True; throws closed.
+template <typename T>
+auto async_send(chan<T> to, T value)
+{
+    auto send = [to = std::move(to), value = std::move(value)]() mutable {
+        to.send(std::move(value));
+        return true;
+    };
+    return detail::awaits<decltype(send)>{std::move(send)};
+}
+
+#endif
 
 } // namespace weft
 
-#endif // __cpp_concepts
+#endif // C++20
 #endif // WEFT_HPP

@@ -60,6 +60,22 @@ internal sealed class NativeTests
     public Task CxxExceptionsBelongToTheirGoroutine(string processors) => Passes("exceptions", processors);
 
     [Test]
+    [Arguments("1")]
+    [Arguments("2")]
+    [Arguments("4")]
+    public Task TheFaceOfCxxDoesWhatItsHeaderSays(string processors) => Passes("hpp", processors);
+
+    [Test]
+    [Arguments("go")]
+    [Arguments("task")]
+    [Arguments("scope")]
+    [Arguments("timer")]
+    public Task ACxxExceptionThatNobodyTakesEndsTheProgram(string where) => Passes("hpp_lost", where);
+
+    [Test]
+    public Task TheFaceOfCxxRunsCleanUnderTheSanitizers() => Passes("hpp_sanitizers");
+
+    [Test]
     public Task AnOlderCxxIsOneErrorThatSaysSo() => Passes("old_cxx");
 
     [Test]

@@ -25,14 +25,18 @@ sample() {
 # All samples under the address and undefined-behaviour sanitizers: no report, but for what the .NET runtime keeps
 # for the life of the process.
 sanitizers() {
-    echo 'int main(void) { return 0; }' >"$tmp/empty.c"
-    cc -fsanitize=address,undefined "$tmp/empty.c" -o "$tmp/empty" 2>/dev/null && "$tmp/empty" || exit 77
-    export LSAN_OPTIONS="suppressions=$prefix/share/weft/lsan.supp:print_suppressions=0"
-    export UBSAN_OPTIONS=halt_on_error=1
+    sanitizers_work
     for source in hello.c sieve.c pipeline.c select.c echo.c cpp.cpp; do
         by_pkg_config $source "$tmp/asan-$source" -g -O1 -fsanitize=address,undefined
         is_right "${source%.*}" "$tmp/asan-$source"
     done
+}
+
+sanitizers_work() {
+    echo 'int main(void) { return 0; }' >"$tmp/empty.c"
+    cc -fsanitize=address,undefined "$tmp/empty.c" -o "$tmp/empty" 2>/dev/null && "$tmp/empty" || exit 77
+    export LSAN_OPTIONS="suppressions=$prefix/share/weft/lsan.supp:print_suppressions=0"
+    export UBSAN_OPTIONS=halt_on_error=1
 }
 
 # A host that is marked for shadow stacks runs without them, because the library is not: the switch could not work.
@@ -240,6 +244,41 @@ exceptions() {
     says passed "$program" "$@"
 }
 
+# Everything of weft.hpp, by each compiler there is: hpp PROCS
+hpp() {
+    need c++
+    for compiler in c++ clang++; do
+        command -v $compiler >/dev/null || continue
+        compile_hpp $compiler
+        says passed "$program" "$@"
+    done
+}
+
+# An exception that nobody takes ends the program: hpp_lost go|task|scope|timer
+hpp_lost() {
+    need c++
+    compile_hpp c++
+    ends_with 'terminate: an exception' "$program" lost "$@"
+}
+
+# The same under the sanitizers, without red zones on stacks: ASan takes those of frames that an exception has left
+# for broken on a stack that it does not know.
+hpp_sanitizers() {
+    need c++
+    sanitizers_work
+    compile_hpp c++ -fsanitize=address,undefined --param asan-stack=0
+    says passed "$program" 2
+}
+
+# Sets program: compile_hpp COMPILER OPTION...
+compile_hpp() {
+    program=$(mktemp "$tmp/hpp_test-XXXXXX")
+    compiler=$1
+    shift
+    $compiler -std=c++20 -O1 -g -Wall -Wextra -Werror -pedantic -I"$prefix/include" "$@" "$here/hpp_test.cpp" \
+        -o "$program" -L"$prefix/lib" -lweft "-Wl,-rpath,$prefix/lib"
+}
+
 # The same in a library that a program of C loads later.
 late_exceptions() {
     need c++
@@ -296,6 +335,7 @@ all() {
         run api $procs 3
         run mixed 1 $procs
         run exceptions $procs
+        run hpp $procs
     done
     for name in codes threads movable; do
         run misuse $name
@@ -303,7 +343,10 @@ all() {
     for name in lock ends main_ends too_late exits; do
         run threads $name
     done
-    for name in cmake_samples old_cxx setting sanitizers shadow_stacks static abi manual host memory many python errno handoff overflow stacks \
+    for where in go task scope timer; do
+        run hpp_lost $where
+    done
+    for name in hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi manual host memory many python errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done
