@@ -135,10 +135,17 @@ install_lib() {
     cp -R out/man/man3 out/man/man7 "$to/share/man/"
     cp native/weft-gdb.py "$to/share/gdb/"
     cp native/lsan.supp "$to/share/weft/"
-    sed "s|@PREFIX@|$1|; s|@VERSION@|$version|" native/weft.pc.in >"$to/lib/pkgconfig/weft.pc"
+    for pc in weft weft-static; do
+        sed "s|@PREFIX@|$1|; s|@VERSION@|$version|" native/$pc.pc.in >"$to/lib/pkgconfig/$pc.pc"
+    done
     cp native/weft-config.cmake "$to/lib/cmake/weft/"
     sed "s|@VERSION@|$version|" native/weft-config-version.cmake.in \
         >"$to/lib/cmake/weft/weft-config-version.cmake"
+    case $1 in
+        /usr) ;;
+        *) echo "$1/lib/libweft.so: programs find it when they are linked with -Wl,-rpath,$1/lib, or after ldconfig" \
+            "if /etc/ld.so.conf names $1/lib" ;;
+    esac
 }
 
 pack() {

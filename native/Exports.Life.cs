@@ -14,6 +14,10 @@ internal static unsafe partial class Exports
     private const nint MainStack = 8 * 1024 * 1024; // As a main thread has.
     private const int LargestOptions = 4096;
     private const int EndLimitMs = 200;
+    private const int StandardError = 2;
+
+    private static ReadOnlySpan<byte> NoFrameTable =>
+        "weft: this program is linked by -static without -Wl,--eh-frame-hdr (pkg-config --static gives it)\n"u8;
 
     private static readonly Lock s_lifeLock = new();
     private static int s_users;
@@ -145,6 +149,11 @@ internal static unsafe partial class Exports
             {
                 if (s_users == 0)
                 {
+                    if (!Process.HasFrameTable())
+                    {
+                        _ = Process.Write(StandardError, NoFrameTable);
+                        return Code.NotSupported;
+                    }
                     if (!Process.Claim())
                     {
                         return Code.SecondCopy;

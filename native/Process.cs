@@ -24,6 +24,13 @@ internal static unsafe partial class Process
     private const int WouldWait = 11;
     private const short PollWritable = 4;
 
+    private const nint HeadersOfProgram = 3; // AT_PHDR and AT_PHNUM.
+    private const nint CountOfHeaders = 5;
+    private const int HeaderSize = 56; // struct Elf64_Phdr
+    private const uint Loaded = 1; // PT_LOAD, PT_PHDR, PT_GNU_EH_FRAME
+    private const uint HeadersThemselves = 6;
+    private const uint FrameTable = 0x6474e550;
+
     private static bool s_claimed;
 
     /// <summary>struct pollfd.</summary>
@@ -70,6 +77,38 @@ internal static unsafe partial class Process
         return s_claimed = true;
     }
 
+    /// <summary>False in a program of which this code is part, and that has no table of its frames: gcc has ld
+    /// make none with -static. A collection could not walk a stack there, and would end the process without a
+    /// word.</summary>
+    internal static bool HasFrameTable()
+    {
+        byte* headers = (byte*)getauxval(HeadersOfProgram);
+        nint count = getauxval(CountOfHeaders);
+        nint here = (nint)(delegate*<bool>)&HasFrameTable;
+        nint moved = 0; // How far the program is from where its headers say.
+        bool ours = false;
+        bool found = false;
+        for (nint i = 0; headers != null && i < count; i++)
+        {
+            byte* header = headers + (i * HeaderSize);
+            nint address = *(nint*)(header + 16);
+            nint size = *(nint*)(header + 40);
+            switch (*(uint*)header)
+            {
+                case HeadersThemselves: // Comes before what is loaded.
+                    moved = (nint)headers - address;
+                    break;
+                case Loaded:
+                    ours |= here - moved >= address && here - moved < address + size;
+                    break;
+                case FrameTable:
+                    found = true;
+                    break;
+            }
+        }
+        return found || !ours;
+    }
+
     /// <summary>Whether it is open, for writing too.</summary>
     internal static bool CanWrite(int descriptor)
     {
@@ -106,6 +145,9 @@ internal static unsafe partial class Process
     internal static int Duplicate(int descriptor) => fcntl(descriptor, DuplicateCloseOnExec, 0);
 
     internal static void Close(int descriptor) => _ = close(descriptor);
+
+    [LibraryImport("libc")]
+    private static partial nint getauxval(nint type);
 
     [LibraryImport("libc")]
     private static partial int poll(PollEvents* descriptors, nuint count, int timeout);

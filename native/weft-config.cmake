@@ -13,7 +13,7 @@ if(NOT TARGET weft::static)
   add_library(weft::static STATIC IMPORTED)
   set_target_properties(weft::static PROPERTIES
     IMPORTED_LOCATION "${_weft_prefix}/lib/libweft.a"
-    IMPORTED_LINK_INTERFACE_LIBRARIES "m;pthread;dl"
+    IMPORTED_LINK_INTERFACE_LIBRARIES "m;pthread;dl;-Wl,--eh-frame-hdr"
     INTERFACE_INCLUDE_DIRECTORIES "${_weft_prefix}/include")
 endif()
 

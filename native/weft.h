@@ -50,6 +50,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__linux__) && !defined(__GLIBC__)
+#error "weft.h: libweft needs glibc, and this C library is another one (musl?)"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -112,7 +116,8 @@ typedef struct weft_options {
  * exist by then, and what sigaction and signal install later, which libweft has of its own (SA_ONSTACK is added).
  * In a process that has loaded libweft by dlopen, later ones get the flag within 50 ms; give it yourself there.
  * Errors: WEFT_EEXIST another copy is loaded, WEFT_EINVAL, WEFT_ENOTSUP, WEFT_ENOMEM: less than 256 MB of address
- * space is left (ulimit -v). */
+ * space is left (ulimit -v). A program that was linked by -static without -Wl,--eh-frame-hdr, which
+ * pkg-config --static gives, is WEFT_ENOTSUP, and a line on standard error says so. */
 int weft_init(const weft_options *options);
 
 /* Undoes one weft_init. The last one makes every later call fail with WEFT_ESHUTDOWN, until weft_init; handles

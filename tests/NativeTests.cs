@@ -31,6 +31,30 @@ internal sealed class NativeTests
     public Task TheStaticLibraryIsAllThatAProgramNeeds() => Passes("static");
 
     [Test]
+    [Arguments("-static")]
+    [Arguments("-static-pie")]
+    [Arguments("weft-static")]
+    public Task AProgramMayBeLinkedWithoutLibraries(string how) => Passes("linking", how);
+
+    [Test]
+    public Task AProgramWithoutATableOfFramesIsToldSo() => Passes("no_frame_table");
+
+    [Test]
+    public Task LldLinksTheArchive() => Passes("lld");
+
+    [Test]
+    public Task LldKeepsWhatTheArchiveNeeds() => Passes("lld", "-Wl,--gc-sections");
+
+    [Test]
+    public Task PkgConfigSaysWhereTheLibraryIsFound() => Passes("rpath");
+
+    [Test]
+    public Task AnotherCLibraryIsOneErrorThatSaysSo() => Passes("musl");
+
+    [Test]
+    public Task FunctionsHaveNamesForPerf() => Passes("names");
+
+    [Test]
     [Arguments("1", "0")]
     [Arguments("2", "0")]
     [Arguments("4", "0")]

@@ -88,6 +88,99 @@ static() {
     [ -z "$others" ] || fail "libweft.a defines $others"
 }
 
+# A program for which ld makes no table of frames, with -static: a code and a line, not the end in a collection.
+no_frame_table() {
+    linked -static "$prefix/lib/libweft.a" -lm
+    output=$("$program" 2>&1) || status=$?
+    [ "$output" = "weft: this program is linked by -static without -Wl,--eh-frame-hdr (pkg-config --static gives it)" ] ||
+        fail "it prints: $output"
+    [ "${status:-0}" -ne 0 ] || fail "its exit code is 0"
+}
+
+# Programs that need no library: linking -static|-static-pie|weft-static; each by what pkg-config says.
+linking() {
+    need pkg-config
+    export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+    case $1 in
+        weft-static) options=$(pkg-config --libs weft-static) ;;
+        *) options="$1 $(pkg-config --static --libs weft)" ;;
+    esac
+    linked $options
+    ! readelf -d "$program" | grep -q 'NEEDED.*libweft' || fail "it needs libweft.so"
+    is_right hello "$program"
+    [ "$1" = weft-static ] || ! readelf -d "$program" | grep -q NEEDED || fail "it needs a library"
+    command -v c++ >/dev/null || return 0
+    program=$(mktemp "$tmp/cxx_test-XXXXXX") # The words of C++ exceptions are found in a program without libraries.
+    c++ -std=c++17 -O1 -I"$prefix/include" "$here/cxx_test.cpp" -o "$program" $options 2>"$program.log" ||
+        fail "$(cat "$program.log")"
+    says passed "$program" 2
+}
+
+# The archive by lld, which forgets sections that only __start_NAME refers to: lld OPTION...
+lld() {
+    lld_directory
+    linked -B"$directory" -fuse-ld=lld "$@" "$prefix/lib/libweft.a" -lm -lpthread -ldl
+    readelf -p .comment "$program" | grep -q LLD || fail "another linker made it"
+    is_right hello "$program"
+}
+
+# Sets directory: where ld.lld is; Rust brings one.
+lld_directory() {
+    directory=$(dirname "$(command -v ld.lld || true)")
+    [ "$directory" = . ] || return 0
+    need rustc
+    for directory in "$(rustc --print sysroot)"/lib/rustlib/*/bin/gcc-ld; do
+        [ ! -x "$directory/ld.lld" ] || return 0
+    done
+    exit 77
+}
+
+# The samples find the library by the variable of weft.pc.
+rpath() {
+    need pkg-config
+    export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+    linked $(pkg-config --libs weft)
+    ! LD_LIBRARY_PATH='' "$program" >/dev/null 2>&1 || exit 77 # The system has one.
+    linked $(pkg-config --libs weft) $(pkg-config --variable=rpath weft)
+    is_right hello "$program"
+}
+
+# Another C library is one error, which says so: its headers do not define __GLIBC__.
+musl() {
+    mkdir -p "$tmp/musl"
+    for header in errno.h stdint.h stddef.h; do
+        : >"$tmp/musl/$header"
+    done
+    echo 'typedef long int64_t; typedef unsigned uint32_t; typedef unsigned long size_t;' >"$tmp/musl/stdint.h"
+    echo '#include <weft.h>' >"$tmp/musl.c"
+    compiler="cc -nostdinc -isystem $tmp/musl"
+    ! command -v musl-gcc >/dev/null || compiler=musl-gcc
+    ! $compiler -I"$prefix/include" -c "$tmp/musl.c" -o "$tmp/musl.o" 2>"$tmp/musl.log" || fail "no error"
+    shows 'error.*libweft needs glibc' "$tmp/musl.log"
+    [ "$(grep -c 'error:' "$tmp/musl.log")" -eq 1 ] || fail "$(cat "$tmp/musl.log")"
+}
+
+# Functions have names in what perf shows, in a program with the archive too.
+names() {
+    linked "$prefix/lib/libweft.a" -lm
+    for file in "$prefix/lib/libweft.so" "$program"; do
+        nm "$file" >"$tmp/names"
+        for name in Scheduler weft_switch ByteChan; do
+            grep -q " [tT] .*$name" "$tmp/names" || fail "$file has no name like $name"
+        done
+        ! readelf -S "$file" | grep -q '\.debug_info' || fail "$file has debugging information"
+    done
+    need gdb
+    gdb -batch -nx -ex 'set debuginfod enabled off' -ex 'info symbol weft_go' "$prefix/lib/libweft.so" >"$tmp/gdb.log" 2>&1
+    shows 'weft_go in section' "$tmp/gdb.log"
+}
+
+# Sets program: the first sample, with these options; what ld says of glibc's functions that load libraries is left out.
+linked() {
+    program=$(mktemp "$tmp/hello-XXXXXX")
+    cc -O2 -I"$prefix/include" "$examples/hello.c" -o "$program" "$@" 2>"$program.log" || fail "$(cat "$program.log")"
+}
+
 # Every function, with right and wrong arguments: api PROCS [LOAD]
 api() {
     compile api_test
@@ -346,7 +439,12 @@ all() {
     for where in go task scope timer; do
         run hpp_lost $where
     done
-    for name in hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi manual host memory many python errno handoff overflow stacks \
+    for how in -static -static-pie weft-static; do
+        run linking $how
+    done
+    run lld
+    run lld -Wl,--gc-sections
+    for name in no_frame_table rpath musl names hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi manual host memory many python errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done
