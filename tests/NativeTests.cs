@@ -124,6 +124,13 @@ internal sealed class NativeTests
     public Task PythonMayLoadIt() => Passes("python");
 
     [Test]
+    [Arguments("1")]
+    [Arguments("2")]
+    [Arguments("4")]
+    public Task TheModuleForPythonKeepsGoroutinesOnTheirThreads(string processors) =>
+        Passes("python_module", processors);
+
+    [Test]
     public Task AGoroutineThatComputesOrBlocksHoldsNobodyUp() => Passes("handoff");
 
     [Test]

@@ -270,6 +270,21 @@ python() {
     says passed python3 "$here/ctypes_test.py" "$prefix/lib/libweft.so"
 }
 
+# The sample module: python_module PROCS
+python_module() {
+    need python3
+    export WEFT_LIBRARY="$prefix/lib/libweft.so" PYTHONDONTWRITEBYTECODE=1
+    test="python3 $here/python_test.py $examples/python"
+    WEFT_MAXPROCS=$1 says passed $test
+    output=$(python3 "$examples/python/squares.py") || fail "exit code $?"
+    [ "$output" = "100 squares add up to 338350
+AN ANSWER" ] || fail "squares.py prints: $output"
+    for how in waiting running; do
+        says ended timeout 20 $test ends $how
+    done
+    says "in a goroutine that nobody has joined" $test unjoined
+}
+
 # Who computes or blocks holds nobody up.
 handoff() {
     compile handoff_test
@@ -429,6 +444,7 @@ all() {
         run mixed 1 $procs
         run exceptions $procs
         run hpp $procs
+        run python_module $procs
     done
     for name in codes threads movable; do
         run misuse $name
