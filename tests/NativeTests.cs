@@ -131,6 +131,9 @@ internal sealed class NativeTests
         Passes("python_module", processors);
 
     [Test]
+    public Task TheCrateForRustPassesItsTests() => Passes("rust");
+
+    [Test]
     public Task AGoroutineThatComputesOrBlocksHoldsNobodyUp() => Passes("handoff");
 
     [Test]

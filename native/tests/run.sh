@@ -285,6 +285,18 @@ AN ANSWER" ] || fail "squares.py prints: $output"
     says "in a goroutine that nobody has joined" $test unjoined
 }
 
+# The sample crate: its tests, and its program. Built in a copy, without the network.
+rust() {
+    need cargo
+    crate=$(mktemp -d "$tmp/rust-XXXXXX")
+    cp -R "$examples/rust/." "$crate"
+    cd "$crate"
+    export WEFT_PREFIX="$prefix"
+    says 'test result: ok. 6 passed' cargo test --offline --quiet --tests
+    output=$(cargo run --offline --quiet --example pipeline) || fail "exit code $?"
+    [ "$output" = "the squares of 1 to 1000 add up to 333833500" ] || fail "the program prints: $output"
+}
+
 # Who computes or blocks holds nobody up.
 handoff() {
     compile handoff_test
@@ -460,7 +472,7 @@ all() {
     done
     run lld
     run lld -Wl,--gc-sections
-    for name in no_frame_table rpath musl names hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi manual host memory many python errno handoff overflow stacks \
+    for name in no_frame_table rpath musl names hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi manual host memory many python rust errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done
