@@ -46,6 +46,7 @@ internal static class Programs
         Register("little-memory", StackTests.LittleMemory);
         Register("too-many-guards", StackTests.TooManyGuards);
         Register("pages-go-back", StackTests.PagesGoBack);
+        Register("huge-pages-go-back", StackTests.HugePagesGoBack);
         Register("many-come-down", StackReturnTests.ManyComeDown);
         Register("unhandled", SchedulerTests.UnhandledChild);
         Register("host-42", SchedulerTests.Host42);

@@ -5,6 +5,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Microsoft.Win32.SafeHandles;
 using Weft.Runtime;
 
 namespace Weft.Tests;
@@ -259,6 +260,76 @@ internal sealed class StackTests
             long left = Homes.FreeResident;
             crew.Expect(left <= most - (chunks / 4 * Layout.HomesPerChunk), $"{most} free, {left} are left");
         });
+    }
+
+    // The kernel makes a huge page of every 2 MB that may be one and have a page in them, within minutes: a page
+    // that stays brings back all that went.
+    [Test]
+    public async Task NoPageStaysInAHugeOneThatWentBack()
+    {
+        ChildResult child = ChildProcess.Run("huge-pages-go-back");
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+    }
+
+    internal static int HugePagesGoBack(string[] args) => Crew.Report(2, crew =>
+    {
+        const int count = Layout.RandomChoice ? 5_000 : 200_000; // The small build has no huge ones.
+        Chan<int> gate = new();
+        WaitGroup begun = new();
+        WaitGroup done = new();
+        begun.Add(count);
+        for (int i = 0; i < count; i++)
+        {
+            done.Go(() =>
+            {
+                begun.Done();
+                gate.Receive(out _);
+            });
+        }
+        begun.Wait();
+        int most = HugePagesInUse();
+        gate.Close();
+        done.Wait();
+        crew.Until(() => !StackStore.HasTooMany && !GoroutineTable.HasTooMany, "the pages to go back");
+        int left = HugePagesInUse();
+        // What is kept for the next ones.
+        int kept = (Layout.FreeBlocksKept * Goroutine.Size) + (Layout.FreePagesKept * StackStore.Largest);
+        crew.Expect(left <= 4 + (kept / Os.HugePageSize), $"{most} huge pages were in use, {left} are");
+    });
+
+    /// <summary>How many of those that may be huge have a page.</summary>
+    private static int HugePagesInUse()
+    {
+        int count = 0;
+        using SafeFileHandle map = File.OpenHandle("/proc/self/pagemap");
+        byte[] pages = new byte[Os.HugePageSize / Os.PageSize * sizeof(long)];
+        long from = 0;
+        long to = 0;
+        foreach (string line in File.ReadLines("/proc/self/smaps"))
+        {
+            string first = line.Split(' ')[0];
+            if (first.IndexOf('-') is > 0 and int at && line.Length > 40)
+            {
+                from = long.Parse(first.AsSpan(0, at), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+                to = long.Parse(first.AsSpan(at + 1), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+            }
+            if (first == "VmFlags:" && line.Contains(" hg"))
+            {
+                for (long page = from; page + Os.HugePageSize <= to; page += Os.HugePageSize)
+                {
+                    int length = RandomAccess.Read(map, pages, page / Os.PageSize * sizeof(long));
+                    // Present, or swapped out.
+                    bool any = false;
+                    for (int i = sizeof(long) - 1; i < length; i += sizeof(long))
+                    {
+                        any |= (pages[i] & 0xc0) != 0;
+                    }
+                    count += any ? 1 : 0;
+                }
+            }
+        }
+        return count;
     }
 
     [Test]

@@ -20,7 +20,7 @@ internal unsafe struct StackPlaces
     internal const int Sizes = 31;
 
     internal int Count;
-    internal fixed int Numbers[2 * Layout.StoredPerProcessor];
+    internal fixed int Grains[2 * Layout.StoredPerProcessor];
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -4,6 +4,10 @@
 //   sysmon -> a thread        which writes, and ends the process
 //   end of the process        waits for the report, if it was asked for by then
 //
+// Between the moment at which a thread takes the signal from the kernel and the first line of OnQuit nobody
+// can see it. A thread that sleeps is not there. To each that runs the end of the process sends SIGURG:
+// OnQuit runs with all signals blocked, so who has taken that one has no SIGQUIT before it.
+//
 // Also where SIGQUIT was ignored at the start, as in `program &` of a script. Go: the same.
 //
 // .NET's handler, which ours is put over, is called as well: the program may have registered for SIGQUIT too
@@ -14,12 +18,16 @@
 // it, and main may have returned by then; and .NET leaves ignored signals alone. Sysmon as the writer: the
 // report may wait for who needs sysmon to go on.
 
+using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Weft.Runtime;
 
 internal static unsafe class QuitReport
 {
+    private const int LongestWaitMs = 1000; // For a thread that runs with all signals blocked.
+
     private static readonly Lock s_installLock = new();
 
     private static PosixSignalRegistration? s_registration;
@@ -29,6 +37,8 @@ internal static unsafe class QuitReport
 
     /// <summary>Whether SIGQUIT asks for the report.</summary>
     internal static bool IsInstalled => s_registration != null;
+
+    private static bool IsAsked => Volatile.Read(ref s_asked) != 0;
 
     /// <summary>From now on, until the process ends. The runtime has started.</summary>
     internal static void Install()
@@ -56,7 +66,7 @@ internal static unsafe class QuitReport
     /// <summary>Sysmon, when it is awake.</summary>
     internal static void BeginIfAsked()
     {
-        if (s_begun || Volatile.Read(ref s_asked) == 0)
+        if (s_begun || !IsAsked)
         {
             return;
         }
@@ -90,9 +100,69 @@ internal static unsafe class QuitReport
     /// yet.</summary>
     private static void AwaitReport()
     {
-        while (Volatile.Read(ref s_asked) != 0 || Os.IsPending(Os.SignalQuit))
+        while (IsAsked || Os.IsPending(Os.SignalQuit))
         {
             Thread.Sleep(1);
         }
+        AwaitThreads();
+        while (IsAsked)
+        {
+            Thread.Sleep(1);
+        }
+    }
+
+    /// <summary>Until no other thread can have taken the signal without its handler having run.</summary>
+    private static void AwaitThreads()
+    {
+        try
+        {
+            int self = Os.ThreadId();
+            List<int> threads = [];
+            foreach (string task in Directory.GetDirectories("/proc/self/task"))
+            {
+                int thread = int.Parse(Path.GetFileName(task.AsSpan()), CultureInfo.InvariantCulture);
+                if (thread != self && IsRunning(thread, out _))
+                {
+                    Os.SignalThread(thread, Os.SignalUrgent);
+                    threads.Add(thread);
+                }
+            }
+            long start = Stopwatch.GetTimestamp();
+            while (!IsAsked && threads.Count > 0
+                && Stopwatch.GetElapsedTime(start) < TimeSpan.FromMilliseconds(LongestWaitMs))
+            {
+                _ = threads.RemoveAll(static t => !IsRunning(t, out bool pending) || !pending);
+                Thread.Sleep(threads.Count > 0 ? 1 : 0);
+            }
+        }
+        catch (Exception e) when (
+            e is IOException or UnauthorizedAccessException or FormatException or ArgumentException)
+        {
+            // There is no /proc, or it is another one.
+        }
+    }
+
+    /// <summary>Whether the thread does not sleep, and whether SIGURG waits for it.</summary>
+    private static bool IsRunning(int thread, out bool isPending)
+    {
+        isPending = false;
+        try
+        {
+            string status = File.ReadAllText($"/proc/self/task/{thread}/status");
+            long pending = long.Parse(
+                Line(status, "SigPnd:"), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+            isPending = (pending & (1L << (Os.SignalUrgent - 1))) != 0;
+            return !Line(status, "State:").StartsWith('S');
+        }
+        catch (IOException)
+        {
+            return false; // It has ended.
+        }
+    }
+
+    private static ReadOnlySpan<char> Line(string status, string name)
+    {
+        ReadOnlySpan<char> line = status.AsSpan(status.IndexOf(name, StringComparison.Ordinal) + name.Length);
+        return line[..line.IndexOf('\n')].Trim();
     }
 }

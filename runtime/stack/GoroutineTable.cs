@@ -162,7 +162,8 @@ internal static unsafe class GoroutineTable
         s_prepared = Math.Min(chunks * Layout.BlocksPerChunk, s_pool.Capacity);
         nint bytes = (s_prepared - from) * Goroutine.Size;
         Os.IncludeInDumps((nint)At(from), bytes);
-        if (from > 0)
+        // A chunk that is less comes back as a part of one (trap dm).
+        if (from > 0 && Layout.BlocksPerChunk * Goroutine.Size >= Os.HugePageSize)
         {
             Os.AllowHugePages((nint)At(from), bytes);
         }

@@ -2,7 +2,7 @@
 // one close to the next, as long as they wait.
 //
 //   the page     [ low ............ <- sp | frames ] high       the next goroutine's, when they are out
-//   store        [ frames ][ frames ][ frames ] ...             128 to 2,048 bytes; the addresses in them
+//   store        [ frames ][ frames ][ frames ] ... [ rest ]    128 to 2,048 bytes; the addresses in them
 //                                                               are those of the page
 //
 // Out goes who has just parked, on its own machine, after the switch and before anybody can see that it waits
@@ -18,6 +18,9 @@
 //
 // Copying is raw code, with collections shut out: they find a stack either here or there.
 //
+// A chunk is a huge page, and what no place fits into at its end is left: a page that two chunks share would
+// stay when both go back, and the kernel makes a huge page of every 2 MB that have one page in them.
+//
 // Rejected: to take out the one that has waited longest. It would have to be kept from being woken meanwhile:
 // a word that everyone exchanges who runs a goroutine, 1.2 ns a switch. Who is among the first ones never
 // pays anything here; who is not pays some 30 ns for each wait.
@@ -29,6 +32,7 @@ internal static unsafe class StackStore
 {
     private const int Classes = StackPlaces.Sizes;
     private const int Smallest = 128;
+    private const int Grain = 32; // All sizes are multiples.
 
     /// <summary>The most bytes of a stack that is taken out.</summary>
     internal const int Largest = 2048;
@@ -51,7 +55,8 @@ internal static unsafe class StackStore
         s_prepared = s_bases + Classes;
         for (int k = 0; k < Classes; k++)
         {
-            nint bytes = capacity * SizeOf(k);
+            nint bytes = (capacity + ChunkOf(k) - 1) / ChunkOf(k) * Layout.StoreChunk;
+            Check.Always(bytes / Grain <= int.MaxValue, "store: more places than there are numbers"u8);
             nint address = AddressSpace.Need(bytes + Os.HugePageSize);
             Os.LeaveOutOfDumps(address, bytes + Os.HugePageSize);
             s_bases[k] = (address + Os.HugePageSize - 1) & -Os.HugePageSize;
@@ -103,7 +108,7 @@ internal static unsafe class StackStore
         nint sp = g->Context.SavedSp;
         nint size = g->StackHigh - sp;
         int k = ClassOf(size);
-        nint place = s_bases[k] + ((nint)TakeNumber(k) * SizeOf(k));
+        nint place = s_bases[k] + (TakeNew(k) * Grain);
         StackGrowth.Copy(sp, place, size, guard, g->StackHigh, distance);
         KeepAt(g, place);
         g->Context.SavedSp = sp + distance;
@@ -173,22 +178,31 @@ internal static unsafe class StackStore
             s_lock.Enter();
             for (int i = 0; i < Layout.StoredPerProcessor; i++)
             {
-                kept->Numbers[kept->Count++] = TakeNumber(k);
+                kept->Grains[kept->Count++] = (int)TakeNew(k);
             }
             s_lock.Exit();
         }
-        return s_bases[k] + ((nint)kept->Numbers[--kept->Count] * SizeOf(k));
+        return s_bases[k] + ((nint)kept->Grains[--kept->Count] * Grain);
     }
 
-    /// <summary>One that may be written to. Under the lock.</summary>
-    private static int TakeNumber(int k)
+    /// <summary>One that may be written to: how many grains above the base. Under the lock.</summary>
+    private static nint TakeNew(int k)
     {
         nint number = s_pools[k].Take();
         if (s_pools[k].Carved > s_prepared[k])
         {
             PrepareChunks(k);
         }
-        return (int)number;
+        nint chunk = number / ChunkOf(k);
+        return ((chunk * Layout.StoreChunk) + ((number - (chunk * ChunkOf(k))) * SizeOf(k))) / Grain;
+    }
+
+    /// <summary>The place that far above the base is free. Under the lock.</summary>
+    private static void Give(int k, nint grains)
+    {
+        nint chunk = grains * Grain / Layout.StoreChunk;
+        nint within = (grains * Grain) - (chunk * Layout.StoreChunk);
+        s_pools[k].Give((chunk * ChunkOf(k)) + (within / SizeOf(k)));
     }
 
     private static void GivePlace(Processor* p, int k, nint place)
@@ -199,13 +213,13 @@ internal static unsafe class StackStore
             s_lock.Enter();
             for (int i = 0; i < Layout.StoredPerProcessor; i++)
             {
-                s_pools[k].Give(kept->Numbers[i]);
-                kept->Numbers[i] = kept->Numbers[i + Layout.StoredPerProcessor];
+                Give(k, kept->Grains[i]);
+                kept->Grains[i] = kept->Grains[i + Layout.StoredPerProcessor];
             }
             s_lock.Exit();
             kept->Count = Layout.StoredPerProcessor;
         }
-        kept->Numbers[kept->Count++] = (int)((place - s_bases[k]) / SizeOf(k));
+        kept->Grains[kept->Count++] = (int)((nuint)(place - s_bases[k]) / Grain);
     }
 
     /// <summary>As GoroutineTable.PrepareChunk.</summary>
@@ -214,13 +228,12 @@ internal static unsafe class StackStore
         nint from = s_prepared[k];
         nint chunk = ChunkOf(k);
         s_prepared[k] = (s_pools[k].Carved + chunk - 1) / chunk * chunk;
-        nint low = (s_bases[k] + (from * SizeOf(k))) & -Os.PageSize;
-        nint high = s_bases[k] + (s_prepared[k] * SizeOf(k));
+        nint low = s_bases[k] + (from / chunk * Layout.StoreChunk);
+        nint high = s_bases[k] + (s_prepared[k] / chunk * Layout.StoreChunk);
         Os.IncludeInDumps(low, high - low);
-        if (from > 0)
+        if (from > 0 && Layout.StoreChunk >= Os.HugePageSize)
         {
-            low = (s_bases[k] + (from * SizeOf(k)) + Os.HugePageSize - 1) & -Os.HugePageSize;
-            Os.AllowHugePages(low, high - low + Os.HugePageSize);
+            Os.AllowHugePages(low, high - low);
         }
     }
 
@@ -247,10 +260,8 @@ internal static unsafe class StackStore
             s_lock.Enter();
             if (s_pools[k].HasTooMany)
             {
-                nint low = s_bases[k] + (s_pools[k].TakeWhole() * SizeOf(k));
-                nint first = (low + Os.PageSize - 1) & -Os.PageSize;
-                nint end = (low + (ChunkOf(k) * SizeOf(k))) & -Os.PageSize;
-                _ = Os.Discard(first, end - first);
+                nint chunk = s_pools[k].TakeWhole() / ChunkOf(k);
+                _ = Os.Discard(s_bases[k] + (chunk * Layout.StoreChunk), Layout.StoreChunk);
             }
             s_lock.Exit();
         }
