@@ -10,6 +10,7 @@ internal static class Code
     internal const int Ok = 0;
     internal const int NotPermitted = -1;
     internal const int NotGoroutine = -3;
+    internal const int Interrupted = -4;
     internal const int BadHandle = -9;
     internal const int WouldWait = -11;
     internal const int NoMemory = -12;
@@ -57,6 +58,7 @@ internal static class Code
         > 0 or Ok => "success\0"u8,
         NotPermitted => "not permitted: not locked, or the channel is a timer's or a context's\0"u8,
         NotGoroutine => "the caller is not a goroutine\0"u8,
+        Interrupted => "the wait was interrupted\0"u8,
         BadHandle => "not a handle, or one that was freed\0"u8,
         WouldWait => "the call would have to wait\0"u8,
         NoMemory => "no memory, or a limit of the system\0"u8,

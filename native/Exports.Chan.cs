@@ -25,16 +25,6 @@ internal static unsafe partial class Exports
         internal int Result;
     }
 
-    /// <summary>What a goroutine of C keeps in objects: its StateObject, where it has one.</summary>
-    private sealed class GoroutineObjects(WaitGroup? done)
-    {
-        /// <summary>For its selects, one after the other.</summary>
-        internal readonly SelectCase?[] Cases = new SelectCase?[GoroutineExtra.WaiterCount];
-
-        /// <summary>Who waits for its end: that of weft_run and weft_main.</summary>
-        internal readonly WaitGroup? Done = done;
-    }
-
     [UnmanagedCallersOnly(EntryPoint = "weft_chan_make")]
     private static int ChanMake(nint* handle, nuint size, nuint capacity)
     {
@@ -87,6 +77,28 @@ internal static unsafe partial class Exports
         return CodeOf(outcome);
     }
 
+    [UnmanagedCallersOnly(EntryPoint = "weft_chan_send_until")]
+    private static int ChanSendUntil(nint handle, void* element, long deadline)
+    {
+        ByteChan? channel = Handles.Get<ByteChan>(handle, Kind.Chan);
+        if (channel == null)
+        {
+            return Handles.FaultOfOwner(handle);
+        }
+        if (element == null && channel.ElementSize != 0)
+        {
+            return Code.Invalid;
+        }
+        Outcome outcome = channel.TrySend(element);
+        if (outcome == Outcome.Waits)
+        {
+            WaitScope? scope = ScopeOf(deadline);
+            outcome = scope == null ? channel.Send(element) : channel.Send(element, scope, deadline);
+            return outcome == Outcome.Ended ? CodeOfEnd(scope) : CodeOf(outcome);
+        }
+        return CodeOf(outcome);
+    }
+
     [UnmanagedCallersOnly(EntryPoint = "weft_chan_recv")]
     private static int ChanReceive(nint handle, void* element)
     {
@@ -96,6 +108,24 @@ internal static unsafe partial class Exports
             return Handles.Fault(handle);
         }
         Outcome outcome = channel.Receive(element);
+        return CodeOf(outcome);
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_chan_recv_until")]
+    private static int ChanReceiveUntil(nint handle, void* element, long deadline)
+    {
+        ByteChan? channel = Handles.GetChan(handle);
+        if (channel == null)
+        {
+            return Handles.Fault(handle);
+        }
+        Outcome outcome = channel.TryReceive(element);
+        if (outcome == Outcome.Waits)
+        {
+            WaitScope? scope = ScopeOf(deadline);
+            outcome = scope == null ? channel.Receive(element) : channel.Receive(element, scope, deadline);
+            return outcome == Outcome.Ended ? CodeOfEnd(scope) : CodeOf(outcome);
+        }
         return CodeOf(outcome);
     }
 
@@ -150,7 +180,15 @@ internal static unsafe partial class Exports
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_select")]
-    private static int SelectAmong(Case* cases, int count, long timeout)
+    private static int SelectAmong(Case* cases, int count, long timeout) => SelectAmong(
+        cases, count, timeout == 0, timeout <= 0 ? TimerNode.Never : Scheduler.TimeAfter(timeout));
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_select_until")]
+    private static int SelectUntil(Case* cases, int count, long deadline) =>
+        SelectAmong(cases, count, false, deadline);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int SelectAmong(Case* cases, int count, bool tries, long deadline)
     {
         if (!Handles.AreOpen)
         {
@@ -163,12 +201,12 @@ internal static unsafe partial class Exports
         try
         {
             Goroutine* g = Current.Goroutine();
-            int timers = timeout > 0 ? 1 : 0;
-            SelectCase?[] used = CasesFor(g, count + timers);
+            SelectCase?[] used = CasesFor(g, count + 1, out WaitScope? scope);
             int error = Fill(used, cases, count);
             return error != Code.Ok ? error
-                : timers == 0 ? Choose(used, cases, count, timeout)
-                : ChooseUntil(used, cases, count, timeout);
+                : tries || (scope == null && deadline == TimerNode.Never)
+                    ? Choose(used, cases, count, tries)
+                    : ChooseUntil(used, cases, count, deadline);
         }
         catch (Exception e)
         {
@@ -206,10 +244,9 @@ internal static unsafe partial class Exports
         return Code.Ok;
     }
 
-    private static int Choose(SelectCase?[] used, Case* cases, int count, long timeout)
+    private static int Choose(SelectCase?[] used, Case* cases, int count, bool tries)
     {
-        int chosen = timeout == 0
-            ? Select.TryWait(used.AsSpan(0, count)) : Select.Wait(used.AsSpan(0, count));
+        int chosen = tries ? Select.TryWait(used.AsSpan(0, count)) : Select.Wait(used.AsSpan(0, count));
         if (chosen < 0)
         {
             return Code.WouldWait;
@@ -218,40 +255,45 @@ internal static unsafe partial class Exports
         return chosen;
     }
 
-    private static int ChooseUntil(SelectCase?[] used, Case* cases, int count, long timeout)
+    /// <summary>The last one of those used ends the wait: by time, or by what else may.</summary>
+    private static int ChooseUntil(SelectCase?[] used, Case* cases, int count, long deadline)
     {
-        int chosen = Choose(used, cases, count, 0);
+        int chosen = Choose(used, cases, count, tries: true);
         if (chosen != Code.WouldWait)
         {
             return chosen;
         }
-        ChanAlarm alarm = new(null);
-        _ = alarm.Set(Ticks(timeout));
-        used[count] = new ReceiveCase<DateTimeOffset>(alarm.C);
-        chosen = Select.Wait(used.AsSpan(0, count + 1));
-        used[count] = null;
-        _ = alarm.Clear();
+        GoroutineObjects objects = GoroutineObjects.OfCaller();
+        WaitScope scope = objects.AnyScope;
+        EndCase end = objects.EndCase;
+        try
+        {
+            if (!end.Begin(scope, deadline))
+            {
+                return CodeOfEnd(scope);
+            }
+            used[count] = end;
+            chosen = Select.Wait(used.AsSpan(0, count + 1));
+        }
+        finally
+        {
+            used[count] = null;
+            scope.End();
+        }
         if (chosen == count)
         {
-            return Code.TimedOut;
+            return CodeOfEnd(scope);
         }
         cases[chosen].Result = Unsafe.As<ByteCase>(used[chosen]!).Ok ? Code.Ok : Code.Closed;
         return chosen;
     }
 
     /// <summary>Those of the goroutine, where they are enough.</summary>
-    private static SelectCase?[] CasesFor(Goroutine* g, int count)
+    private static SelectCase?[] CasesFor(Goroutine* g, int count, out WaitScope? scope)
     {
-        if (g == null || count > GoroutineExtra.WaiterCount)
-        {
-            return new SelectCase?[count];
-        }
-        object? state = Goroutine.StateObject(g);
-        if (state == null)
-        {
-            Goroutine.StateObject(g) = state = new GoroutineObjects(null);
-        }
-        return (state as GoroutineObjects)?.Cases ?? new SelectCase?[count];
+        GoroutineObjects? objects = g == null ? null : GoroutineObjects.Of(g);
+        scope = objects?.WaitScope;
+        return objects == null || count > GoroutineObjects.CaseCount ? new SelectCase?[count] : objects.Cases;
     }
 
     private static int CodeOf(Outcome outcome) => outcome == Outcome.Done ? Code.Ok : CodeOfOther(outcome);
@@ -260,6 +302,7 @@ internal static unsafe partial class Exports
     {
         Outcome.Closed => Code.Closed,
         Outcome.Waits => Code.WouldWait,
+        Outcome.Ended => CodeOfEnd(ScopeOf(TimerNode.Never)),
         _ => Code.NoMemory,
     };
 }

@@ -36,29 +36,9 @@ internal static unsafe partial class Exports
     [UnmanagedCallersOnly(EntryPoint = "weft_go_with")]
     private static int GoWith(Attributes* attributes, nint function, nint argument)
     {
-        Attributes given = default;
-        if (attributes != null)
-        {
-            nuint size = attributes->Size;
-            if (size < (nuint)sizeof(nuint) || size > LargestOptions)
-            {
-                return Code.Invalid;
-            }
-            System.Runtime.CompilerServices.Unsafe.CopyBlock(
-                &given, attributes, (uint)Math.Min(size, (nuint)sizeof(Attributes)));
-        }
-        nuint stack = given.StackSize == 0 ? (nuint)Runtime.Layout.FixedStackDefault : given.StackSize;
-        if (given.StackKind is not (KindFixed or KindMovable) || given.Flags != 0
-            || stack < (nuint)Runtime.Layout.SmallestLargeStack || stack > (nuint)Runtime.Layout.MaxStackLimit)
-        {
-            return Code.Invalid;
-        }
-        return Start(
-            function,
-            argument,
-            given.StackKind == KindMovable ? GoroutineKind.NativeMovable : GoroutineKind.Fixed,
-            (nint)stack,
-            given.Name);
+        int error = Read(attributes, out Attributes given);
+        return error != Code.Ok ? error
+            : Start(function, argument, KindOf(given), (nint)given.StackSize, given.Name);
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_yield")]
@@ -88,13 +68,22 @@ internal static unsafe partial class Exports
                 Weft.Go.Sleep(Ticks(nanoseconds));
                 return Code.Ok;
             }
-            bool slept = Scheduler.SleepUntil(g, Scheduler.TimeAfter(nanoseconds));
-            return slept ? Code.Ok : Code.NoMemory;
+            return SleepUntil(g, Scheduler.TimeAfter(nanoseconds));
         }
         catch (Exception e)
         {
             return Code.Of(e);
         }
+    }
+
+    private static int SleepUntil(Goroutine* g, long when)
+    {
+        if (ScopeOwner.ScopeOf(g) == null)
+        {
+            return Scheduler.SleepUntil(g, when) ? Code.Ok : Code.NoMemory;
+        }
+        int code = SelectAmong(null, 0, tries: false, when);
+        return code == Code.TimedOut && Os.NowNs() >= when ? Code.Ok : code;
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_exit")]
@@ -105,8 +94,7 @@ internal static unsafe partial class Exports
         {
             return Code.NotGoroutine;
         }
-        EndGoroutine(g);
-        (Goroutine.StateObject(g) as GoroutineObjects)?.Done?.Done(); // Of weft_run or weft_main.
+        EndGoroutine(g, 0);
         Scheduler.Exit(g); // The frames of C are dropped, as longjmp drops them.
         return Code.Ok;
     }
@@ -226,6 +214,33 @@ internal static unsafe partial class Exports
         return Code.Ok;
     }
 
+    /// <summary>What the caller gives, which may be null, with defaults in the place of zeros.</summary>
+    private static int Read(Attributes* attributes, out Attributes given)
+    {
+        given = default;
+        if (attributes != null)
+        {
+            nuint size = attributes->Size;
+            if (size < (nuint)sizeof(nuint) || size > LargestOptions)
+            {
+                return Code.Invalid;
+            }
+            fixed (Attributes* to = &given)
+            {
+                System.Runtime.CompilerServices.Unsafe.CopyBlock(
+                    to, attributes, (uint)Math.Min(size, (nuint)sizeof(Attributes)));
+            }
+        }
+        given.StackSize = given.StackSize == 0 ? (nuint)Runtime.Layout.FixedStackDefault : given.StackSize;
+        return given.StackKind is not (KindFixed or KindMovable) || given.Flags != 0
+            || given.StackSize < (nuint)Runtime.Layout.SmallestLargeStack
+            || given.StackSize > (nuint)Runtime.Layout.MaxStackLimit
+                ? Code.Invalid : Code.Ok;
+    }
+
+    private static GoroutineKind KindOf(in Attributes given) =>
+        given.StackKind == KindMovable ? GoroutineKind.NativeMovable : GoroutineKind.Fixed;
+
     private static int Start(nint function, nint argument, GoroutineKind kind, nint stack, byte* name)
     {
         if (!Handles.AreOpen)
@@ -260,16 +275,20 @@ internal static unsafe partial class Exports
     {
         nint argument = Goroutine.TakeState<nint>(g);
         ((delegate* unmanaged<nint, void>)g->DelegateSlot)(argument);
-        EndGoroutine(g);
+        EndGoroutine(g, 0);
     }
 
-    /// <summary>The goroutine's function has returned.</summary>
-    private static void EndGoroutine(Goroutine* g)
+    /// <summary>The goroutine's function is over. Who waits for that is told.</summary>
+    private static void EndGoroutine(Goroutine* g, nint result)
     {
         Switch.DefaultFloat();
         if (g->Extra != null && g->Extra->LocalsSet != 0)
         {
             EndLocals(g->Extra);
+        }
+        if (Goroutine.StateObject(g) is GoroutineObjects objects)
+        {
+            objects.End(result);
         }
     }
 

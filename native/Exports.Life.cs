@@ -58,7 +58,7 @@ internal static unsafe partial class Exports
         ReadOnlySpan<byte> name = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(feature);
         return name.SequenceEqual("movable"u8) || name.SequenceEqual("preempt"u8)
             || name.SequenceEqual("context"u8) || name.SequenceEqual("timer"u8)
-            || name.SequenceEqual("net"u8) ? 1 : 0;
+            || name.SequenceEqual("net"u8) || name.SequenceEqual("task"u8) ? 1 : 0;
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_strerror")]
@@ -184,20 +184,31 @@ internal static unsafe partial class Exports
         }
     }
 
+    /// <summary>Who waits for the end of weft_run's goroutine, or weft_main's.</summary>
+    private sealed class Caller : IEndOfGoroutine
+    {
+        private readonly WaitGroup _end = new();
+
+        internal Caller() => _end.Add();
+
+        internal void Wait() => _end.Wait();
+
+        void IEndOfGoroutine.HasEnded(nint result) => _end.Done();
+    }
+
     /// <summary>The function in a goroutine of its own; the caller, a goroutine or not, waits for its end.
     /// </summary>
     private static int RunAndWait(MainCall* call, delegate*<Goroutine*, void> invoke, nint stack)
     {
         try
         {
-            WaitGroup done = new();
-            done.Add();
+            Caller caller = new();
             Goroutine* g = Scheduler.Create(GoroutineKind.Fixed, stack);
             Goroutine.StoreState(g, (nint)call);
-            Goroutine.StateObject(g) = new GoroutineObjects(done);
+            Goroutine.StateObject(g) = new GoroutineObjects(caller);
             g->Invoke = invoke;
             Scheduler.Start(g);
-            done.Wait();
+            caller.Wait();
             return Code.Ok;
         }
         catch (Exception e)
@@ -209,19 +220,15 @@ internal static unsafe partial class Exports
     private static void InvokeMain(Goroutine* g)
     {
         MainCall* call = (MainCall*)Goroutine.TakeState<nint>(g);
-        WaitGroup done = Unsafe.As<GoroutineObjects>(Goroutine.StateObject(g)!).Done!;
         call->Result = ((delegate* unmanaged<int, nint, int>)call->Function)(call->Count, call->Arguments);
-        EndGoroutine(g);
-        done.Done();
+        EndGoroutine(g, 0);
     }
 
     private static void InvokeRun(Goroutine* g)
     {
         MainCall* call = (MainCall*)Goroutine.TakeState<nint>(g);
-        WaitGroup done = Unsafe.As<GoroutineObjects>(Goroutine.StateObject(g)!).Done!;
         ((delegate* unmanaged<nint, void>)call->Function)(call->Arguments);
-        EndGoroutine(g);
-        done.Done();
+        EndGoroutine(g, 0);
     }
 
     /// <summary>Of a literal, which never moves.</summary>

@@ -27,6 +27,14 @@ internal static unsafe partial class Exports
         return mutex.TryLock() ? Code.Ok : LockSlow(mutex);
     }
 
+    [UnmanagedCallersOnly(EntryPoint = "weft_mutex_lock_until")]
+    private static int MutexLockUntil(nint handle, long deadline)
+    {
+        Mutex? mutex = Handles.Get<Mutex>(handle, Kind.Mutex);
+        return mutex != null && mutex.TryLock() ? Code.Ok
+            : Until(handle, Kind.Mutex, deadline, static (Mutex mutex, WaitEnd end, long _) => mutex.Lock(end), 0);
+    }
+
     [UnmanagedCallersOnly(EntryPoint = "weft_mutex_try_lock")]
     private static int MutexTryLock(nint handle)
     {
@@ -63,6 +71,10 @@ internal static unsafe partial class Exports
     private static int RWLockRead(nint handle) =>
         Do(handle, Kind.RWMutex, static (RWMutex mutex, long _) => mutex.RLock(), 0);
 
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_rdlock_until")]
+    private static int RWLockReadUntil(nint handle, long deadline) => Until(
+        handle, Kind.RWMutex, deadline, static (RWMutex mutex, WaitEnd end, long _) => mutex.RLock(end), 0);
+
     [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_try_rdlock")]
     private static int RWLockTryRead(nint handle)
     {
@@ -77,6 +89,10 @@ internal static unsafe partial class Exports
     [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_wrlock")]
     private static int RWLockWrite(nint handle) =>
         Do(handle, Kind.RWMutex, static (RWMutex mutex, long _) => mutex.Lock(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_wrlock_until")]
+    private static int RWLockWriteUntil(nint handle, long deadline) => Until(
+        handle, Kind.RWMutex, deadline, static (RWMutex mutex, WaitEnd end, long _) => mutex.Lock(end), 0);
 
     [UnmanagedCallersOnly(EntryPoint = "weft_rwlock_try_wrlock")]
     private static int RWLockTryWrite(nint handle)
@@ -118,6 +134,10 @@ internal static unsafe partial class Exports
     private static int WaitGroupWait(nint handle) =>
         Do(handle, Kind.WaitGroup, static (WaitGroup group, long _) => group.Wait(), 0);
 
+    [UnmanagedCallersOnly(EntryPoint = "weft_wg_wait_until")]
+    private static int WaitGroupWaitUntil(nint handle, long deadline) => Until(
+        handle, Kind.WaitGroup, deadline, static (WaitGroup group, WaitEnd end, long _) => group.Wait(end), 0);
+
     [UnmanagedCallersOnly(EntryPoint = "weft_cond_make")]
     private static int CondMake(nint* handle, nint mutexHandle)
     {
@@ -135,6 +155,10 @@ internal static unsafe partial class Exports
     [UnmanagedCallersOnly(EntryPoint = "weft_cond_wait")]
     private static int CondWait(nint handle) =>
         Do(handle, Kind.Cond, static (Cond cond, long _) => cond.Wait(), 0);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_cond_wait_until")]
+    private static int CondWaitUntil(nint handle, long deadline) => Until(
+        handle, Kind.Cond, deadline, static (Cond cond, WaitEnd end, long _) => cond.Wait(end), 0);
 
     [UnmanagedCallersOnly(EntryPoint = "weft_cond_signal")]
     private static int CondSignal(nint handle) =>
@@ -155,6 +179,14 @@ internal static unsafe partial class Exports
     [UnmanagedCallersOnly(EntryPoint = "weft_sem_acquire")]
     private static int SemaphoreAcquire(nint handle, long count) =>
         Do(handle, Kind.Semaphore, static (Semaphore semaphore, long count) => semaphore.Acquire(count), count);
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_sem_acquire_until")]
+    private static int SemaphoreAcquireUntil(nint handle, long count, long deadline) => Until(
+        handle,
+        Kind.Semaphore,
+        deadline,
+        static (Semaphore semaphore, WaitEnd end, long count) => semaphore.Acquire(count, end),
+        count);
 
     [UnmanagedCallersOnly(EntryPoint = "weft_sem_try_acquire")]
     private static int SemaphoreTryAcquire(nint handle, long count)

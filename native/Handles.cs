@@ -1,7 +1,7 @@
 // What C holds: a number that looks like a pointer. It names an entry of a table and the generation of it, so
 // that one that was freed, made up, or of another type is found out, and never followed.
 //
-//   handle   [ generation, 28 bits | kind, 4 bits ][ index, 32 bits ]      entry   [ object | tag | next free ]
+//   handle   [ generation, 27 bits | kind, 5 bits ][ index, 32 bits ]      entry   [ object | tag | next free ]
 //              the tag
 //
 // A look-up reads the object first, then the tag. Whoever frees writes the tag first, then the object; whoever
@@ -36,6 +36,8 @@ internal enum Kind : uint
     Context,
     Connection,
     Listener,
+    Task,
+    Bundle,
 }
 
 internal static class Handles
@@ -43,7 +45,7 @@ internal static class Handles
     private const int ChunkBits = 12;
     private const int ChunkSize = 1 << ChunkBits;
     private const int ChunkCount = 1 << 14; // 67 million handles.
-    private const int KindBits = 4;
+    private const int KindBits = 5;
 
     private static ShortLock s_lock;
     private static Entry[]?[]? s_open;

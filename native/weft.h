@@ -15,6 +15,16 @@
  * handle that was freed, is none, or is of another kind; this is not repeated below. A pointer to memory must be
  * valid: that cannot be checked.
  *
+ * Ends of waits. Functions whose names end in _until take a deadline, a time of weft_now, or WEFT_NEVER: once it
+ * has passed they return WEFT_ETIMEDOUT instead of waiting (weft_after gives one). Three more things end a wait
+ * of a goroutine: its context, which weft_with sets (WEFT_ECANCELED, or WEFT_ETIMEDOUT when its time has passed);
+ * the cancellation of its task or bundle (WEFT_ECANCELED); weft_task_interrupt (WEFT_EINTR, one wait). What needs
+ * no wait is done all the same, and what was ended has done nothing. They end
+ *   - all _until functions, weft_sleep, weft_chan_send, weft_chan_recv, weft_select, weft_task_join,
+ *     weft_bundle_go, weft_bundle_wait, and the waits of the network;
+ *   - not weft_mutex_lock, weft_rwlock_rdlock, weft_rwlock_wrlock, weft_wg_wait, weft_cond_wait, weft_sem_acquire,
+ *     weft_once_do, weft_run and weft_bundle_free: whoever calls those need not look at the result.
+ *
  * Handles (weft_chan * and the like) are not addresses. Freeing one while others wait on it leaves them
  * waiting, but for channels, which are closed first.
  *
@@ -76,6 +86,7 @@ enum {
     WEFT_OK = 0,
     WEFT_EPERM = -1,        /* unlocked though not locked, a channel that belongs to a timer, and the like */
     WEFT_ESRCH = -3,        /* the caller is not a goroutine */
+    WEFT_EINTR = -4,        /* weft_task_interrupt has ended the wait */
     WEFT_EBADF = -9,        /* not a handle, freed, or of another kind */
     WEFT_EAGAIN = -11,      /* the call would have to wait */
     WEFT_ENOMEM = -12,      /* no memory, or a limit of the system (vm.max_map_count, ulimit -v) */
@@ -98,6 +109,8 @@ typedef struct weft_cond weft_cond;
 typedef struct weft_sem weft_sem;
 typedef struct weft_timer weft_timer;
 typedef struct weft_ctx weft_ctx;
+typedef struct weft_task weft_task;
+typedef struct weft_bundle weft_bundle;
 
 /* --- beginning, end, version ------------------------------------------------------------------------- */
 
@@ -142,8 +155,8 @@ const char *weft_version(void);
 /* The number of the binary interface, 1. Changes when programs have to be compiled anew. Anywhere, always. */
 int weft_abi_version(void);
 
-/* 1 if the library has what the name says: "movable", "preempt", "context", "timer", "net"; else 0. Anywhere,
- * always. */
+/* 1 if the library has what the name says: "movable", "preempt", "context", "timer", "net", "task"; else 0.
+ * Anywhere, always. */
 int weft_has(const char *feature);
 
 /* What a result means, in English. Never NULL. Anywhere, always. */
@@ -179,7 +192,7 @@ int weft_go_with(const weft_attr *attributes, void (*function)(void *), void *ar
 /* Lets other goroutines run. On a thread: sched_yield. */
 int weft_yield(void);
 
-/* Waits for at least so many nanoseconds; 0 or less: weft_yield. Errors: WEFT_ENOMEM. */
+/* Waits for at least so many nanoseconds; 0 or less: weft_yield. Errors: WEFT_ENOMEM; those of an ended wait. */
 int weft_sleep(int64_t nanoseconds);
 
 /* Ends the calling goroutine; nothing on its stack is unwound. Goroutine. Returns only on an error. */
@@ -236,6 +249,58 @@ int weft_local_key(int *key, void (*end)(void *));
 int weft_local_set(int key, void *value);
 void *weft_local_get(int key);
 
+/* --- tasks and bundles: goroutines that are waited for ------------------------------------------------------- */
+
+/* Starts function(argument) in a goroutine and gives a handle for it, to weft_task_join or weft_task_free. It
+ * begins with the caller's context (weft_with). The attributes may be NULL. *task is written before it starts.
+ * Anywhere; never waits. Errors: WEFT_EINVAL, WEFT_ENOMEM. */
+int weft_task_go(weft_task **task, const weft_attr *attributes, void *(*function)(void *), void *argument);
+
+/* Waits until a task has ended, and gives what its function returned: NULL if it called weft_exit. The handle is
+ * invalid then. result may be NULL. Of several that wait one gets it, and the others WEFT_EBADF. Anywhere.
+ * Errors: WEFT_EDEADLK of itself; those of an ended wait: the handle stays. */
+int weft_task_join(weft_task *task, void **result);
+int weft_task_join_until(weft_task *task, void **result, int64_t deadline);
+
+/* A channel of nothing that is closed when the task has ended: for weft_select. It belongs to the task, and is
+ * gone with its handle. Anywhere; never waits. Errors: WEFT_ENOMEM. */
+int weft_task_chan(weft_task *task, weft_chan **chan);
+
+/* Cancels a task. From now on its waits end with WEFT_ECANCELED, for good; the task itself goes on, and should
+ * return. May be called before the task runs, again, and after its end. Anywhere; never waits. */
+int weft_task_cancel(weft_task *task);
+
+/* Interrupts a task. The wait that it is in, or else its next one, ends with WEFT_EINTR, once. Anywhere; never
+ * waits. */
+int weft_task_interrupt(weft_task *task);
+
+/* Leaves a task to itself: the handle is invalid, the task goes on, and nobody learns of its end. Anywhere; never
+ * waits. */
+int weft_task_free(weft_task *task);
+
+/* Makes a bundle: goroutines that are started, waited for and cancelled together. At most limit of them run at
+ * once; 0: any number. Anywhere; never waits. Errors: WEFT_EINVAL below 0, WEFT_ENOMEM. */
+int weft_bundle_make(weft_bundle **bundle, int limit);
+
+/* Starts function(argument) in a goroutine of a bundle; waits while as many as its limit run. If it returns
+ * anything but 0 the rest is cancelled: their waits end with WEFT_ECANCELED. (weft_exit counts as 0.) It begins with
+ * the caller's context (weft_with). The attributes may be NULL. Anywhere.
+ * Errors: WEFT_ECANCELED the bundle is cancelled, WEFT_EINVAL, WEFT_ENOMEM; those of an ended wait. */
+int weft_bundle_go(weft_bundle *bundle, const weft_attr *attributes, int (*function)(void *), void *argument);
+
+/* Waits until all goroutines of a bundle have ended, and gives what the first returned that did not return 0,
+ * else 0. result may be NULL. More may be started afterwards, unless it is cancelled. Anywhere.
+ * Errors: WEFT_EDEADLK the caller is one of them; those of an ended wait: they go on. */
+int weft_bundle_wait(weft_bundle *bundle, int *result);
+int weft_bundle_wait_until(weft_bundle *bundle, int *result, int64_t deadline);
+
+/* Cancels the goroutines of a bundle, for good. May be called again. Anywhere; never waits. */
+int weft_bundle_cancel(weft_bundle *bundle);
+
+/* Cancels the goroutines of a bundle, waits until they have ended, and makes the handle invalid: after it none of
+ * them uses anything. Nothing ends this wait. Anywhere. Errors: WEFT_EDEADLK the caller is one of them. */
+int weft_bundle_free(weft_bundle *bundle);
+
 /* --- channels ---------------------------------------------------------------------------------------- */
 
 /* Makes a channel of elements of so many bytes each (0 is allowed), which holds capacity of them without a
@@ -247,12 +312,16 @@ int weft_chan_make(weft_chan **chan, size_t elem_size, size_t capacity);
 int weft_chan_free(weft_chan *chan);
 
 /* Sends the bytes at elem; waits while the channel is full. Anywhere.
- * Errors: WEFT_EPIPE closed, also while it waited: nothing was sent; WEFT_ENOMEM on a thread. */
+ * Errors: WEFT_EPIPE closed, also while it waited: nothing was sent; WEFT_ENOMEM on a thread; those of an ended
+ * wait: nothing was sent. */
 int weft_chan_send(weft_chan *chan, const void *elem);
+int weft_chan_send_until(weft_chan *chan, const void *elem, int64_t deadline);
 
 /* Receives to elem; waits while the channel is empty. elem NULL: drops the element. Anywhere.
- * Errors: WEFT_EPIPE closed and drained: elem is zeroed; WEFT_ENOMEM on a thread. */
+ * Errors: WEFT_EPIPE closed and drained: elem is zeroed; WEFT_ENOMEM on a thread; those of an ended wait: elem is
+ * left alone. */
 int weft_chan_recv(weft_chan *chan, void *elem);
+int weft_chan_recv_until(weft_chan *chan, void *elem, int64_t deadline);
 
 /* The same without waiting: WEFT_EAGAIN instead, and elem is left alone. Anywhere. */
 int weft_chan_try_send(weft_chan *chan, const void *elem);
@@ -276,53 +345,69 @@ typedef struct weft_case {
     int result;             /* of the chosen case: 0, or WEFT_EPIPE when the channel is closed */
 } weft_case;
 
+/* A timeout that never passes, and a deadline. */
 #define WEFT_FOREVER ((int64_t)-1)
+#define WEFT_NEVER INT64_MAX
 
 /* Does one of the cases and returns its index; of several that are ready a random one. Waits for so many
  * nanoseconds at most: 0 does not wait, a negative time is for ever. Anywhere.
- * Errors: WEFT_EAGAIN none is ready (timeout 0), WEFT_ETIMEDOUT, WEFT_EINVAL, WEFT_ENOMEM. */
+ * Errors: WEFT_EAGAIN none is ready (timeout 0), WEFT_ETIMEDOUT, WEFT_EINVAL, WEFT_ENOMEM; those of an ended
+ * wait: no case was done. */
 int weft_select(weft_case *cases, int count, int64_t timeout);
+
+/* The same with a deadline. One that has passed: WEFT_ETIMEDOUT if none is ready. */
+int weft_select_until(weft_case *cases, int count, int64_t deadline);
 
 /* --- locks and the like: anywhere; lock, wait and acquire wait ------------------------------------------- */
 
-/* A lock. Not recursive; anybody may unlock it. try: WEFT_EAGAIN. unlock: WEFT_EPERM it is not locked. */
+/* A lock. Not recursive; anybody may unlock it. try: WEFT_EAGAIN. unlock: WEFT_EPERM it is not locked. until: the
+ * errors of an ended wait, and the caller does not have it. */
 int weft_mutex_make(weft_mutex **mutex);
 int weft_mutex_free(weft_mutex *mutex);
 int weft_mutex_lock(weft_mutex *mutex);
+int weft_mutex_lock_until(weft_mutex *mutex, int64_t deadline);
 int weft_mutex_try_lock(weft_mutex *mutex);
 int weft_mutex_unlock(weft_mutex *mutex);
 
-/* A lock for many readers or one writer. A writer that waits keeps new readers out. unlock: WEFT_EPERM it is not locked;
- * where many processors read it may be the next wrlock that says so of rdunlock: it does not have the lock. */
+/* A lock for many readers or one writer. A writer that waits keeps new readers out. unlock: WEFT_EPERM it is not
+ * locked; where many processors read it may be the next wrlock that says so of rdunlock: it does not have the
+ * lock. until: the errors of an ended wait, and the caller does not have it. */
 int weft_rwlock_make(weft_rwlock **lock);
 int weft_rwlock_free(weft_rwlock *lock);
 int weft_rwlock_rdlock(weft_rwlock *lock);
+int weft_rwlock_rdlock_until(weft_rwlock *lock, int64_t deadline);
 int weft_rwlock_try_rdlock(weft_rwlock *lock);
 int weft_rwlock_rdunlock(weft_rwlock *lock);
 int weft_rwlock_wrlock(weft_rwlock *lock);
+int weft_rwlock_wrlock_until(weft_rwlock *lock, int64_t deadline);
 int weft_rwlock_try_wrlock(weft_rwlock *lock);
 int weft_rwlock_wrunlock(weft_rwlock *lock);
 
-/* A counter to wait for: wait returns when it is 0. WEFT_EPERM: it would be below 0, and is left alone. */
+/* A counter to wait for: wait returns when it is 0. WEFT_EPERM: it would be below 0, and is left alone.
+ * until: the errors of an ended wait. */
 int weft_wg_make(weft_wg **wg);
 int weft_wg_free(weft_wg *wg);
 int weft_wg_add(weft_wg *wg, int delta);
 int weft_wg_done(weft_wg *wg);
 int weft_wg_wait(weft_wg *wg);
+int weft_wg_wait_until(weft_wg *wg, int64_t deadline);
 
-/* A condition: wait unlocks the mutex, waits for a signal and locks it again; call it in a loop. WEFT_EPERM: the mutex is
- * not locked. */
+/* A condition: wait unlocks the mutex, waits for a signal and locks it again; call it in a loop. WEFT_EPERM: the
+ * mutex is not locked. until: the errors of an ended wait; the caller has taken no signal, and has the mutex. */
 int weft_cond_make(weft_cond **cond, weft_mutex *mutex);
 int weft_cond_free(weft_cond *cond);
 int weft_cond_wait(weft_cond *cond);
+int weft_cond_wait_until(weft_cond *cond, int64_t deadline);
 int weft_cond_signal(weft_cond *cond);
 int weft_cond_broadcast(weft_cond *cond);
 
-/* A semaphore: units of something, of which each takes count, in order of arrival. acquire: WEFT_EINVAL more than there will
- * ever be. release: WEFT_EPERM more than was taken. */
+/* A semaphore: units of something, of which each takes count, in order of arrival. acquire: WEFT_EINVAL more than
+ * there will ever be. release: WEFT_EPERM more than was taken. until: the errors of an ended wait, and the caller
+ * has taken nothing. */
 int weft_sem_make(weft_sem **sem, int64_t units);
 int weft_sem_free(weft_sem *sem);
 int weft_sem_acquire(weft_sem *sem, int64_t count);
+int weft_sem_acquire_until(weft_sem *sem, int64_t count, int64_t deadline);
 int weft_sem_try_acquire(weft_sem *sem, int64_t count);
 int weft_sem_release(weft_sem *sem, int64_t count);
 
@@ -337,6 +422,9 @@ int weft_once_do(weft_once *once, void (*function)(void *), void *argument);
 
 /* The monotonic clock in nanoseconds. Always. */
 int64_t weft_now(void);
+
+/* The deadline that many nanoseconds from now; WEFT_NEVER stays that, and what is negative is 0. Always. */
+int64_t weft_after(int64_t nanoseconds);
 
 /* After delay, and then each period unless that is 0: runs function(argument) in a new goroutine, or, if
  * function is NULL, sends weft_now() to the timer's channel, which holds one int64_t. */
@@ -380,6 +468,16 @@ int64_t weft_ctx_remaining(weft_ctx *ctx);
 
 /* Cancels the context, and makes the handle and its channel invalid. */
 int weft_ctx_free(weft_ctx *ctx);
+
+/* From now on waits of the calling goroutine end when the context is cancelled, or its time has passed; NULL: with
+ * none. Tasks and bundles that it starts begin with it, what weft_go starts does not. The context before is
+ * replaced, not added to: make one a child of the other for both. *old, unless old is NULL, is what to set again
+ * afterwards. weft_ctx_free ends these waits too. Goroutine; never waits. */
+int weft_with(weft_ctx *ctx, weft_ctx **old);
+
+/* Why waits of the calling goroutine end now: WEFT_ECANCELED it is a task or of a bundle and was cancelled, or its
+ * context was; WEFT_ETIMEDOUT the context's time has passed; else 0. For code that computes. Anywhere, always. */
+int weft_cancelled(void);
 
 /* --- network: anywhere; all but close, port and deadline wait -------------------------------------------- */
 

@@ -65,6 +65,12 @@ internal sealed class NativeTests
         Passes("api", processors, load);
 
     [Test]
+    [Arguments("1")]
+    [Arguments("2")]
+    [Arguments("4")]
+    public Task EachWaitCanEndAndEachEndIsLearntOf(string processors) => Passes("ends", processors);
+
+    [Test]
     public Task NamesAndSizesAreThoseOfTheCommittedList() => Passes("abi");
 
     [Test]

@@ -100,6 +100,67 @@ static void lock_unlock(int n)
     }
 }
 
+static void lock_until_unlock(int n)
+{
+    int64_t end = weft_after(INT64_C(1000000000));
+    for (int i = 0; i < n; i++) {
+        weft_mutex_lock_until(mutex, end);
+        weft_mutex_unlock(mutex);
+    }
+}
+
+static void send_receive_until(int n)
+{
+    int64_t value = 0, end = weft_after(INT64_C(1000000000));
+    for (int i = 0; i < n; i++) {
+        weft_chan_send_until(buffered, &value, end);
+        weft_chan_recv_until(buffered, &value, end);
+    }
+}
+
+/* Each of the receives waits. */
+static void ping_pong_until(int n)
+{
+    int64_t value = 0;
+    for (int i = 0; i < n; i++) {
+        weft_chan_send_until(to, &value, weft_after(INT64_C(1000000000)));
+        weft_chan_recv_until(back, &value, weft_after(INT64_C(1000000000)));
+    }
+}
+
+static void *task(void *argument)
+{
+    return argument;
+}
+
+static void join(int n)
+{
+    for (int i = 0; i < n; i += 64) {
+        weft_task *tasks[64];
+        for (int k = 0; k < 64; k++)
+            weft_task_go(&tasks[k], NULL, task, NULL);
+        for (int k = 0; k < 64; k++)
+            weft_task_join(tasks[k], NULL);
+    }
+}
+
+static int child(void *argument)
+{
+    return argument != NULL;
+}
+
+static void bundle(int n)
+{
+    weft_bundle *bundle;
+    weft_bundle_make(&bundle, 0);
+    for (int i = 0; i < n; i += 64) {
+        for (int k = 0; k < 64; k++)
+            weft_bundle_go(bundle, NULL, child, NULL);
+        weft_bundle_wait(bundle, NULL);
+    }
+    weft_bundle_free(bundle);
+}
+
 static void spawn(int n)
 {
     for (int i = 0; i < n; i += 64) {
@@ -187,6 +248,11 @@ static void in_goroutine(void *argument)
     measure("send, and select of two", select_two, 200000, "self_select2_1p\t1\t2");
     measure("mutex: lock and unlock", lock_unlock, 1000000, "mutex_unc_1p\t1\t2");
     measure("start and end, 64 at a time", spawn, 64000, "self_spawn64_1p\t1\t2");
+    measure("mutex: lock with a deadline, and unlock", lock_until_unlock, 1000000, "mutex_unc_1p\t1\t2");
+    measure("the same buffered, with a deadline", send_receive_until, 500000, "self_chan_1p\t1\t2");
+    measure("round trip with deadlines, unbuffered", ping_pong_until, 200000, "chan_unbuf_1p\t2\t4");
+    measure("task: start and join, 64 at a time", join, 64000, "self_spawn64_1p\t1\t2");
+    measure("bundle: start and wait, 64 at a time", bundle, 64000, "self_spawn64_1p\t1\t2");
 }
 
 int main(int argc, char **argv)

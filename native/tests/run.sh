@@ -187,6 +187,12 @@ api() {
     says passed "$program" "$@"
 }
 
+# What ends waits; tasks and bundles: ends PROCS
+ends() {
+    compile ends_test
+    says passed "$program" "$@"
+}
+
 # Exported names, sizes and numbers are those of the committed list; the header declares them all.
 abi() {
     compile abi_test
@@ -453,6 +459,7 @@ all() {
     for procs in 1 2 4; do
         run api $procs
         run api $procs 3
+        run ends $procs
         run mixed 1 $procs
         run exceptions $procs
         run hpp $procs

@@ -112,6 +112,21 @@ internal sealed unsafe class ByteChan : Chan
         return outcome;
     }
 
+    /// <summary>The same as Send, but Ended when the scope ends the wait.</summary>
+    internal Outcome Send(void* element, WaitScope scope, long deadline)
+    {
+        Outcome outcome = TrySend(element);
+        return outcome == Outcome.Waits ? WaitIn(scope, deadline, element, sends: true) : outcome;
+    }
+
+    /// <summary>The same as Receive, but Ended when the scope ends the wait: the element is left
+    /// alone.</summary>
+    internal Outcome Receive(void* element, WaitScope scope, long deadline)
+    {
+        Outcome outcome = TryReceive(element);
+        return outcome == Outcome.Waits ? WaitIn(scope, deadline, element, sends: false) : outcome;
+    }
+
     /// <summary>With the lock held. The receiver that got the element, if one waited, is to be readied after
     /// the lock is released.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -184,8 +199,8 @@ internal sealed unsafe class ByteChan : Chan
     private static void* AddressOf(Waiter* waiter) =>
         waiter->IsSelect ? Unsafe.As<ByteCase>(SelectCase.Of(waiter)).Element : waiter->Slot;
 
-    /// <summary>Called with the lock held, which it releases. Closed: the channel was closed first. Misused:
-    /// no memory to wait with.</summary>
+    /// <summary>Called with the lock held, which it releases. Closed: the channel was closed first. Ended: by
+    /// the goroutine's scope. Misused: no memory to wait with.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private Outcome Wait(ref WaitQueue queue, void* element, ParkReason reason)
     {
@@ -197,6 +212,11 @@ internal sealed unsafe class ByteChan : Chan
             {
                 return Outcome.Misused;
             }
+        }
+        else if (ScopeOwner.ScopeOf(g) is WaitScope scope)
+        {
+            Unlock();
+            return WaitIn(scope, TimerNode.Never, element, sends: reason == ParkReason.ChanSend);
         }
         Waiter* waiter = Goroutine.WaiterOf(g);
         waiter->Goroutine = g;
@@ -224,6 +244,87 @@ internal sealed unsafe class ByteChan : Chan
         catch (InsufficientMemoryException)
         {
             return null;
+        }
+    }
+
+    /// <summary>Waits unless that has become needless. Ended: by the scope. Misused: no memory to wait
+    /// with.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private Outcome WaitIn(WaitScope scope, long deadline, void* element, bool sends)
+    {
+        Goroutine* g;
+        ScopedChanWait wait;
+        bool begun;
+        try
+        {
+            g = Scheduler.EnterWait();
+            wait = ScopedChanWait.Of(scope, this, Goroutine.WaiterOf(g), sends);
+            begun = scope.Begin(wait, deadline);
+        }
+        catch (InsufficientMemoryException)
+        {
+            return Outcome.Misused;
+        }
+        Outcome outcome = begun ? WaitIn(wait, g, element, sends) : Outcome.Ended;
+        scope.End();
+        wait.Forget();
+        Scheduler.LeaveWait(g);
+        if (outcome == Outcome.Closed && !sends)
+        {
+            Clear(element);
+        }
+        return outcome;
+    }
+
+    private Outcome WaitIn(ScopedChanWait wait, Goroutine* g, void* element, bool sends)
+    {
+        _lock.Enter();
+        Outcome outcome = sends
+            ? SendNow(element, out Goroutine* peer) : ReceiveNow(element, out peer);
+        if (outcome != Outcome.Waits || wait.IsEnded)
+        {
+            Unlock(peer);
+            return outcome == Outcome.Waits ? Outcome.Ended : outcome;
+        }
+        Waiter* waiter = wait.Waiter;
+        waiter->Goroutine = g;
+        waiter->Slot = element;
+        waiter->Success = false;
+        waiter->Result = WaitResult.Waiting;
+        Goroutine.ParkObject(g) = this;
+        if (sends)
+        {
+            _senders.Enqueue(waiter);
+        }
+        else
+        {
+            _receivers.Enqueue(waiter);
+        }
+        Park(g, sends ? ParkReason.ChanSend : ParkReason.ChanReceive);
+        bool success = waiter->Success;
+        waiter->Slot = null;
+        Goroutine.ParkObject(g) = null;
+        return success ? Outcome.Done
+            : waiter->Result == WaitResult.Cancelled ? Outcome.Ended
+            : Outcome.Closed;
+    }
+
+    /// <summary>By the scope of the wait.</summary>
+    internal void EndWait(ScopedChanWait wait, bool sends)
+    {
+        Waiter* waiter = wait.Waiter;
+        _lock.Enter();
+        bool queued = waiter->IsQueued;
+        wait.IsEnded = true;
+        if (queued)
+        {
+            waiter->Result = WaitResult.Cancelled;
+            (sends ? ref _senders : ref _receivers).Remove(waiter);
+        }
+        _lock.Exit();
+        if (queued)
+        {
+            Scheduler.Ready(waiter->Goroutine);
         }
     }
 

@@ -26,6 +26,9 @@ internal enum Outcome
 
     /// <summary>Nothing has changed: another select waits with the same case.</summary>
     Misused,
+
+    /// <summary>Nothing has changed: the wait was ended by its scope.</summary>
+    Ended,
 }
 
 /// <summary>A channel of any element. Make a <see cref="Chan{T}"/>.</summary>

@@ -56,11 +56,15 @@ public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue, IBubbled
     public void Wait(CancellationToken token)
     {
         CancelCause.ThrowIfCancelled(token);
-        if (!WaitUnlocked(token))
+        if (!WaitUnlocked(new WaitEnd(token)))
         {
             CancelCause.Throw(token);
         }
     }
+
+    /// <summary>For the C face. False when the wait was ended: the caller has taken no signal. It has the
+    /// mutex.</summary>
+    internal bool Wait(in WaitEnd end) => WaitUnlocked(end);
 
     /// <summary>Wakes the one that has waited longest, if any waits. The caller may hold the mutex, but need
     /// not.</summary>
@@ -85,8 +89,8 @@ public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue, IBubbled
     // One that is Entering looks for itself.
     void ITokenQueue.CancelWait(TokenWait wait) => wait.CancelIn(ref _lock, ref _waiters);
 
-    /// <summary>False when the token was cancelled first. The mutex is locked.</summary>
-    private bool WaitUnlocked(CancellationToken token)
+    /// <summary>False when the wait was ended first. The mutex is locked.</summary>
+    private bool WaitUnlocked(in WaitEnd end)
     {
         Goroutine* g = Scheduler.EnterWait();
         TokenWait? wait = null;
@@ -95,7 +99,7 @@ public sealed unsafe class Cond : IParkLock, IParkPlace, ITokenQueue, IBubbled
         try
         {
             Waiter* waiter = Goroutine.WaiterOf(g);
-            wait = TokenWait.Register(this, waiter, token);
+            wait = TokenWait.Register(this, waiter, end);
             waiter->Goroutine = g;
             waiter->Result = WaitResult.Entering;
             _lock.Enter();

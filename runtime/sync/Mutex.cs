@@ -67,11 +67,15 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
     public void Lock(CancellationToken token)
     {
         CancelCause.ThrowIfCancelled(token);
-        if (Interlocked.CompareExchange(ref _state, Locked, 0) != 0 && !LockSlow(token))
+        if (Interlocked.CompareExchange(ref _state, Locked, 0) != 0 && !LockSlow(new WaitEnd(token)))
         {
             CancelCause.Throw(token);
         }
     }
+
+    /// <summary>For the C face. False when the wait was ended: the caller does not have it.</summary>
+    internal bool Lock(in WaitEnd end) =>
+        Interlocked.CompareExchange(ref _state, Locked, 0) == 0 || LockSlow(end);
 
     /// <summary>Locks it if it is free. Never waits.</summary>
     /// <returns>Whether the caller has it now.</returns>
@@ -162,16 +166,16 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
         }
     }
 
-    /// <summary>False when the token was cancelled first.</summary>
+    /// <summary>False when the wait was ended first.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private bool LockSlow(CancellationToken token)
+    private bool LockSlow(WaitEnd end)
     {
         PointIf(Volatile.Read(ref _state));
         Goroutine* g = Scheduler.EnterWait();
         TokenWait? wait = null;
         try
         {
-            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token);
+            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), end);
             return LockAs(g, wait);
         }
         finally

@@ -120,14 +120,39 @@ public sealed unsafe partial class RWMutex
         }
     }
 
-    /// <summary>False when the token was cancelled first.</summary>
-    private bool RLockSlow(CancellationToken token)
+    /// <summary>For the C face. False when the wait was ended: the caller does not have the lock.</summary>
+    internal bool RLock(in WaitEnd end) => TryRLock() || RLockSlow(end);
+
+    /// <summary>The same for writing. Throws as Lock does.</summary>
+    internal bool Lock(in WaitEnd end)
+    {
+        if (!_writers.Lock(end))
+        {
+            return false;
+        }
+        bool locked = false;
+        try
+        {
+            locked = LockSlow(end);
+        }
+        finally
+        {
+            if (!locked)
+            {
+                _writers.Unlock();
+            }
+        }
+        return locked;
+    }
+
+    /// <summary>False when the wait was ended first.</summary>
+    private bool RLockSlow(in WaitEnd end)
     {
         Goroutine* g = Scheduler.EnterWait();
         TokenWait? wait = null;
         try
         {
-            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token);
+            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), end);
             return WaitForWriter(g, wait);
         }
         finally
@@ -137,8 +162,8 @@ public sealed unsafe partial class RWMutex
         }
     }
 
-    /// <summary>The caller holds _writers. False when the token was cancelled first.</summary>
-    private bool LockSlow(CancellationToken token)
+    /// <summary>The caller holds _writers. False when the wait was ended first.</summary>
+    private bool LockSlow(in WaitEnd end)
     {
         if (TryShutGate())
         {
@@ -148,7 +173,7 @@ public sealed unsafe partial class RWMutex
         TokenWait? wait = null;
         try
         {
-            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), token); // May throw: the gate is open yet.
+            wait = TokenWait.Register(this, Goroutine.WaiterOf(g), end); // May throw: the gate is open yet.
             return ShutGate() == 0 || WaitForReaders(g, wait);
         }
         finally

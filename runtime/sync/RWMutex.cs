@@ -108,7 +108,7 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue,
     public void RLock(CancellationToken token)
     {
         CancelCause.ThrowIfCancelled(token);
-        if (!TryRLock() && !RLockSlow(token))
+        if (!TryRLock() && !RLockSlow(new WaitEnd(token)))
         {
             CancelCause.Throw(token);
         }
@@ -186,20 +186,8 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue,
     /// lock, and readers that waited behind it go on.</exception>
     public void Lock(CancellationToken token)
     {
-        _writers.Lock(token);
-        bool locked = false;
-        try
-        {
-            locked = LockSlow(token);
-        }
-        finally
-        {
-            if (!locked)
-            {
-                _writers.Unlock();
-            }
-        }
-        if (!locked)
+        CancelCause.ThrowIfCancelled(token);
+        if (!Lock(new WaitEnd(token)))
         {
             CancelCause.Throw(token);
         }

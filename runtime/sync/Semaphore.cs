@@ -48,10 +48,18 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue, IBubb
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Size);
         CancelCause.ThrowIfCancelled(token);
-        if (!TryAcquire(count) && !AcquireSlow(count, token))
+        if (!TryAcquire(count) && !AcquireSlow(count, new WaitEnd(token)))
         {
             CancelCause.Throw(token);
         }
+    }
+
+    /// <summary>For the C face. False when the wait was ended: the caller has taken nothing. Throws for the
+    /// same counts.</summary>
+    internal bool Acquire(long count, in WaitEnd end)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Size);
+        return TryAcquire(count) || AcquireSlow(count, end);
     }
 
     /// <summary>Takes units if there are as many, and nobody waits. Never waits.</summary>
@@ -129,15 +137,15 @@ public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue, IBubb
         list.Ready();
     }
 
-    /// <summary>False when the token was cancelled first.</summary>
-    private bool AcquireSlow(long count, CancellationToken token)
+    /// <summary>False when the wait was ended first.</summary>
+    private bool AcquireSlow(long count, in WaitEnd end)
     {
         Goroutine* g = Scheduler.EnterWait();
         TokenWait? wait = null;
         try
         {
             Waiter* waiter = Goroutine.WaiterOf(g);
-            wait = TokenWait.Register(this, waiter, token);
+            wait = TokenWait.Register(this, waiter, end);
             _lock.Enter();
             bool cancelled = wait is { IsCancelled: true };
             if (cancelled || TryTake(count))

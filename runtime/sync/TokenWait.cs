@@ -1,5 +1,5 @@
-// A wait that a CancellationToken may end. The race between the wake-up and the token has one judge, the
-// lock of what is waited on:
+// A wait that a CancellationToken may end, or a WaitScope, for which "token" stands below too. The race
+// between the wake-up and the token has one judge, the lock of what is waited on:
 //
 //   waiter     Register, then lock: not cancelled yet? enqueue, park
 //   waker      lock: dequeue, Result = Woken or Given, unlock, Ready
@@ -27,33 +27,41 @@ internal interface ITokenQueue
 }
 
 /// <summary>One wait. Fields are guarded by the queue's lock.</summary>
-internal sealed unsafe class TokenWait
+internal sealed unsafe class TokenWait : IScopedWait
 {
-    private readonly ITokenQueue _queue;
+    private readonly WaitScope? _scope; // Then it serves again, for the scope's next wait.
+    private ITokenQueue _queue;
     private CancellationTokenRegistration _registration;
 
-    private TokenWait(ITokenQueue queue, Waiter* waiter)
+    private TokenWait(ITokenQueue queue, Waiter* waiter, WaitScope? scope)
     {
         _queue = queue;
         Waiter = waiter;
+        _scope = scope;
     }
 
-    internal Waiter* Waiter { get; }
+    internal Waiter* Waiter { get; private set; }
 
     internal bool IsCancelled { get; private set; }
 
-    /// <summary>Not under the lock. Null when the token can never be cancelled.</summary>
-    internal static TokenWait? Register(ITokenQueue queue, Waiter* waiter, CancellationToken token)
+    /// <summary>Not under the lock. Null when nothing will ever cancel it.</summary>
+    internal static TokenWait? Register(ITokenQueue queue, Waiter* waiter, in WaitEnd end)
     {
-        if (!token.CanBeCanceled)
+        if (end.WaitScope != null)
+        {
+            return Begin(queue, waiter, end);
+        }
+        if (!end.Token.CanBeCanceled)
         {
             return null;
         }
-        TokenWait wait = new(queue, waiter);
-        wait._registration = token.UnsafeRegister(
+        TokenWait wait = new(queue, waiter, null);
+        wait._registration = end.Token.UnsafeRegister(
             static state => ((TokenWait)state!)._queue.CancelWait((TokenWait)state), wait);
         return wait;
     }
+
+    void IScopedWait.EndWait() => _queue.CancelWait(this);
 
     /// <summary>Under the lock, by CancelWait. True when the waiter is still queued: the caller has to take
     /// it out.</summary>
@@ -99,5 +107,32 @@ internal sealed unsafe class TokenWait
     }
 
     /// <summary>Not under the lock. After it the callback neither runs nor will.</summary>
-    internal void End() => _registration.Dispose();
+    internal void End()
+    {
+        if (_scope != null)
+        {
+            _scope.End();
+        }
+        else
+        {
+            _registration.Dispose();
+        }
+    }
+
+    private static TokenWait Begin(ITokenQueue queue, Waiter* waiter, in WaitEnd end)
+    {
+        WaitScope scope = end.WaitScope!;
+        if (scope.SpareOfSync is not TokenWait wait)
+        {
+            scope.SpareOfSync = wait = new TokenWait(queue, waiter, scope);
+        }
+        wait._queue = queue;
+        wait.Waiter = waiter;
+        wait.IsCancelled = false; // Before Begin: others may set it from there on.
+        if (!scope.Begin(wait, end.Deadline))
+        {
+            wait.IsCancelled = true;
+        }
+        return wait;
+    }
 }

@@ -99,11 +99,14 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue, IBubb
     public void Wait(CancellationToken token)
     {
         CancelCause.ThrowIfCancelled(token);
-        if (Volatile.Read(ref _count) != 0 && !WaitSlow(token))
+        if (Volatile.Read(ref _count) != 0 && !WaitSlow(new WaitEnd(token)))
         {
             CancelCause.Throw(token);
         }
     }
+
+    /// <summary>For the C face. False when the wait was ended.</summary>
+    internal bool Wait(in WaitEnd end) => Volatile.Read(ref _count) == 0 || WaitSlow(end);
 
     void IParkLock.Unlock() => _lock.Exit();
 
@@ -117,15 +120,15 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue, IBubb
 
     void ITokenQueue.CancelWait(TokenWait wait) => wait.CancelIn(ref _lock, ref _waiters);
 
-    /// <summary>False when the token was cancelled first.</summary>
-    private bool WaitSlow(CancellationToken token)
+    /// <summary>False when the wait was ended first.</summary>
+    private bool WaitSlow(in WaitEnd end)
     {
         Goroutine* g = Scheduler.EnterWait();
         TokenWait? wait = null;
         try
         {
             Waiter* waiter = Goroutine.WaiterOf(g);
-            wait = TokenWait.Register(this, waiter, token);
+            wait = TokenWait.Register(this, waiter, end);
             _lock.Enter();
             bool isOver = _count == 0;
             if (isOver || wait is { IsCancelled: true })

@@ -263,15 +263,17 @@ internal static unsafe class Netpoll
     }
 }
 
-internal sealed unsafe class TimerNode
+internal abstract class TimerNode
 {
     internal const long Never = long.MaxValue;
 
     internal TimerHeap? OwnHeap => null;
 
-    internal void Fire(long now) => throw new NotSupportedException();
+    internal long When { get; set; } = Never;
 
-    internal void GiveUp() => throw new NotSupportedException();
+    internal abstract void Fire(long now);
+
+    internal virtual void GiveUp() => throw new NotSupportedException();
 }
 
 internal sealed unsafe class TimerHeap
