@@ -1,5 +1,6 @@
 // The network, and waiting for any descriptor. Each wait parks the goroutine on the netpoller.
 
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Weft.Runtime;
 
@@ -41,12 +42,13 @@ internal static unsafe partial class Exports
             {
                 error = descriptor.SetDeadline(mode, Scheduler.TimeAfter(timeout));
             }
+            WaitScope? scope = ScopeOf(TimerNode.Never);
             if (error == 0)
             {
-                error = descriptor.WaitUntilReady(mode);
+                error = descriptor.WaitUntilReady(mode, TokenOf(scope));
             }
             _ = descriptor.Close();
-            return CodeOfNetwork(error);
+            return CodeOfNetwork(error, scope);
         }
         catch (Exception e)
         {
@@ -103,13 +105,15 @@ internal static unsafe partial class Exports
             return Code.Invalid;
         }
         *connection = 0;
+        WaitScope? scope = null;
         try
         {
-            return PublishConnection(connection, listener.Accept());
+            scope = ScopeOf(TimerNode.Never);
+            return PublishConnection(connection, listener.Accept(TokenOf(scope)));
         }
         catch (Exception e)
         {
-            return Code.Of(e);
+            return CodeOfWait(e, scope);
         }
     }
 
@@ -144,15 +148,17 @@ internal static unsafe partial class Exports
             return Code.Invalid;
         }
         *connection = 0;
+        WaitScope? scope = null;
         try
         {
-            return PublishConnection(connection, timeout < 0
-                ? Net.Dial(Text(network), Text(address))
-                : Net.Dial(Text(network), Text(address), Ticks(timeout)));
+            long deadline = timeout < 0 ? TimerNode.Never : Scheduler.TimeAfter(timeout);
+            scope = ScopeOf(TimerNode.Never);
+            return PublishConnection(
+                connection, Net.Dial(Text(network), Text(address), deadline, TokenOf(scope)));
         }
         catch (Exception e)
         {
-            return Code.Of(e);
+            return CodeOfWait(e, scope);
         }
     }
 
@@ -168,8 +174,7 @@ internal static unsafe partial class Exports
         {
             return count == 0 ? 0 : Code.Invalid;
         }
-        nint result = connection.Descriptor.Read(new Span<byte>(buffer, (int)Math.Min(count, int.MaxValue)));
-        return result >= 0 ? result : CodeOfNetwork(result);
+        return ReadSome(connection.Descriptor, new Span<byte>(buffer, (int)Math.Min(count, int.MaxValue)));
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_write")]
@@ -184,21 +189,108 @@ internal static unsafe partial class Exports
         {
             return Code.Invalid;
         }
-        nint result = connection.Descriptor.Write(new ReadOnlySpan<byte>(buffer, (int)count));
-        return result >= 0 ? (long)count : CodeOfNetwork(result);
+        WaitScope? scope = ScopeOf(TimerNode.Never);
+        nint result = connection.Descriptor.Write(
+            new ReadOnlySpan<byte>(buffer, (int)count), TokenOf(scope));
+        return result >= 0 ? (long)count : CodeOfNetwork(result, scope);
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "weft_conn_deadline")]
-    private static int ConnectionDeadline(nint handle, long timeout)
+    /// <summary>weft_vec; that of iovec.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Part
+    {
+        internal nint Base;
+        internal nint Size;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_writev")]
+    private static long WriteVector(nint handle, Part* parts, int count)
     {
         Conn? connection = Handles.Get<Conn>(handle, Kind.Connection);
         if (connection == null)
         {
             return Handles.Fault(handle);
         }
-        long when = timeout < 0 ? TimerNode.Never : timeout == 0 ? 0 : Scheduler.TimeAfter(timeout);
-        nint error = connection.Descriptor.SetDeadline(PollMode.Read, when);
-        return CodeOfNetwork(error != 0 ? error : connection.Descriptor.SetDeadline(PollMode.Write, when));
+        if (count < 0 || (parts == null && count > 0))
+        {
+            return Code.Invalid;
+        }
+        long sum = 0;
+        for (int i = 0; i < count; i++)
+        {
+            if (parts[i].Size < 0 || (parts[i].Base == 0 && parts[i].Size > 0)
+                || parts[i].Size > int.MaxValue - sum)
+            {
+                return Code.Invalid;
+            }
+            sum += parts[i].Size;
+        }
+        WaitScope? scope = ScopeOf(TimerNode.Never);
+        nint result = WriteParts(connection.Descriptor, parts, count, TokenOf(scope));
+        return result >= 0 ? sum : CodeOfNetwork(result, scope);
+    }
+
+    /// <summary>The descriptor changes what it is given: it gets copies, some at a time. Not in the export: trap
+    /// cq.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static nint WriteParts(Descriptor descriptor, Part* parts, int count, CancellationToken token)
+    {
+        const int atOnce = 32;
+        Part* copies = stackalloc Part[atOnce];
+        nint result = 0;
+        int done = 0;
+        do // Once for none, too: an empty datagram.
+        {
+            int some = Math.Min(atOnce, count - done);
+            new ReadOnlySpan<Part>(parts + done, some).CopyTo(new Span<Part>(copies, some));
+            if (descriptor.Kind == DescriptorKind.SharedSocket || !descriptor.CanWait)
+            {
+                for (int i = 0; i < some && result >= 0; i++)
+                {
+                    result = descriptor.Write(
+                        new ReadOnlySpan<byte>((void*)copies[i].Base, (int)copies[i].Size), token);
+                }
+            }
+            else
+            {
+                result = descriptor.WriteVector((nint*)copies, some, token);
+            }
+            done += some;
+        }
+        while (done < count && result >= 0);
+        return result;
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_conn_deadline")]
+    private static int ConnectionDeadline(nint handle, long timeout)
+    {
+        Conn? connection = Handles.Get<Conn>(handle, Kind.Connection);
+        return connection == null ? Handles.Fault(handle)
+            : SetDeadlines(connection.Descriptor, timeout, reads: true, writes: true);
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_conn_read_deadline")]
+    private static int ConnectionReadDeadline(nint handle, long timeout)
+    {
+        Conn? connection = Handles.Get<Conn>(handle, Kind.Connection);
+        return connection == null ? Handles.Fault(handle)
+            : SetDeadlines(connection.Descriptor, timeout, reads: true, writes: false);
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_conn_write_deadline")]
+    private static int ConnectionWriteDeadline(nint handle, long timeout)
+    {
+        Conn? connection = Handles.Get<Conn>(handle, Kind.Connection);
+        return connection == null ? Handles.Fault(handle)
+            : SetDeadlines(connection.Descriptor, timeout, reads: false, writes: true);
+    }
+
+    [UnmanagedCallersOnly(EntryPoint = "weft_listener_deadline")]
+    private static int ListenerDeadline(nint handle, long timeout)
+    {
+        Listener? listener = Handles.Get<Listener>(handle, Kind.Listener);
+        return listener == null ? Handles.Fault(handle)
+            : SetDeadlines(listener.Descriptor, timeout, reads: true, writes: false);
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_conn_close")]
@@ -213,6 +305,36 @@ internal static unsafe partial class Exports
         return Code.Ok;
     }
 
+    private static int SetDeadlines(Descriptor descriptor, long timeout, bool reads, bool writes)
+    {
+        long when = timeout < 0 ? TimerNode.Never : timeout == 0 ? 0 : Scheduler.TimeAfter(timeout);
+        try
+        {
+            nint error = reads ? descriptor.SetDeadline(PollMode.Read, when) : 0;
+            return CodeOfNetwork(error != 0 || !writes ? error : descriptor.SetDeadline(PollMode.Write, when));
+        }
+        catch (Exception e)
+        {
+            return Code.Of(e);
+        }
+    }
+
+    /// <summary>The number of bytes, or a code. What needs no wait is done whatever ends waits.</summary>
+    private static long ReadSome(Descriptor descriptor, Span<byte> buffer)
+    {
+        WaitScope? scope = ScopeOf(TimerNode.Never);
+        nint result = -Posix.EAGAIN;
+        if (scope != null)
+        {
+            result = descriptor.TryRead(buffer);
+        }
+        if (result == -Posix.EAGAIN)
+        {
+            result = descriptor.Read(buffer, TokenOf(scope));
+        }
+        return result >= 0 ? result : CodeOfNetwork(result, scope);
+    }
+
     private static int PublishConnection(nint* handle, Conn connection)
     {
         *handle = Handles.Make(connection, Kind.Connection);
@@ -224,14 +346,21 @@ internal static unsafe partial class Exports
         return Code.Ok;
     }
 
-    private static int CodeOfNetwork(nint result) => result switch
+    /// <summary>For a wait that only a token can end.</summary>
+    private static CancellationToken TokenOf(WaitScope? scope) => scope?.Token() ?? default;
+
+    private static int CodeOfNetwork(nint result, WaitScope? scope = null) => result switch
     {
         >= 0 => Code.Ok,
         Descriptor.ErrorExpired => Code.TimedOut,
         Descriptor.ErrorClosed => Code.BadHandle,
-        Descriptor.ErrorCancelled => Code.Cancelled,
+        Descriptor.ErrorCancelled => CodeOfEnd(scope),
         _ => (int)result,
     };
+
+    /// <summary>Of a wait with the scope's token.</summary>
+    private static int CodeOfWait(Exception e, WaitScope? scope) =>
+        e is OperationCanceledException && scope != null ? CodeOfEnd(scope) : Code.Of(e);
 
     private static string Text(byte* text) => Marshal.PtrToStringUTF8((nint)text)!;
 }

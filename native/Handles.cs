@@ -38,6 +38,9 @@ internal enum Kind : uint
     Listener,
     Task,
     Bundle,
+    Packets,
+    Reader,
+    Process,
 }
 
 internal static class Handles

@@ -116,6 +116,19 @@ internal static unsafe partial class Process
         return flags >= 0 && (flags & AccessMode) is WriteOnly or ReadWrite && (flags & PathOnly) == 0;
     }
 
+    /// <summary>What it is open for; false when it is not open.</summary>
+    internal static bool TryGetAccess(int descriptor, out FileAccess access)
+    {
+        int flags = fcntl(descriptor, GetStatusFlags, 0);
+        access = (flags & AccessMode) switch
+        {
+            WriteOnly => FileAccess.Write,
+            ReadWrite => FileAccess.ReadWrite,
+            _ => FileAccess.Read,
+        };
+        return flags >= 0 && (flags & PathOnly) == 0;
+    }
+
     /// <summary>All of it; false when the descriptor refuses.</summary>
     internal static bool Write(int descriptor, ReadOnlySpan<byte> bytes)
     {
@@ -145,6 +158,14 @@ internal static unsafe partial class Process
     internal static int Duplicate(int descriptor) => fcntl(descriptor, DuplicateCloseOnExec, 0);
 
     internal static void Close(int descriptor) => _ = close(descriptor);
+
+    internal static void CloseIfOpen(int descriptor)
+    {
+        if (descriptor >= 0)
+        {
+            Close(descriptor);
+        }
+    }
 
     [LibraryImport("libc")]
     private static partial nint getauxval(nint type);

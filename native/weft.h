@@ -90,11 +90,13 @@ enum {
     WEFT_EBADF = -9,        /* not a handle, freed, or of another kind */
     WEFT_EAGAIN = -11,      /* the call would have to wait */
     WEFT_ENOMEM = -12,      /* no memory, or a limit of the system (vm.max_map_count, ulimit -v) */
-    WEFT_EBUSY = -16,       /* goroutines still exist */
+    WEFT_EBUSY = -16,       /* goroutines still exist; another goroutine uses the reader */
     WEFT_EEXIST = -17,      /* another copy of libweft is loaded */
     WEFT_EINVAL = -22,      /* null or out of range */
     WEFT_EPIPE = -32,       /* the channel is closed */
     WEFT_EDEADLK = -35,     /* the caller would wait for itself */
+    WEFT_ENODATA = -61,     /* weft_reader_line: the end was reached */
+    WEFT_EMSGSIZE = -90,    /* too long: a line for its place, a datagram for the network */
     WEFT_ENOTSUP = -95,     /* not on this system */
     WEFT_ESHUTDOWN = -108,  /* before weft_init, or after weft_shutdown */
     WEFT_ETIMEDOUT = -110,  /* the time has passed */
@@ -479,7 +481,7 @@ int weft_with(weft_ctx *ctx, weft_ctx **old);
  * context was; WEFT_ETIMEDOUT the context's time has passed; else 0. For code that computes. Anywhere, always. */
 int weft_cancelled(void);
 
-/* --- network: anywhere; all but close, port and deadline wait -------------------------------------------- */
+/* --- network: anywhere; what reads, writes, accepts, dials, receives and sends waits ------------------------- */
 
 typedef struct weft_listener weft_listener;
 typedef struct weft_conn weft_conn;
@@ -488,36 +490,211 @@ enum { WEFT_READABLE = 0, WEFT_WRITABLE = 1 };
 
 /* Waits until the descriptor, any that poll(2) can tell about, is ready, or so many nanoseconds have passed; a
  * negative time is for ever. The caller makes it non-blocking if it needs to. A regular file is always ready.
- * Errors: WEFT_ETIMEDOUT; WEFT_EBADF no open descriptor. */
+ * Errors: WEFT_ETIMEDOUT; WEFT_EBADF no open descriptor; those of an ended wait. */
 int weft_fd_wait(int fd, int what, int64_t timeout);
 
 /* Listens for connections. network is "tcp", "tcp4", "tcp6" or "unix", address "host:port", or a path. Port 0
  * takes a free one. Errors: the negative errno of the system; WEFT_EINVAL an address that is none. */
 int weft_listen(weft_listener **listener, const char *network, const char *address);
 
-/* The port of a listener; 0 of one that has none. */
+/* The port of a listener; 0 of one that has none. Never waits. */
 int weft_listener_port(weft_listener *listener);
 
-/* Waits for a connection. Errors: those of the system; WEFT_EBADF also when it is closed meanwhile. */
+/* Waits for a connection. Errors: those of the system; WEFT_ETIMEDOUT the listener's deadline has passed;
+ * WEFT_EBADF also when it is closed meanwhile; those of an ended wait. */
 int weft_accept(weft_listener *listener, weft_conn **conn);
 
-/* Stops listening, and makes the handle invalid. */
+/* From now on weft_accept stops waiting after so many nanoseconds, those under way too; a negative time: never.
+ * Never waits. */
+int weft_listener_deadline(weft_listener *listener, int64_t timeout);
+
+/* Stops listening, and makes the handle invalid. Never waits. */
 int weft_listener_close(weft_listener *listener);
 
-/* Connects, within so many nanoseconds; a negative time is for ever. Errors: WEFT_ETIMEDOUT, -ECONNREFUSED, ... */
+/* Connects, within so many nanoseconds; a negative time is for ever. A look-up of the name is not cut
+ * short. With "udp", "udp4", "udp6" and "unixgram" too: each read and write is one datagram then.
+ * Errors: WEFT_ETIMEDOUT, -ECONNREFUSED, ...; those of an ended wait. */
 int weft_dial(weft_conn **conn, const char *network, const char *address, int64_t timeout);
 
-/* Reads what there is, up to count bytes; 0 at the end. Writes all of it, and returns count. Errors:
- * WEFT_ETIMEDOUT the deadline has passed; WEFT_EBADF also when it is closed meanwhile; -ECONNRESET, ... */
+/* Reads what there is, up to count bytes; 0 at the end. Writes all of it, and returns count. One goroutine may read
+ * and another write at the same time; further ones wait in line. Errors: WEFT_ETIMEDOUT the deadline has passed;
+ * WEFT_EBADF also when it is closed meanwhile; -ECONNRESET, ...; those of an ended wait: of a write a part may have
+ * been sent. */
 int64_t weft_read(weft_conn *conn, void *buffer, size_t count);
 int64_t weft_write(weft_conn *conn, const void *buffer, size_t count);
 
-/* From now on reads and writes stop waiting after so many nanoseconds, those under way too; a negative time:
- * never. */
-int weft_conn_deadline(weft_conn *conn, int64_t timeout);
+/* A part of what weft_writev writes; it is the system's struct iovec. */
+typedef struct weft_vec {
+    const void *base;
+    size_t size;
+} weft_vec;
 
-/* Closes the connection, and makes the handle invalid. */
+/* Writes all of the parts, one after the other, in as few calls of the system as possible, and returns how many
+ * bytes they have. Errors: as weft_write. */
+int64_t weft_writev(weft_conn *conn, const weft_vec *parts, int count);
+
+/* From now on reads and writes, or one of the two, stop waiting after so many nanoseconds, those under way too; a
+ * negative time: never. Never waits. */
+int weft_conn_deadline(weft_conn *conn, int64_t timeout);
+int weft_conn_read_deadline(weft_conn *conn, int64_t timeout);
+int weft_conn_write_deadline(weft_conn *conn, int64_t timeout);
+
+/* Ends one direction of a connection: after close_write the peer reads the rest and then the end, and reading goes
+ * on; after close_read reads find the end. Never waits. Errors: -ENOTCONN the peer is gone, -ENOTSOCK it is no
+ * socket. */
+int weft_conn_close_write(weft_conn *conn);
+int weft_conn_close_read(weft_conn *conn);
+
+/* Closes the connection, and makes the handle invalid. Never waits. */
 int weft_conn_close(weft_conn *conn);
+
+/* Makes a connection of an open descriptor: a socket, a pipe, a terminal, or whatever poll(2) can tell about; also a
+ * regular file, where reads and writes block the thread, and not the others. It is closed with the connection.
+ * Whether it blocks stays as it is for others who share a socket, a pipe or a terminal; else it is in non-blocking
+ * mode until the close. Never waits. Errors: WEFT_EBADF no open descriptor, WEFT_ENOMEM: it stays the caller's. */
+int weft_conn_adopt(weft_conn **conn, int fd);
+
+/* Gives a descriptor for the connection, which the caller has to close, and makes the handle invalid: who waits in it
+ * gets WEFT_EBADF. The number is a new one. One that weft_dial or weft_accept made is in non-blocking mode. Never
+ * waits. Errors: -EMFILE. */
+int weft_conn_release(weft_conn *conn);
+
+/* The descriptor below, for setsockopt(2), getsockopt(2) and the like: TCP_NODELAY and SO_KEEPALIVE are set already.
+ * It is valid until the close; do not close it, read from it or change its mode. Never waits. */
+int weft_conn_fd(weft_conn *conn);
+int weft_listener_fd(weft_listener *listener);
+
+/* An address as the system has it: raw may be used as a struct sockaddr of that length. */
+typedef struct weft_addr {
+    size_t length;          /* 0: none */
+    unsigned char raw[128];
+} weft_addr;
+
+/* Looks a name up: finds what address, "host:port", means in the network ("tcp", "udp6", ...), in the order to try.
+ * Returns how many there are, and gives at most so many. The look-up blocks in the C library, on a thread; nothing
+ * ends it. Errors: -EHOSTUNREACH the name is not known; WEFT_EINVAL. */
+int weft_resolve(const char *network, const char *address, weft_addr *found, int most);
+
+/* An address as text, "127.0.0.1:80", "[::1]:80" or a path, with a zero at the end. Returns its length, also where it
+ * was cut to size. Never waits. */
+int weft_addr_text(const weft_addr *addr, char *text, size_t size);
+
+/* The address of this side, and of the peer. Never waits. Errors: those of the system; -ENOTCONN. */
+int weft_conn_local(weft_conn *conn, weft_addr *addr);
+int weft_conn_peer(weft_conn *conn, weft_addr *addr);
+int weft_listener_addr(weft_listener *listener, weft_addr *addr);
+
+/* --- datagrams: anywhere; recv and send wait ----------------------------------------------------------------- */
+
+typedef struct weft_packets weft_packets;
+
+/* Makes a socket that receives datagrams at an address and sends from there. network is "udp", "udp4", "udp6" or
+ * "unixgram", address "host:port" or a path. Port 0 takes a free one. Errors: those of the system; WEFT_EINVAL. */
+int weft_packets_open(weft_packets **packets, const char *network, const char *address);
+
+/* Receives one datagram, and says who sent it unless from is NULL; what does not fit is lost. Sends one. Both return
+ * its length. Errors: WEFT_ETIMEDOUT the deadline has passed; WEFT_EBADF also when it is closed meanwhile;
+ * WEFT_EMSGSIZE it is too long; those of the system, and of an ended wait. */
+int64_t weft_packets_recv(weft_packets *packets, void *buffer, size_t count, weft_addr *from);
+int64_t weft_packets_send(weft_packets *packets, const void *buffer, size_t count, const weft_addr *to);
+
+/* Address, deadline and descriptor of a socket for datagrams: as those of a connection. Never waits. */
+int weft_packets_local(weft_packets *packets, weft_addr *addr);
+int weft_packets_deadline(weft_packets *packets, int64_t timeout);
+int weft_packets_fd(weft_packets *packets);
+
+/* Closes a socket for datagrams, and makes the handle invalid. Never waits. */
+int weft_packets_close(weft_packets *packets);
+
+/* --- buffered reading: anywhere; it waits -------------------------------------------------------------------- */
+
+typedef struct weft_reader weft_reader;
+
+/* Makes a reader for a connection, with a buffer of so many bytes; 0: 4096. Who reads from the connection itself
+ * afterwards misses what is in the buffer. One goroutine may use it at a time; another gets WEFT_EBUSY. Never waits.
+ * Errors: WEFT_EINVAL more than 1 GB, WEFT_ENOMEM. */
+int weft_reader_make(weft_reader **reader, weft_conn *conn, size_t size);
+
+/* Reads what there is, up to count bytes; 0 at the end. Errors: as weft_read. */
+int64_t weft_reader_read(weft_reader *reader, void *buffer, size_t count);
+
+/* Reads count bytes; fewer at the end only. Errors: as weft_read; up to the size of the reader's buffer nothing is lost
+ * then, and the next call finds it. */
+int64_t weft_reader_full(weft_reader *reader, void *buffer, size_t count);
+
+/* Reads a line to line, without its end ("\n" or "\r\n"), with a zero behind it; size has room for that. Returns its
+ * length. What stands behind the last end of a line is a line too. Errors: WEFT_ENODATA the end; WEFT_EMSGSIZE it is
+ * longer than size or the reader's buffer: line has what fits, and the rest is still to be read; as weft_read, and
+ * nothing is lost then. */
+int64_t weft_reader_line(weft_reader *reader, char *line, size_t size);
+
+/* Makes the handle invalid; the connection stays. Never waits. */
+int weft_reader_free(weft_reader *reader);
+
+/* --- files: anywhere; the thread blocks, and not the others ------------------------------------------------------- */
+
+/* Reads from an open file at an offset, or where the file stands if offset is below 0; up to count bytes, 0 at the end.
+ * Writes all of it in the same way, and returns count. The thread blocks; other goroutines go on in another after
+ * 20 us. Nothing ends it. Errors: the negative errno of the system; of a write a part may have been written. */
+int64_t weft_file_read(int fd, void *buffer, size_t count, int64_t offset);
+int64_t weft_file_write(int fd, const void *buffer, size_t count, int64_t offset);
+
+/* Waits until what was written to a file is on the disk, as fsync(2) does. Errors: the negative errno of the system. */
+int weft_file_sync(int fd);
+
+/* --- processes and signals: anywhere; wait waits ------------------------------------------------------------------ */
+
+typedef struct weft_process weft_process;
+
+/* What a stream of a process is: that of this process; a pipe, which weft_process_pipe gives; /dev/null; and of the
+ * error stream only, the same as its output. */
+enum { WEFT_INHERIT = 0, WEFT_PIPE = 1, WEFT_NULL = 2, WEFT_OUTPUT = 3 };
+
+/* Set size to sizeof(weft_command) and the rest to 0 for the defaults. */
+typedef struct weft_command {
+    size_t size;
+    const char *const *arguments;   /* the program, which is looked for in PATH, and its arguments; NULL at the end */
+    const char *const *environment; /* "NAME=value", NULL at the end; NULL: that of this process */
+    const char *directory;          /* where it starts; NULL: where this process is */
+    int input;                      /* WEFT_INHERIT and the like */
+    int output;
+    int error;
+    uint32_t flags;                 /* 0 */
+} weft_command;
+
+/* Starts a process. It inherits descriptors that are not close-on-exec, and ignored signals but SIGPIPE; none is
+ * blocked. As long as it runs it counts as a goroutine in weft_count. Errors: -ENOENT there is no such program, -EACCES
+ * and what else the system says; WEFT_EINVAL, WEFT_ENOMEM. */
+int weft_spawn(weft_process **process, const weft_command *command);
+
+/* The number of a process. Never waits. */
+int weft_process_id(weft_process *process);
+
+/* Gives this side's end of a pipe, 0 for its input, 1 for its output, 2 for its errors: a connection, which the caller
+ * has to close. Once for each. Never waits. Errors: WEFT_EBADF there is no such pipe, or it was given already. */
+int weft_process_pipe(weft_process *process, int stream, weft_conn **conn);
+
+/* Waits until a process has ended, and gives its status as waitpid(2) does: WIFEXITED and so on. Any number of times,
+ * by any number of goroutines; who has ended is no zombie, waited for or not. status may be NULL.
+ * Errors: -ECHILD somebody else has taken the status; those of an ended wait. */
+int weft_process_wait(weft_process *process, int *status);
+int weft_process_wait_until(weft_process *process, int *status, int64_t deadline);
+
+/* Sends a signal to a process, never to another one that has its number by now; 0 only asks whether it is there. Never
+ * waits. Errors: -ESRCH it has ended; WEFT_EINVAL no signal. */
+int weft_process_kill(weft_process *process, int signal);
+
+/* Makes the handle of a process invalid, and closes pipes that nobody took. The process goes on. Never waits. */
+int weft_process_free(weft_process *process);
+
+/* Makes a channel of int that gets the number of each of these signals, which do nothing else any more; 16 are kept for
+ * a receiver, further ones are lost. Not SIGKILL, SIGSTOP, SIGSEGV and SIGURG. It is the library's: to send to it,
+ * close it or free it is WEFT_EPERM. Never waits. Errors: WEFT_EINVAL, WEFT_ENOMEM. */
+int weft_signal_chan(weft_chan **chan, const int *signals, int count);
+
+/* Makes the channel invalid; who waits is told that it is closed, and the signals do what they did. Never waits. Errors:
+ * WEFT_EPERM it is a timer's or another one. */
+int weft_signal_stop(weft_chan *chan);
 
 #ifdef __cplusplus
 }

@@ -71,6 +71,22 @@ internal sealed class NativeTests
     public Task EachWaitCanEndAndEachEndIsLearntOf(string processors) => Passes("ends", processors);
 
     [Test]
+    [Arguments("1")]
+    [Arguments("2")]
+    [Arguments("4")]
+    public Task TheNetworkHasAddressesDeadlinesDatagramsAndLines(string processors) => Passes("net", processors);
+
+    [Test]
+    [Arguments("1")]
+    [Arguments("2")]
+    [Arguments("4")]
+    public Task FilesBlockNobodyProcessesAreWaitedForSignalsAreReceived(string processors) =>
+        Passes("processes", processors);
+
+    [Test]
+    public Task AnyFunctionMayBeTheFirstThatIsCalled() => Passes("first");
+
+    [Test]
     public Task NamesAndSizesAreThoseOfTheCommittedList() => Passes("abi");
 
     [Test]

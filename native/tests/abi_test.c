@@ -25,6 +25,21 @@ int main(void)
     FIELD(weft_case, elem);
     FIELD(weft_case, op);
     FIELD(weft_case, result);
+    SIZE(weft_vec);
+    FIELD(weft_vec, base);
+    FIELD(weft_vec, size);
+    SIZE(weft_addr);
+    FIELD(weft_addr, length);
+    FIELD(weft_addr, raw);
+    SIZE(weft_command);
+    FIELD(weft_command, size);
+    FIELD(weft_command, arguments);
+    FIELD(weft_command, environment);
+    FIELD(weft_command, directory);
+    FIELD(weft_command, input);
+    FIELD(weft_command, output);
+    FIELD(weft_command, error);
+    FIELD(weft_command, flags);
     SIZE(weft_once);
     VALUE(WEFT_OK);
     VALUE(WEFT_EPERM);
@@ -38,6 +53,8 @@ int main(void)
     VALUE(WEFT_EINVAL);
     VALUE(WEFT_EPIPE);
     VALUE(WEFT_EDEADLK);
+    VALUE(WEFT_ENODATA);
+    VALUE(WEFT_EMSGSIZE);
     VALUE(WEFT_ENOTSUP);
     VALUE(WEFT_ESHUTDOWN);
     VALUE(WEFT_ETIMEDOUT);
@@ -48,6 +65,10 @@ int main(void)
     VALUE(WEFT_SEND);
     VALUE(WEFT_READABLE);
     VALUE(WEFT_WRITABLE);
+    VALUE(WEFT_INHERIT);
+    VALUE(WEFT_PIPE);
+    VALUE(WEFT_NULL);
+    VALUE(WEFT_OUTPUT);
     VALUE(weft_abi_version());
     return 0;
 }

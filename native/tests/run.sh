@@ -193,6 +193,26 @@ ends() {
     says passed "$program" "$@"
 }
 
+# The network beyond reading and writing: net PROCS
+net() {
+    compile net_test
+    says passed "$program" "$@"
+}
+
+# Files, processes, signals as a channel: processes PROCS
+processes() {
+    compile process_test
+    says passed "$program" "$@"
+}
+
+# Each function as the first one that a process calls.
+first() {
+    compile first_test -D_GNU_SOURCE
+    for name in $(sed -n 's/^export \([^ ]*\) .*/\1/p' "$here/abi.txt" | grep -v -e weft_gdb); do
+        "$program" "$name" >"$program.log" 2>&1 || fail "$name: exit code $?: $(cat "$program.log")"
+    done
+}
+
 # Exported names, sizes and numbers are those of the committed list; the header declares them all.
 abi() {
     compile abi_test
@@ -460,6 +480,8 @@ all() {
         run api $procs
         run api $procs 3
         run ends $procs
+        run net $procs
+        run processes $procs
         run mixed 1 $procs
         run exceptions $procs
         run hpp $procs
@@ -479,7 +501,7 @@ all() {
     done
     run lld
     run lld -Wl,--gc-sections
-    for name in no_frame_table rpath musl names hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi manual host memory many python rust errno handoff overflow stacks \
+    for name in no_frame_table rpath musl names hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi first manual host memory many python rust errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done

@@ -56,6 +56,14 @@ internal static unsafe partial class Os
     internal static nint WriteBlocking(int fd, byte* buffer, nint count) =>
         SyscallBlocking(SysWrite, fd, (nint)buffer, count, 0, 0, 0);
 
+    internal static nint ReadAtBlocking(int fd, byte* buffer, nint count, nint offset) =>
+        SyscallBlocking(SysReadAt, fd, (nint)buffer, count, offset, 0, 0);
+
+    internal static nint WriteAtBlocking(int fd, byte* buffer, nint count, nint offset) =>
+        SyscallBlocking(SysWriteAt, fd, (nint)buffer, count, offset, 0, 0);
+
+    internal static nint SyncBlocking(int fd) => SyscallBlocking(SysFsync, fd, 0, 0, 0, 0, 0);
+
     /// <summary>File to socket, from *<paramref name="offset"/>, which moves on. May wait for the disk: a
     /// native call.</summary>
     internal static nint SendFile(int to, int from, long* offset, nint count) =>

@@ -15,6 +15,7 @@ internal static unsafe partial class Os
     private static nint SysRtSigaction => Arch.IsX64 ? 13 : 134;
     private static nint SysSignalMask => Arch.IsX64 ? 14 : 135;
     private static nint SysReadAt => Arch.IsX64 ? 17 : 67;
+    private static nint SysWriteAt => Arch.IsX64 ? 18 : 68;
     private static nint SysWritev => Arch.IsX64 ? 20 : 66;
     private static nint SysSchedYield => Arch.IsX64 ? 24 : 124;
     private static nint SysMadvise => Arch.IsX64 ? 28 : 233;
@@ -33,6 +34,7 @@ internal static unsafe partial class Os
     private static nint SysSetSockOpt => Arch.IsX64 ? 54 : 208;
     private static nint SysGetSockOpt => Arch.IsX64 ? 55 : 209;
     private static nint SysFcntl => Arch.IsX64 ? 72 : 25;
+    private static nint SysFsync => Arch.IsX64 ? 74 : 82;
     private static nint SysSignalsPending => Arch.IsX64 ? 127 : 136;
     private static nint SysSigaltstack => Arch.IsX64 ? 131 : 132;
     private static nint SysPrctl => Arch.IsX64 ? 157 : 167;

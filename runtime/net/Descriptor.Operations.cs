@@ -34,15 +34,17 @@ internal sealed unsafe partial class Descriptor
 
     /// <summary>Waits until the kernel reports the descriptor as ready, as it does too when that is so from
     /// the beginning. For one that nothing else is done with.</summary>
-    internal nint WaitUntilReady(PollMode mode)
+    internal nint WaitUntilReady(PollMode mode, CancellationToken token = default)
     {
-        nint result = Enter(mode, null);
+        Cancellation? cancellation = Cancellation.Register(this, mode, token);
+        nint result = Enter(mode, cancellation);
         if (result == 0)
         {
             result = Stopped(mode);
             result = result == 0 ? Wait(mode) : result;
             Leave(mode);
         }
+        cancellation?.End();
         return result;
     }
 
@@ -263,35 +265,37 @@ internal sealed unsafe partial class Descriptor
     }
 
     /// <summary>One datagram to an address, or with length 0 to the connected one.</summary>
-    internal nint SendTo(ReadOnlySpan<byte> buffer, byte* address, int length)
+    internal nint SendTo(
+        ReadOnlySpan<byte> buffer, byte* address, int length, CancellationToken token = default)
     {
-        nint result = Enter(PollMode.Write, null);
-        if (result != 0)
+        Cancellation? cancellation = Cancellation.Register(this, PollMode.Write, token);
+        nint result = Enter(PollMode.Write, cancellation);
+        if (result == 0)
         {
-            return result;
-        }
-        try
-        {
-            PollDescriptor.Forget(_pd, PollMode.Write);
-            result = Stopped(PollMode.Write);
-            fixed (byte* at = buffer)
+            try
             {
-                while (result == 0)
+                PollDescriptor.Forget(_pd, PollMode.Write);
+                result = Stopped(PollMode.Write);
+                fixed (byte* at = buffer)
                 {
-                    result = Os.SendTo(_fd, at, buffer.Length, address, length);
-                    if (result >= 0)
+                    while (result == 0)
                     {
-                        break;
+                        result = Os.SendTo(_fd, at, buffer.Length, address, length);
+                        if (result >= 0)
+                        {
+                            break;
+                        }
+                        result = Again(result, PollMode.Write);
                     }
-                    result = Again(result, PollMode.Write);
                 }
             }
-            return result;
+            finally
+            {
+                Leave(PollMode.Write);
+            }
         }
-        finally
-        {
-            Leave(PollMode.Write);
-        }
+        cancellation?.End();
+        return result;
     }
 
     private nint ReadSome(byte* buffer, nint count)

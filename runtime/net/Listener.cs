@@ -28,6 +28,9 @@ public sealed unsafe class Listener : IDisposable
         }
     }
 
+    /// <summary>For the C face.</summary>
+    internal Descriptor Descriptor => _descriptor;
+
     /// <summary>Where it listens, with the port that it was given: an IPEndPoint, or a
     /// UnixDomainSocketEndPoint.</summary>
     public EndPoint? Address => _address;

@@ -152,7 +152,8 @@ public static unsafe class Net
         : family == Posix.AF_UNIX ? DescriptorKind.Other
         : DescriptorKind.Tcp;
 
-    private static Conn Dial(string network, string address, long deadline, CancellationToken token)
+    /// <summary>The deadline is a time of Os.NowNs.</summary>
+    internal static Conn Dial(string network, string address, long deadline, CancellationToken token)
     {
         NetAddress parsed = NetAddress.Parse(network, streams: true);
         CancelCause.ThrowIfCancelled(token);

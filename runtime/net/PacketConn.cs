@@ -28,6 +28,11 @@ public sealed unsafe class PacketConn : IDisposable
         }
     }
 
+    /// <summary>For the C face.</summary>
+    internal Descriptor Descriptor => _descriptor;
+
+    internal int Family => _family;
+
     /// <summary>Its address, with the port that it was given.</summary>
     public EndPoint? LocalEndPoint => _address;
 

@@ -47,18 +47,19 @@ public sealed class PollFile : Stream
     {
         ArgumentNullException.ThrowIfNull(handle);
         ObjectDisposedException.ThrowIf(handle.IsClosed, handle);
-        int fd = (int)handle.DangerousGetHandle();
-        nint error = Os.IsNonBlocking(fd);
-        Descriptor? descriptor = null;
-        if (error == 0)
-        {
-            error = OpenBlocking(fd, handle, access, out descriptor);
-        }
-        else if (error > 0)
-        {
-            error = Descriptor.Open(fd, DescriptorKind.Other, true, false, handle, out descriptor);
-        }
+        nint error = TakeOver(handle, access, out Descriptor? descriptor);
         return error >= 0 ? new PollFile(descriptor!, access) : throw NetError.OfStream(error, "open");
+    }
+
+    /// <summary>What Open does, for the C face. -errno: it stays the caller's.</summary>
+    internal static nint TakeOver(SafeFileHandle handle, FileAccess access, out Descriptor? descriptor)
+    {
+        int fd = (int)handle.DangerousGetHandle();
+        descriptor = null;
+        nint error = Os.IsNonBlocking(fd);
+        return error < 0 ? error
+            : error == 0 ? OpenBlocking(fd, handle, access, out descriptor)
+            : Descriptor.Open(fd, DescriptorKind.Other, true, false, handle, out descriptor);
     }
 
     /// <summary>One that blocks, and is to go on doing so for others.</summary>
