@@ -54,11 +54,22 @@ internal static unsafe partial class Exports
         }
     }
 
+    [UnmanagedCallersOnly(EntryPoint = "weft_shield")]
+    private static int Shield(int isOn)
+    {
+        if (!Handles.AreOpen)
+        {
+            return Code.NotRunning;
+        }
+        Goroutine* g = Current.Goroutine();
+        return g == null ? Code.NotGoroutine : GoroutineObjects.Of(g).Shield(isOn != 0) ? 1 : 0;
+    }
+
     [UnmanagedCallersOnly(EntryPoint = "weft_cancelled")]
     private static int IsCancelled()
     {
         GoroutineObjects? objects = GoroutineObjects.OfCallerOrNull();
-        WaitReason reasons = objects?.WaitScope?.Reasons ?? WaitReason.None;
+        WaitReason reasons = objects?.Reasons ?? WaitReason.None;
         return (reasons & WaitReason.Cancelled) != 0 ? Code.Cancelled
             : (reasons & WaitReason.Context) != 0 ? CodeOf(objects!.Context)
             : Code.Ok;

@@ -137,7 +137,7 @@ internal static unsafe partial class Exports
         }
         try
         {
-            task.Objects.AnyScope.Set(reason);
+            task.Objects.OwnScope.Set(reason);
             return Code.Ok;
         }
         catch (Exception e)

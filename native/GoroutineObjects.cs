@@ -21,17 +21,34 @@ internal sealed unsafe class GoroutineObjects(IEndOfGoroutine? end) : ScopeOwner
     private SelectCase?[]? _cases;
     private EndCase? _endCase;
     private WaitScope? _scope;
+    private WaitScope? _shielded; // For deadlines, while it is shielded.
     private CancellationTokenRegistration _context;
     private CancellationTokenRegistration _bundle;
     private bool _isCancellable;
+    private bool _isShielded;
 
     /// <summary>For its selects, one after the other.</summary>
     internal SelectCase?[] Cases => _cases ??= new SelectCase?[CaseCount];
 
     internal EndCase EndCase => _endCase ??= new EndCase();
 
-    /// <summary>The scope of all its waits, or one for those that have a deadline.</summary>
-    internal WaitScope AnyScope => _scope ??= new WaitScope();
+    /// <summary>The scope in which others set reasons.</summary>
+    internal WaitScope OwnScope => _scope ??= new WaitScope();
+
+    /// <summary>For a wait with a deadline: the scope of all its waits, or one that only deadlines end.</summary>
+    internal WaitScope AnyScope => _isShielded ? _shielded ??= new WaitScope() : OwnScope;
+
+    /// <summary>Nothing but deadlines ends its waits. Returns what was before.</summary>
+    internal bool Shield(bool isOn)
+    {
+        bool before = _isShielded;
+        _isShielded = isOn;
+        SetWaitScope();
+        return before;
+    }
+
+    /// <summary>Why its waits end, shielded or not.</summary>
+    internal WaitReason Reasons => _scope?.Reasons ?? WaitReason.None;
 
     /// <summary>What weft_with has set, and its handle.</summary>
     internal Context? Context { get; private set; }
@@ -71,11 +88,11 @@ internal sealed unsafe class GoroutineObjects(IEndOfGoroutine? end) : ScopeOwner
     internal void Use(Context? context, nint handle)
     {
         _context.Dispose(); // No callback of it is under way after this.
-        WaitScope scope = AnyScope;
+        WaitScope scope = OwnScope;
         scope.Clear(WaitReason.Context);
         Context = context;
         ContextHandle = handle;
-        WaitScope = context != null || _isCancellable ? scope : null;
+        SetWaitScope();
         _context = context == null ? default : context.Token.UnsafeRegister(
             static scope => ((WaitScope)scope!).Set(WaitReason.Context), scope);
     }
@@ -85,7 +102,7 @@ internal sealed unsafe class GoroutineObjects(IEndOfGoroutine? end) : ScopeOwner
     internal WaitScope MakeCancellable(CancellationToken bundle = default)
     {
         _isCancellable = true;
-        WaitScope scope = WaitScope = AnyScope;
+        WaitScope scope = WaitScope = OwnScope;
         _bundle = bundle.UnsafeRegister(
             static scope => ((WaitScope)scope!).Set(WaitReason.Cancelled), scope);
         if (OfCallerOrNull() is { Context: not null } starter)
@@ -94,6 +111,9 @@ internal sealed unsafe class GoroutineObjects(IEndOfGoroutine? end) : ScopeOwner
         }
         return scope;
     }
+
+    private void SetWaitScope() =>
+        WaitScope = (Context != null || _isCancellable) && !_isShielded ? OwnScope : null;
 
     /// <summary>Its function is over.</summary>
     internal void End(nint result)

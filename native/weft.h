@@ -477,8 +477,14 @@ int weft_ctx_free(weft_ctx *ctx);
  * afterwards. weft_ctx_free ends these waits too. Goroutine; never waits. */
 int weft_with(weft_ctx *ctx, weft_ctx **old);
 
+/* While on is not 0 nothing but deadlines ends waits of the calling goroutine: for what it has to do after it was
+ * cancelled, as ending a process in order. Returns what was before, 0 or 1. What came meanwhile counts afterwards.
+ * Goroutine; never waits. */
+int weft_shield(int on);
+
 /* Why waits of the calling goroutine end now: WEFT_ECANCELED it is a task or of a bundle and was cancelled, or its
- * context was; WEFT_ETIMEDOUT the context's time has passed; else 0. For code that computes. Anywhere, always. */
+ * context was; WEFT_ETIMEDOUT the context's time has passed; else 0. For code that computes; shielded it says the
+ * same. Anywhere, always. */
 int weft_cancelled(void);
 
 /* --- network: anywhere; what reads, writes, accepts, dials, receives and sends waits ------------------------- */

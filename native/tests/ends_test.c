@@ -17,6 +17,7 @@ static void outside(void)
 {
     void *none = (void *)8;
     EQUAL(weft_with(NULL, NULL), WEFT_ESHUTDOWN);
+    EQUAL(weft_shield(1), WEFT_ESHUTDOWN);
     EQUAL(weft_cancelled(), 0);
     CHECK(weft_after(LONG) > weft_now());
     EQUAL(weft_select_until(NULL, 0, 0), WEFT_ESHUTDOWN);
@@ -507,6 +508,38 @@ static void tasks(void)
     CHECK(weft_count() <= count);
 }
 
+static void *shielded(void *chan)
+{
+    int64_t value = 0;
+    EQUAL(weft_chan_recv(chan, &value), WEFT_ECANCELED);
+    EQUAL(weft_chan_recv_until(chan, &value, WEFT_NEVER), WEFT_ECANCELED);
+    EQUAL(weft_shield(1), 0);
+    EQUAL(weft_shield(7), 1);
+    EQUAL(weft_cancelled(), WEFT_ECANCELED);
+    EQUAL(weft_sleep(MS), 0);
+    EQUAL(weft_chan_recv_until(chan, &value, weft_after(MS)), WEFT_ETIMEDOUT);
+    EQUAL(weft_with(NULL, NULL), 0); /* Does not take it back. */
+    EQUAL(weft_sleep(MS), 0);
+    EQUAL(weft_chan_recv(chan, &value), 0);
+    EQUAL(weft_shield(0), 1);
+    EQUAL(weft_sleep(MS), WEFT_ECANCELED);
+    return chan;
+}
+
+static void shields(void)
+{
+    weft_chan *chan;
+    weft_task *task;
+    int64_t value = 1;
+    EQUAL(weft_chan_make(&chan, sizeof value, 0), 0);
+    EQUAL(weft_task_go(&task, NULL, shielded, chan), 0);
+    EQUAL(weft_task_cancel(task), 0);
+    EQUAL(weft_sleep(10 * MS), 0);
+    EQUAL(weft_chan_send(chan, &value), 0);
+    EQUAL(weft_task_join(task, NULL), 0);
+    EQUAL(weft_chan_free(chan), 0);
+}
+
 /* --- bundles --------------------------------------------------------------------------------------------------- */
 
 static int running, most;
@@ -723,6 +756,7 @@ static void everything(void *argument)
     for (int how = 0; how < 4; how++)
         end_from_outside(how);
     tasks();
+    shields();
     bundles();
     storm();
 }
@@ -734,6 +768,7 @@ int main(int argc, char **argv)
     EQUAL(weft_has("task"), 1);
     CHECK(weft_maxprocs(argc > 1 ? atoi(argv[1]) : 2) > 0);
     EQUAL(weft_with(NULL, NULL), WEFT_ESRCH);
+    EQUAL(weft_shield(1), WEFT_ESRCH);
     EQUAL(weft_cancelled(), 0);
     everything(NULL);
     EQUAL(weft_run(everything, NULL), 0);
