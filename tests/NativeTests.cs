@@ -15,6 +15,11 @@ internal sealed class NativeTests
     [Arguments("pipeline.c")]
     [Arguments("select.c")]
     [Arguments("echo.c")]
+    [Arguments("pool.c")]
+    [Arguments("chat.c")]
+    [Arguments("deadlines.c")]
+    [Arguments("fetch.c")]
+    [Arguments("supervise.c")]
     [Arguments("cpp.cpp")]
     public Task ASampleIsBuiltThroughPkgConfigAndRuns(string source) => Passes("sample", source);
 

@@ -18,6 +18,11 @@ mkdir -p "$tmp"
 
 # A sample, built as its user would: sample FILE
 sample() {
+    case $1 in
+        pool.c | chat.c | deadlines.c | fetch.c | supervise.c)
+            [ "$(wc -l <"$examples/$1")" -lt 100 ] || fail "$1 has 100 lines or more"
+            ;;
+    esac
     by_pkg_config "$1" "$tmp/pc-$1" -Wall -Wextra -Werror -O2
     is_right "${1%.*}" "$tmp/pc-$1"
 }
@@ -26,7 +31,7 @@ sample() {
 # for the life of the process.
 sanitizers() {
     sanitizers_work
-    for source in hello.c sieve.c pipeline.c select.c echo.c cpp.cpp; do
+    for source in hello.c sieve.c pipeline.c select.c echo.c pool.c chat.c deadlines.c fetch.c supervise.c cpp.cpp; do
         by_pkg_config $source "$tmp/asan-$source" -g -O1 -fsanitize=address,undefined
         is_right "${source%.*}" "$tmp/asan-$source"
     done
@@ -473,7 +478,7 @@ core() {
 }
 
 all() {
-    for source in hello.c sieve.c pipeline.c select.c echo.c cpp.cpp; do
+    for source in hello.c sieve.c pipeline.c select.c echo.c pool.c chat.c deadlines.c fetch.c supervise.c cpp.cpp; do
         run sample $source
     done
     for procs in 1 2 4; do
@@ -527,6 +532,17 @@ the time has passed" ;;
         echo) expected="50 of 50 clients were answered
 the connection was refused
 the time has passed, success" ;;
+        pool) expected="there are 9592 primes below 100000
+a job that is wrong: an argument is null or out of range" ;;
+        chat) expected="heard from 2
+heard from 2
+heard from 2" ;;
+        deadlines) expected="6 in time, 2 too late, 0 stages failed" ;;
+        fetch) expected="/: 200, 5 bytes: hello
+/never: the time has passed
+/: the connection was refused" ;;
+        supervise) expected="exit 1: failed 3 times
+exec sleep 1000: cancelled" ;;
         cpp) expected="10100 0
 thrown in a goroutine
 the channel is closed
