@@ -24,6 +24,9 @@ internal sealed class NativeTests
     public Task ASampleIsBuiltThroughPkgConfigAndRuns(string source) => Passes("sample", source);
 
     [Test]
+    public Task TlsIsOpenSslsOwnFunctionsAndAWait() => Passes("tls");
+
+    [Test]
     public Task AllSamplesAreBuiltThroughCMakeAndRun() => Passes("cmake_samples");
 
     [Test]

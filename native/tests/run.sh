@@ -27,6 +27,16 @@ sample() {
     is_right "${1%.*}" "$tmp/pc-$1"
 }
 
+# TLS by OpenSSL, where its headers are.
+tls() {
+    need pkg-config
+    flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs weft openssl 2>/dev/null) || exit 77
+    cc -std=c99 -pedantic -Wall -Wextra -Werror -O2 "$examples/tls/tls.c" -o "$tmp/tls" $flags "-Wl,-rpath,$prefix/lib"
+    output=$("$tmp/tls") || fail "exit code $?"
+    [ "$output" = "TLSv1.3: 5 bytes: hello
+the time has passed" ] || fail "$output"
+}
+
 # All samples under the address and undefined-behaviour sanitizers: no report, but for what the .NET runtime keeps
 # for the life of the process.
 sanitizers() {
@@ -506,7 +516,7 @@ all() {
     done
     run lld
     run lld -Wl,--gc-sections
-    for name in no_frame_table rpath musl names hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi first manual host memory many python rust errno handoff overflow stacks \
+    for name in tls no_frame_table rpath musl names hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi first manual host memory many python rust errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done
