@@ -56,6 +56,24 @@ internal sealed partial class AnalyzerTests
         }
     }
 
+    // As an editor does it, and `dotnet format`, which asks for all of a file at once.
+    [Test]
+    public async Task WhatHasAnObviousFixIsMended()
+    {
+        using FreshProject project = new("mended", "return 0;");
+        string input = Path.Combine(Examples(), "fixes", "Before.cs");
+        string expected = await File.ReadAllTextAsync(Path.Combine(Examples(), "fixes", "After.cs"));
+        project.Write("Mended.cs", await File.ReadAllTextAsync(input));
+
+        ChildResult format = project.Dotnet(
+            "format", "analyzers", "--severity", "warn", "--diagnostics", "WEFT102", "WEFT103", "WEFT104", "WEFT107");
+        await Assert.That(format.ExitCode).IsEqualTo(0).Because(format.ToString());
+
+        await Assert.That(project.Read("Mended.cs")).IsEqualTo(expected).Because(format.ToString());
+        ChildResult build = project.Dotnet("build", "-v:quiet", "-tl:off", "-p:PublishAot=false");
+        await Assert.That(build.ExitCode).IsEqualTo(0).Because(build.ToString());
+    }
+
     private static string Examples() => Path.Combine(Repository.Root(), "tests", "analyzers");
 
     [GeneratedRegex(@"// WEFT\d{3}$")]

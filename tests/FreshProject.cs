@@ -74,6 +74,8 @@ internal sealed class FreshProject : IDisposable
     internal void Write(string file, string text) =>
         File.WriteAllText(Path.Combine(_directory, file), text);
 
+    internal string Read(string file) => File.ReadAllText(Path.Combine(_directory, file));
+
     private static string Packages() => Path.Combine(Repository.Root(), "out", "packages");
 
     /// <summary>The file of a package; the calling test is skipped where there is none.</summary>

@@ -1,0 +1,37 @@
+// WEFT102: `_ =` before the call says that its result is of no interest.
+
+using System.Collections.Immutable;
+using System.Composition;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CodeFixes;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
+using Microsoft.CodeAnalysis.Formatting;
+
+namespace Weft.CodeFixes;
+
+[ExportCodeFixProvider(LanguageNames.CSharp, Name = nameof(IgnoredResultFix)), Shared]
+public sealed class IgnoredResultFix : WeftFix
+{
+    public override ImmutableArray<string> FixableDiagnosticIds => ["WEFT102"];
+
+    private protected override string Title => "Drop the result by '_ ='";
+
+    private protected override async Task<Document?> Fix(
+        Document document, SyntaxNode node, CancellationToken cancellation)
+    {
+        SyntaxNode? root = await document.GetSyntaxRootAsync(cancellation).ConfigureAwait(false);
+        if (root is null || node.FirstAncestorOrSelf<ExpressionStatementSyntax>() is not { } statement)
+        {
+            return null;
+        }
+        ExpressionSyntax dropped = SyntaxFactory.AssignmentExpression(
+            SyntaxKind.SimpleAssignmentExpression,
+            SyntaxFactory.IdentifierName("_"),
+            statement.Expression.WithoutLeadingTrivia());
+        return document.WithSyntaxRoot(root.ReplaceNode(
+            statement.Expression,
+            dropped.WithLeadingTrivia(statement.Expression.GetLeadingTrivia())
+                .WithAdditionalAnnotations(Formatter.Annotation)));
+    }
+}
