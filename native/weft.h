@@ -19,11 +19,11 @@
  * has passed they return WEFT_ETIMEDOUT instead of waiting (weft_after gives one). Three more things end a wait
  * of a goroutine: its context, which weft_with sets (WEFT_ECANCELED, or WEFT_ETIMEDOUT when its time has passed);
  * the cancellation of its task or bundle (WEFT_ECANCELED); weft_task_interrupt (WEFT_EINTR, one wait). What needs
- * no wait is done all the same, and what was ended has done nothing. They end
- *   - all _until functions, weft_sleep, weft_chan_send, weft_chan_recv, weft_select, weft_task_join,
- *     weft_bundle_go, weft_bundle_wait, and the waits of the network;
- *   - not weft_mutex_lock, weft_rwlock_rdlock, weft_rwlock_wrlock, weft_wg_wait, weft_cond_wait, weft_sem_acquire,
- *     weft_once_do, weft_run and weft_bundle_free: whoever calls those need not look at the result.
+ * no wait is done all the same, and what was ended has done nothing. They end all _until functions, weft_sleep,
+ * weft_chan_send, weft_chan_recv, weft_select, weft_task_join, weft_bundle_go, weft_bundle_wait, weft_process_wait
+ * and the waits of the network (weft_accept, weft_dial, weft_write and datagrams also where they need no wait).
+ * They do not end weft_mutex_lock, weft_rwlock_rdlock, weft_rwlock_wrlock, weft_wg_wait, weft_cond_wait,
+ * weft_sem_acquire, weft_once_do, weft_run and weft_bundle_free: whoever calls those need not look at the result.
  *
  * Handles (weft_chan * and the like) are not addresses. Freeing one while others wait on it leaves them
  * waiting, but for channels, which are closed first.

@@ -508,6 +508,8 @@ static void tasks(void)
     CHECK(weft_count() <= count);
 }
 
+static weft_chan *is_shielded; /* Closed where it waits for a value. */
+
 static void *shielded(void *chan)
 {
     int64_t value = 0;
@@ -520,6 +522,7 @@ static void *shielded(void *chan)
     EQUAL(weft_chan_recv_until(chan, &value, weft_after(MS)), WEFT_ETIMEDOUT);
     EQUAL(weft_with(NULL, NULL), 0); /* Does not take it back. */
     EQUAL(weft_sleep(MS), 0);
+    EQUAL(weft_chan_close(is_shielded), 0);
     EQUAL(weft_chan_recv(chan, &value), 0);
     EQUAL(weft_shield(0), 1);
     EQUAL(weft_sleep(MS), WEFT_ECANCELED);
@@ -532,12 +535,14 @@ static void shields(void)
     weft_task *task;
     int64_t value = 1;
     EQUAL(weft_chan_make(&chan, sizeof value, 0), 0);
+    EQUAL(weft_chan_make(&is_shielded, 0, 0), 0);
     EQUAL(weft_task_go(&task, NULL, shielded, chan), 0);
     EQUAL(weft_task_cancel(task), 0);
-    EQUAL(weft_sleep(10 * MS), 0);
+    EQUAL(weft_chan_recv(is_shielded, NULL), WEFT_EPIPE);
     EQUAL(weft_chan_send(chan, &value), 0);
     EQUAL(weft_task_join(task, NULL), 0);
     EQUAL(weft_chan_free(chan), 0);
+    EQUAL(weft_chan_free(is_shielded), 0);
 }
 
 /* --- bundles --------------------------------------------------------------------------------------------------- */
