@@ -27,6 +27,14 @@ internal sealed class NativeTests
     public Task TlsIsOpenSslsOwnFunctionsAndAWait() => Passes("tls");
 
     [Test]
+    [MethodDataSource(nameof(Cookbook))]
+    public Task AProgramOfTheCookbookPrintsWhatItSays(string file) => Passes("cookbook", file);
+
+    public static IEnumerable<string> Cookbook() =>
+        Directory.GetFiles(Path.Combine(Repository.Root(), "native", "examples", "cookbook"))
+            .Select(Path.GetFileName).OfType<string>().Order();
+
+    [Test]
     public Task AllSamplesAreBuiltThroughCMakeAndRun() => Passes("cmake_samples");
 
     [Test]

@@ -37,6 +37,17 @@ tls() {
 the time has passed" ] || fail "$output"
 }
 
+# A program of the cookbook: it prints what its comment says: cookbook FILE
+cookbook() {
+    grep -q "| \`$1\` |" "$here/../COOKBOOK.md" || fail "the page has no $1"
+    by_pkg_config "cookbook/$1" "$tmp/cookbook-$1" -Wall -Wextra -Werror -O2 -pthread
+    awk '/Prints:$/ { said = 1; next } said && !/^( \*|\/\/)   / { exit } said { print substr($0, 6) }' \
+        "$examples/cookbook/$1" >"$tmp/cookbook-$1.says"
+    [ -s "$tmp/cookbook-$1.says" ] || fail "its comment does not say what it prints"
+    "$tmp/cookbook-$1" >"$tmp/cookbook-$1.log" || fail "exit code $?"
+    diff "$tmp/cookbook-$1.says" "$tmp/cookbook-$1.log"
+}
+
 # All samples under the address and undefined-behaviour sanitizers: no report, but for what the .NET runtime keeps
 # for the life of the process.
 sanitizers() {
@@ -242,7 +253,7 @@ abi() {
     readelf -d "$prefix/lib/libweft.so" | grep -q NODELETE || fail "it can be unloaded"
 }
 
-# A page for every exported function, which man and mandoc have nothing to say about; apropos finds all of them.
+# A page for every exported function, which groff and mandoc have nothing to say about; apropos finds all of them.
 manual() {
     need mandb
     need apropos
@@ -251,12 +262,13 @@ manual() {
     for name in $(cat "$tmp/functions"); do
         [ -f "$pages/man3/$name.3" ] || fail "$name has no page"
     done
-    for page in "$pages"/man[37]/*; do
-        (cd "$pages" && man --warnings -E UTF-8 -l -Z "$page") 2>&1 >/dev/null
-    done >"$tmp/man.log"
-    [ ! -s "$tmp/man.log" ] || fail "$(cat "$tmp/man.log")"
+    written=$(grep -L '^\.so' "$pages"/man[37]/*)
+    if command -v groff >/dev/null; then
+        groff -man -Tutf8 -ww -z $written >"$tmp/groff.log" 2>&1 || fail "$(cat "$tmp/groff.log")"
+        [ ! -s "$tmp/groff.log" ] || fail "$(cat "$tmp/groff.log")"
+    fi
     if command -v mandoc >/dev/null; then
-        mandoc -T lint -W warning $(grep -L '^\.so' "$pages"/man[37]/*) >"$tmp/mandoc.log" || fail "$(cat "$tmp/mandoc.log")"
+        mandoc -T lint -W warning $written >"$tmp/mandoc.log" || fail "$(cat "$tmp/mandoc.log")"
     fi
     : >"$tmp/man.conf"
     mandb -q -c -C "$tmp/man.conf" "$pages"
@@ -490,6 +502,9 @@ core() {
 all() {
     for source in hello.c sieve.c pipeline.c select.c echo.c pool.c chat.c deadlines.c fetch.c supervise.c cpp.cpp; do
         run sample $source
+    done
+    for file in "$examples"/cookbook/*; do
+        run cookbook "${file##*/}"
     done
     for procs in 1 2 4; do
         run api $procs
