@@ -14,8 +14,8 @@
 #   - a line of dashes with a title begins a section; what its title says after a colon holds for all of it
 #   - enums and structs are shown on the pages of functions that name them or their constants
 #
-# In a written page a line @FUNCTIONS@ becomes the list of all functions, and @WORDS@ and @RULES@ the two lists in
-# the comment at the head of weft.h. Any awk will do.
+# In a written page a line @FUNCTIONS@ becomes the list of all functions, and @WORDS@, @ENDS@ and @RULES@ parts of the
+# comment at the head of weft.h. Any awk will do.
 
 BEGIN { date = "2026-11-27"; pages = types = sections = 0; comment = "" }
 
@@ -338,9 +338,11 @@ function fill(name,    line, from, file) {
         if (line == "@FUNCTIONS@")
             list_functions(file)
         else if (line == "@WORDS@")
-            list_head("^  [a-z]", file)
+            head_part("Words used below:", file)
+        else if (line == "@ENDS@")
+            head_part("Ends of waits.", file)
         else if (line == "@RULES@")
-            list_head("^  - ", file)
+            head_part("What C code must know:", file)
         else
             print line >file
     }
@@ -364,30 +366,42 @@ function list_functions(file,    i, j, k, title, line, all, count) {
     }
 }
 
-# The items of the header's first comment whose first lines look like that.
-function list_head(first, file,    all, count, i, inside, word) {
+# The part of the header's first comment that begins so, up to an empty line: text, items, and words with what they
+# mean.
+function head_part(begin, file,    all, count, i, line, word, item) {
     count = split(head, all, "\n")
-    for (i = 1; i <= count; i++) {
-        if (all[i] ~ first) {
-            inside = 1
-            if (first ~ /-/ && first !~ /a-z/) {
+    for (i = 1; i <= count && index(all[i], begin) != 1; i++)
+        ;
+    if (i > count) {
+        print "pages.awk: the header says nothing of: " begin >"/dev/stderr"
+        exit 1
+    }
+    line = substr(all[i], length(begin) + 1)
+    for (i++; i <= count && all[i] != ""; i++) {
+        if (all[i] ~ /^  - / || all[i] ~ /^  [a-z]+  /) {
+            put(line, file)
+            if (all[i] ~ /^  - /) {
                 print ".IP \\(bu 2" >file
-                print marked(substr(all[i], 5), 0) >file
+                line = substr(all[i], 5)
             } else {
-                word = all[i]
-                sub(/^ */, "", word)
+                word = substr(all[i], 3)
                 match(word, /^[a-z]+/)
                 print ".TP\n.B " substr(word, 1, RLENGTH) >file
-                word = substr(word, RLENGTH + 1)
-                sub(/^ */, "", word)
-                print marked(word, 0) >file
+                line = substr(word, RLENGTH + 1)
             }
-        } else if (inside && all[i] ~ /^   +[^ ]/) {
-            sub(/^ */, "", all[i])
-            print marked(all[i], 0) >file
-        } else
-            inside = 0
+        } else {
+            word = all[i]
+            sub(/^ */, "", word)
+            line = line " " word
+        }
     }
+    put(line, file)
+}
+
+function put(line, file) {
+    sub(/^[ :.]*/, "", line)
+    if (line != "")
+        print marked(line, 0) >file
 }
 
 # Running text: functions and constants in bold; other pages with their section.
