@@ -14,9 +14,13 @@
 //     in a timer, or nobody has, when a task or scope ends unasked, it ends the program as on a thread.
 //   - What was not sent is the sender's still: a send that fails leaves the value in the variable it was moved from.
 //   - Functions that wait park the goroutine; on a thread they block it.
+//   - What ends waits of a goroutine, its context (with_context), the cancellation of its task and task::interrupt,
+//     throws canceled, timed_out or interrupted out of what waits there, so that destructors run; locks, once,
+//     wait_group and condition variables wait on, unless they have a time. So a destructor may wait in them, and
+//     task and scope wait for their goroutines whatever happens.
 //   - Not in goroutines: thread_local across a wait (weft::local is what replaces it), std::mutex across a wait
 //     (weft::mutex), std::this_thread::get_id. A std::stop_callback of your own must not wait: it compares threads.
-//   - weft_exit unwinds nothing: a task that calls it is never over.
+//   - weft_exit unwinds nothing. join of a task that has called it throws canceled.
 
 #ifndef WEFT_HPP
 #define WEFT_HPP
@@ -34,6 +38,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <initializer_list>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -70,7 +75,7 @@ private:
     int code_;
 };
 
-// The three that are caught by themselves.
+// Those that are caught by themselves.
 struct closed : error {
     closed() noexcept : error(WEFT_EPIPE) {}
 };
@@ -80,6 +85,9 @@ struct timed_out : error {
 struct canceled : error {
     canceled() noexcept : error(WEFT_ECANCELED) {}
 };
+struct interrupted : error {
+    interrupted() noexcept : error(WEFT_EINTR) {}
+};
 
 [[noreturn]] inline void fail(int code)
 {
@@ -87,6 +95,7 @@ struct canceled : error {
     case WEFT_EPIPE: throw closed();
     case WEFT_ETIMEDOUT: throw timed_out();
     case WEFT_ECANCELED: throw canceled();
+    case WEFT_EINTR: throw interrupted();
     default: throw error(code);
     }
 }
@@ -116,8 +125,22 @@ std::chrono::nanoseconds until(std::chrono::time_point<Clock, Duration> when)
     return std::chrono::ceil<std::chrono::nanoseconds>(when - Clock::now());
 }
 
-// True, or false for a code that means "not now".
-inline bool unless(int code, int result) { return result != code && check(result) >= 0; }
+// False for what would have to wait.
+inline bool at_once(int result) { return result != WEFT_EAGAIN && check(result) >= 0; }
+
+// call(deadline) with what a function whose name ends in _until takes: false when that has passed. The time of the
+// goroutine's context, which is the same code, throws.
+template <typename Call>
+bool in_time(std::chrono::nanoseconds time, Call call)
+{
+    std::int64_t deadline = weft_after(limit(time));
+    int result = call(deadline);
+    if (result != WEFT_ETIMEDOUT)
+        return check(result) >= 0;
+    if (weft_now() < deadline)
+        throw timed_out();
+    return false;
+}
 
 template <typename H, int (*Free)(H *)>
 class handle {
@@ -232,17 +255,27 @@ struct attributes {
     bool movable = false;
 };
 
+namespace detail {
+
+inline weft_attr c_attributes(const attributes &a) noexcept
+{
+    weft_attr attr{};
+    attr.size = sizeof attr;
+    attr.stack_size = a.stack_size;
+    attr.stack_kind = a.movable ? WEFT_STACK_MOVABLE : WEFT_STACK_FIXED;
+    attr.name = a.name;
+    return attr;
+}
+
+} // namespace detail
+
 // Starts a goroutine. An exception that leaves the function ends the program, as on a thread.
 template <std::invocable F>
 void go(attributes a, F &&function)
 {
     using Function = std::decay_t<F>;
     auto owned = std::make_unique<Function>(std::forward<F>(function));
-    weft_attr attr{};
-    attr.size = sizeof attr;
-    attr.stack_size = a.stack_size;
-    attr.stack_kind = a.movable ? WEFT_STACK_MOVABLE : WEFT_STACK_FIXED;
-    attr.name = a.name;
+    weft_attr attr = detail::c_attributes(a);
     check(weft_go_with(
         &attr,
         [](void *argument) noexcept {
@@ -285,6 +318,29 @@ void sleep_until(std::chrono::time_point<Clock, Duration> when)
 
 inline std::int64_t self() noexcept { return weft_self(); }
 inline std::int64_t count() noexcept { return weft_count(); }
+
+// While it lives nothing but a time ends waits of the goroutine: for what has to be done after a cancellation.
+class shield {
+public:
+    shield() noexcept : before_(weft_shield(1)) {}
+    ~shield()
+    {
+        if (before_ == 0)
+            weft_shield(0);
+    }
+    shield(const shield &) = delete;
+    shield &operator=(const shield &) = delete;
+
+private:
+    int before_; // Below 0 on a thread, of which nothing ends the waits.
+};
+
+// Throws canceled or timed_out where a wait would; for code that computes. A shield does not count.
+inline void check_canceled()
+{
+    if (int why = weft_cancelled())
+        fail(why);
+}
 
 // Keeps the goroutine on its thread for as long as it lives.
 class thread_lock {
@@ -434,12 +490,12 @@ public:
         requires std::copy_constructible<T>
     {
         detail::parcel<T> out(value);
-        sent(out, weft_chan_send(get(), out.address()));
+        sent(out, check(weft_chan_send(get(), out.address())) == 0);
     }
     void send(T &&value) const
     {
         detail::parcel<T> out(std::move(value));
-        sent(out, weft_chan_send(get(), out.address()));
+        sent(out, check(weft_chan_send(get(), out.address())) == 0);
     }
 
     // False when that would have to wait.
@@ -447,12 +503,12 @@ public:
         requires std::copy_constructible<T>
     {
         detail::parcel<T> out(value);
-        return sent(out, weft_chan_try_send(get(), out.address()));
+        return sent(out, detail::at_once(weft_chan_try_send(get(), out.address())));
     }
     bool try_send(T &&value) const
     {
         detail::parcel<T> out(std::move(value));
-        return sent(out, weft_chan_try_send(get(), out.address()));
+        return sent(out, detail::at_once(weft_chan_try_send(get(), out.address())));
     }
 
     // False when the time has passed first.
@@ -460,12 +516,12 @@ public:
         requires std::copy_constructible<T>
     {
         detail::parcel<T> out(value);
-        return sent(out, one(WEFT_SEND, out.address(), time));
+        return sent(out, detail::in_time(time, [&](std::int64_t by) { return weft_chan_send_until(get(), out.address(), by); }));
     }
     bool send_for(std::chrono::nanoseconds time, T &&value) const
     {
         detail::parcel<T> out(std::move(value));
-        return sent(out, one(WEFT_SEND, out.address(), time));
+        return sent(out, detail::in_time(time, [&](std::int64_t by) { return weft_chan_send_until(get(), out.address(), by); }));
     }
     template <typename Clock, typename Duration, typename V>
     bool send_until(std::chrono::time_point<Clock, Duration> when, V &&value) const
@@ -492,8 +548,14 @@ public:
     std::optional<T> recv_for(std::chrono::nanoseconds time) const
     {
         detail::arrival<T> in;
-        int result = one(WEFT_RECV, in.address(), time);
-        return received(in, result == WEFT_EAGAIN ? WEFT_ETIMEDOUT : result);
+        bool closed = false;
+        if (!detail::in_time(time, [&](std::int64_t by) {
+                int result = weft_chan_recv_until(get(), in.address(), by);
+                closed = result == WEFT_EPIPE;
+                return closed ? 0 : result;
+            }))
+            throw timed_out();
+        return closed ? std::nullopt : std::optional<T>(in.take());
     }
     template <typename Clock, typename Duration>
     std::optional<T> recv_until(std::chrono::time_point<Clock, Duration> when) const
@@ -531,13 +593,11 @@ public:
     std::default_sentinel_t end() const noexcept { return {}; }
 
 private:
-    static bool sent(detail::parcel<T> &out, int result)
+    static bool sent(detail::parcel<T> &out, bool is_so)
     {
-        if (result == WEFT_EAGAIN || result == WEFT_ETIMEDOUT)
-            return false;
-        check(result);
-        out.sent();
-        return true;
+        if (is_so)
+            out.sent();
+        return is_so;
     }
 
     static std::optional<T> received(detail::arrival<T> &in, int result)
@@ -546,13 +606,6 @@ private:
             return std::nullopt;
         check(result);
         return in.take();
-    }
-
-    int one(int op, void *address, std::chrono::nanoseconds time) const
-    {
-        weft_case only{get(), address, op, 0};
-        int result = weft_select(&only, 1, detail::limit(time));
-        return result < 0 ? result : only.result;
     }
 
     // The last copy: what is in it still has no owner but this.
@@ -702,6 +755,20 @@ private:
     std::shared_ptr<state> shared_;
 };
 
+// While it lives waits of the goroutine end with the context: they throw canceled or timed_out. Tasks that start
+// meanwhile begin with it. It replaces the one before; a child of that has both.
+class with_context {
+public:
+    explicit with_context(context held) : held_(std::move(held)) { check(weft_with(held_.get(), &before_)); }
+    ~with_context() { weft_with(before_, nullptr); }
+    with_context(const with_context &) = delete;
+    with_context &operator=(const with_context &) = delete;
+
+private:
+    context held_;
+    weft_ctx *before_;
+};
+
 // --- timers -------------------------------------------------------------------------------------------------
 
 // Gives the time after delay, and then each period unless that is 0.
@@ -782,7 +849,16 @@ public:
     mutex &operator=(const mutex &) = delete;
     void lock() { check(weft_mutex_lock(handle_)); }
     void unlock() { check(weft_mutex_unlock(handle_)); }
-    bool try_lock() { return detail::unless(WEFT_EAGAIN, weft_mutex_try_lock(handle_)); }
+    bool try_lock() { return detail::at_once(weft_mutex_try_lock(handle_)); }
+    bool try_lock_for(std::chrono::nanoseconds time)
+    {
+        return detail::in_time(time, [&](std::int64_t by) { return weft_mutex_lock_until(handle_, by); });
+    }
+    template <typename Clock, typename Duration>
+    bool try_lock_until(std::chrono::time_point<Clock, Duration> when)
+    {
+        return try_lock_for(detail::until(when));
+    }
     weft_mutex *get() const noexcept { return handle_; }
 
 private:
@@ -798,10 +874,28 @@ public:
     shared_mutex &operator=(const shared_mutex &) = delete;
     void lock() { check(weft_rwlock_wrlock(handle_)); }
     void unlock() { check(weft_rwlock_wrunlock(handle_)); }
-    bool try_lock() { return detail::unless(WEFT_EAGAIN, weft_rwlock_try_wrlock(handle_)); }
+    bool try_lock() { return detail::at_once(weft_rwlock_try_wrlock(handle_)); }
     void lock_shared() { check(weft_rwlock_rdlock(handle_)); }
     void unlock_shared() { check(weft_rwlock_rdunlock(handle_)); }
-    bool try_lock_shared() { return detail::unless(WEFT_EAGAIN, weft_rwlock_try_rdlock(handle_)); }
+    bool try_lock_shared() { return detail::at_once(weft_rwlock_try_rdlock(handle_)); }
+    bool try_lock_for(std::chrono::nanoseconds time)
+    {
+        return detail::in_time(time, [&](std::int64_t by) { return weft_rwlock_wrlock_until(handle_, by); });
+    }
+    bool try_lock_shared_for(std::chrono::nanoseconds time)
+    {
+        return detail::in_time(time, [&](std::int64_t by) { return weft_rwlock_rdlock_until(handle_, by); });
+    }
+    template <typename Clock, typename Duration>
+    bool try_lock_until(std::chrono::time_point<Clock, Duration> when)
+    {
+        return try_lock_for(detail::until(when));
+    }
+    template <typename Clock, typename Duration>
+    bool try_lock_shared_until(std::chrono::time_point<Clock, Duration> when)
+    {
+        return try_lock_shared_for(detail::until(when));
+    }
     weft_rwlock *get() const noexcept { return handle_; }
 
 private:
@@ -819,9 +913,35 @@ public:
     // The lock is one of that mutex, and held: else error WEFT_EPERM.
     void wait(std::unique_lock<mutex> &lock)
     {
-        if (lock.mutex() != owner_ || !lock.owns_lock())
-            fail(WEFT_EPERM);
+        check_held(lock);
         check(weft_cond_wait(handle_));
+    }
+
+    // False when the time has passed first. The lock is held again, also where canceled or interrupted is thrown.
+    bool wait_for(std::unique_lock<mutex> &lock, std::chrono::nanoseconds time)
+    {
+        check_held(lock);
+        return detail::in_time(time, [&](std::int64_t by) { return weft_cond_wait_until(handle_, by); });
+    }
+    template <typename Clock, typename Duration>
+    bool wait_until(std::unique_lock<mutex> &lock, std::chrono::time_point<Clock, Duration> when)
+    {
+        return wait_for(lock, detail::until(when));
+    }
+
+    // Whether it is so, by then.
+    template <std::predicate P>
+    bool wait_for(std::unique_lock<mutex> &lock, std::chrono::nanoseconds time, P &&is_so)
+    {
+        return wait_until(lock, clock::now() + time, std::forward<P>(is_so));
+    }
+    template <typename Clock, typename Duration, std::predicate P>
+    bool wait_until(std::unique_lock<mutex> &lock, std::chrono::time_point<Clock, Duration> when, P &&is_so)
+    {
+        while (!is_so())
+            if (!wait_until(lock, when))
+                return is_so();
+        return true;
     }
     template <std::predicate P>
     void wait(std::unique_lock<mutex> &lock, P &&is_so)
@@ -834,6 +954,12 @@ public:
     weft_cond *get() const noexcept { return handle_; }
 
 private:
+    void check_held(const std::unique_lock<mutex> &lock) const
+    {
+        if (lock.mutex() != owner_ || !lock.owns_lock())
+            fail(WEFT_EPERM);
+    }
+
     mutex *owner_;
     weft_cond *handle_;
 };
@@ -846,7 +972,16 @@ public:
     semaphore(const semaphore &) = delete;
     semaphore &operator=(const semaphore &) = delete;
     void acquire(std::int64_t count = 1) { check(weft_sem_acquire(handle_, count)); }
-    bool try_acquire(std::int64_t count = 1) { return detail::unless(WEFT_EAGAIN, weft_sem_try_acquire(handle_, count)); }
+    bool try_acquire(std::int64_t count = 1) { return detail::at_once(weft_sem_try_acquire(handle_, count)); }
+    bool try_acquire_for(std::chrono::nanoseconds time, std::int64_t count = 1)
+    {
+        return detail::in_time(time, [&](std::int64_t by) { return weft_sem_acquire_until(handle_, count, by); });
+    }
+    template <typename Clock, typename Duration>
+    bool try_acquire_until(std::chrono::time_point<Clock, Duration> when, std::int64_t count = 1)
+    {
+        return try_acquire_for(detail::until(when), count);
+    }
     void release(std::int64_t count = 1) { check(weft_sem_release(handle_, count)); }
     weft_sem *get() const noexcept { return handle_; }
 
@@ -863,6 +998,15 @@ public:
     void add(int delta = 1) { check(weft_wg_add(handle_, delta)); }
     void done() { check(weft_wg_done(handle_)); }
     void wait() { check(weft_wg_wait(handle_)); }
+    bool wait_for(std::chrono::nanoseconds time)
+    {
+        return detail::in_time(time, [&](std::int64_t by) { return weft_wg_wait_until(handle_, by); });
+    }
+    template <typename Clock, typename Duration>
+    bool wait_until(std::chrono::time_point<Clock, Duration> when)
+    {
+        return wait_for(detail::until(when));
+    }
     weft_wg *get() const noexcept { return handle_; }
 
 private:
@@ -903,57 +1047,34 @@ private:
 
 namespace detail {
 
-// Closed at the end of something.
-class completion {
-public:
-    completion()
-    {
-        weft_chan *made;
-        check(weft_chan_make(&made, 0, 0));
-        handle_ = handle<weft_chan, weft_chan_free>(made);
-    }
-    void set() noexcept { weft_chan_close(get()); }
-    void wait() const
-    {
-        int result = weft_chan_recv(get(), nullptr);
-        if (result != WEFT_EPIPE)
-            check(result);
-    }
-    bool wait_for(std::chrono::nanoseconds time) const
-    {
-        weft_case only{get(), nullptr, WEFT_RECV, 0};
-        int result = weft_select(&only, 1, limit(time));
-        return result != WEFT_ETIMEDOUT && unless(WEFT_EAGAIN, result);
-    }
-    weft_chan *get() const noexcept { return handle_.get(); }
-
-private:
-    handle<weft_chan, weft_chan_free> handle_;
-};
-
+// What a task has come to. A bool stands for nothing, an address for a reference.
 template <typename R>
 struct task_state {
     using kept = std::conditional_t<std::is_void_v<R>, bool,
         std::conditional_t<std::is_reference_v<R>, std::remove_reference_t<R> *, R>>;
-    completion done;
     std::stop_source stop;
     std::optional<kept> value;
     std::exception_ptr failure;
+    bool was_ended = false; // The failure is that of a wait which was ended: cancelled, or by its context.
 
     template <typename F, typename... A>
     void run(F &function, A &...arguments) noexcept
     {
         try {
-            if constexpr (std::is_void_v<R>)
+            if constexpr (std::is_void_v<R>) {
                 std::invoke(std::move(function), std::move(arguments)...);
-            else if constexpr (std::is_reference_v<R>)
+                value = true;
+            } else if constexpr (std::is_reference_v<R>) {
                 value = &std::invoke(std::move(function), std::move(arguments)...);
-            else
+            } else {
                 value.emplace(std::invoke(std::move(function), std::move(arguments)...));
+            }
+        } catch (const error &e) {
+            was_ended = e.code() == weft_cancelled();
+            failure = std::current_exception();
         } catch (...) {
             failure = std::current_exception();
         }
-        done.set();
     }
 };
 
@@ -963,8 +1084,8 @@ using task_result = typename std::conditional_t<std::is_invocable_v<F, std::stop
 
 } // namespace detail
 
-// A goroutine that is waited for. Destroying one that was not joined requests a stop and waits; an exception that it
-// has thrown ends the program then.
+// A goroutine that is waited for. Destroying one that was not joined requests a stop, cancels it and waits for its
+// end; an exception that it has thrown ends the program then, unless it was that of a wait which had to end.
 template <typename R>
 class task {
 public:
@@ -974,24 +1095,30 @@ public:
     {
         task ended(std::move(*this));
         state_ = std::move(other.state_);
+        handle_ = std::move(other.handle_);
         return *this;
     }
     ~task() noexcept
     {
         if (!state_)
             return;
+        shield held; // Who waits may be cancelled itself.
         state_->stop.request_stop();
-        state_->done.wait();
-        if (state_->failure)
+        weft_task_cancel(handle_.get());
+        weft_task_join(handle_.get(), nullptr);
+        if (state_->failure && !state_->was_ended)
             std::rethrow_exception(state_->failure); // To std::terminate, which shows it.
     }
 
     // Waits for its end: what it has returned, or thrown. Once.
     R join()
     {
-        auto state = taken();
+        check(weft_task_join(have(), nullptr)); // If that throws, the task is still there.
+        auto state = std::move(state_);
         if (state->failure)
             std::rethrow_exception(state->failure);
+        if (!state->value)
+            throw canceled();
         if constexpr (std::is_reference_v<R>)
             return static_cast<R>(**state->value);
         else if constexpr (!std::is_void_v<R>)
@@ -1001,62 +1128,109 @@ public:
     bool joinable() const noexcept { return state_ != nullptr; }
 
     // Whether it has ended by then.
-    bool wait_for(std::chrono::nanoseconds time) const { return have()->done.wait_for(time); }
+    bool wait_for(std::chrono::nanoseconds time) const
+    {
+        return detail::in_time(time, [&](std::int64_t by) {
+            int result = weft_chan_recv_until(done(), nullptr, by);
+            return result == WEFT_EPIPE ? 0 : result;
+        });
+    }
     template <typename Clock, typename Duration>
     bool wait_until(std::chrono::time_point<Clock, Duration> when) const
     {
         return wait_for(detail::until(when));
     }
-    void wait() const { have()->done.wait(); }
+    void wait() const
+    {
+        int result = weft_chan_recv(done(), nullptr);
+        if (result != WEFT_EPIPE)
+            check(result);
+    }
 
-    bool request_stop() const { return have()->stop.request_stop(); }
-    std::stop_token stop_token() const { return have()->stop.get_token(); }
+    bool request_stop() const
+    {
+        have();
+        return state_->stop.request_stop();
+    }
+    std::stop_token stop_token() const
+    {
+        have();
+        return state_->stop.get_token();
+    }
+
+    // From now on its waits throw canceled; and a stop is requested.
+    void cancel() const
+    {
+        check(weft_task_cancel(have()));
+        state_->stop.request_stop();
+    }
+
+    // The wait that it is in, or its next one, throws interrupted; once.
+    void interrupt() const { check(weft_task_interrupt(have())); }
 
     // Closed when it has ended; for weft_select. It belongs to the task.
-    weft_chan *done() const { return have()->done.get(); }
+    weft_chan *done() const
+    {
+        weft_chan *chan;
+        check(weft_task_chan(have(), &chan));
+        return chan;
+    }
 
 private:
     template <typename F, typename... A>
     friend task<detail::task_result<std::decay_t<F>, std::decay_t<A>...>> start(attributes, F &&, A &&...);
 
-    explicit task(std::shared_ptr<detail::task_state<R>> state) noexcept : state_(std::move(state)) {}
-
-    const std::shared_ptr<detail::task_state<R>> &have() const
+    // Invalid is what a joined handle is, so to free it again does nothing.
+    weft_task *have() const
     {
         if (!state_)
             fail(WEFT_EINVAL);
-        return state_;
-    }
-    std::shared_ptr<detail::task_state<R>> taken()
-    {
-        have()->done.wait();
-        return std::move(state_);
+        return handle_.get();
     }
 
     std::shared_ptr<detail::task_state<R>> state_;
+    detail::handle<weft_task, weft_task_free> handle_;
 };
 
 // Starts function(arguments...) in a goroutine; with a std::stop_token first if it takes one, as std::jthread does.
+// It begins with the caller's context.
 template <typename F, typename... A>
 [[nodiscard]] task<detail::task_result<std::decay_t<F>, std::decay_t<A>...>> start(
     attributes a, F &&function, A &&...arguments)
 {
     using R = detail::task_result<std::decay_t<F>, std::decay_t<A>...>;
+    struct call {
+        std::shared_ptr<detail::task_state<R>> state;
+        std::decay_t<F> function;
+        std::tuple<std::decay_t<A>...> arguments;
+    };
+    task<R> made;
     auto state = std::make_shared<detail::task_state<R>>();
-    go(a, [state, function = std::decay_t<F>(std::forward<F>(function)),
-              arguments = std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)]() mutable {
-        std::apply(
-            [&](auto &...each) {
-                if constexpr (std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<A>...>) {
-                    std::stop_token token = state->stop.get_token();
-                    state->run(function, token, each...);
-                } else {
-                    state->run(function, each...);
-                }
-            },
-            arguments);
-    });
-    return task<R>(std::move(state));
+    auto owned = std::unique_ptr<call>(
+        new call{state, std::forward<F>(function), std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)});
+    weft_task *handle;
+    weft_attr attr = detail::c_attributes(a);
+    check(weft_task_go(
+        &handle, &attr,
+        [](void *argument) noexcept -> void * {
+            std::unique_ptr<call> run(static_cast<call *>(argument));
+            std::apply(
+                [&](auto &...each) {
+                    if constexpr (std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<A>...>) {
+                        std::stop_token token = run->state->stop.get_token();
+                        run->state->run(run->function, token, each...);
+                    } else {
+                        run->state->run(run->function, each...);
+                    }
+                },
+                run->arguments);
+            return nullptr;
+        },
+        owned.get()));
+    owned.release(); // It is the goroutine's now.
+    made.handle_ = detail::handle<weft_task, weft_task_free>(handle);
+    made.state_ = std::move(state);
+    return made;
 }
 
 template <typename F, typename... A>
@@ -1077,9 +1251,10 @@ private:
     std::vector<std::exception_ptr> all_;
 };
 
-// Waits for the goroutines that it starts, at the end of its life at the latest. One that throws cancels the others'
-// context. wait throws what was thrown, several as exceptions; at the end of its life what nobody has asked for ends
-// the program. That a cancelled goroutine says so, by throwing canceled, is no failure.
+// Waits for the goroutines that it starts, at the end of its life at the latest. They begin with its context: one that
+// throws, cancel, and the time of the scope cancel it, which ends the others' waits. wait throws what was thrown,
+// several as exceptions, and timed_out if the time has stopped somebody; at the end of its life what nobody has asked
+// for ends the program. That a cancelled goroutine says so, by throwing canceled, is no failure.
 class scope {
 public:
     scope() = default;
@@ -1090,7 +1265,11 @@ public:
     ~scope() noexcept
     {
         group_.wait();
-        throw_them(); // To std::terminate, which shows it.
+        try {
+            throw_them();
+        } catch (...) {
+            std::terminate(); // Here, where it is the current exception, which is shown.
+        }
     }
 
     // The function may take the scope's context, as weft::context, or a std::stop_token.
@@ -1125,6 +1304,7 @@ private:
     void run(F &function) noexcept
     {
         try {
+            check(weft_with(context_.get(), nullptr));
             if constexpr (std::invocable<F &, weft::context>)
                 function(context_);
             else if constexpr (std::invocable<F &, std::stop_token>)
@@ -1133,6 +1313,11 @@ private:
                 function();
         } catch (const canceled &) {
             if (!context_.is_canceled())
+                keep();
+        } catch (const timed_out &) {
+            if (context_.err() == WEFT_ETIMEDOUT)
+                stopped_by_time_.store(true, std::memory_order_relaxed);
+            else
                 keep();
         } catch (...) {
             keep();
@@ -1161,10 +1346,13 @@ private:
             std::rethrow_exception(all.front());
         if (!all.empty())
             throw exceptions(std::move(all));
+        if (stopped_by_time_.exchange(false, std::memory_order_relaxed))
+            throw timed_out();
     }
 
     weft::context context_;
     wait_group group_;
+    std::atomic<bool> stopped_by_time_ = false;
     std::mutex failing_; // Not held across a wait.
     std::vector<std::exception_ptr> failures_;
 };
@@ -1248,6 +1436,18 @@ struct passes : choice {
     F function;
 };
 
+// WEFT_EAGAIN also when the time has passed.
+inline int among(std::span<weft_case> cases, std::int64_t time)
+{
+    int count = static_cast<int>(cases.size());
+    if (time <= 0)
+        return weft_select(cases.data(), count, time);
+    int index = -1;
+    bool chosen = in_time(std::chrono::nanoseconds(time),
+        [&](std::int64_t by) { return index = weft_select_until(cases.data(), count, by); });
+    return chosen ? index : WEFT_EAGAIN;
+}
+
 } // namespace detail
 
 // The cases of a select; each with what is called if it is the one.
@@ -1315,8 +1515,8 @@ std::size_t select(C &&...choices)
     std::int64_t time = WEFT_FOREVER;
     int index = 0, limit = -1;
     ((std::remove_cvref_t<C>::is_limit ? (time = choices.time(), limit = index++) : index++), ...);
-    int chosen = weft_select(cases, static_cast<int>(sizeof...(C)), time);
-    if (limit >= 0 && (chosen == WEFT_EAGAIN || chosen == WEFT_ETIMEDOUT))
+    int chosen = detail::among(cases, time);
+    if (limit >= 0 && chosen == WEFT_EAGAIN)
         chosen = limit;
     check(chosen);
     index = 0;
@@ -1354,8 +1554,8 @@ inline selected select(std::span<weft_case> cases)
 // Nothing when the time has passed first.
 inline std::optional<selected> select_for(std::chrono::nanoseconds time, std::span<weft_case> cases)
 {
-    int index = weft_select(cases.data(), static_cast<int>(cases.size()), detail::limit(time));
-    if (index == WEFT_ETIMEDOUT || index == WEFT_EAGAIN)
+    int index = detail::among(cases, detail::limit(time));
+    if (index == WEFT_EAGAIN)
         return std::nullopt;
     check(index);
     return selected{index, cases[static_cast<std::size_t>(index)].result == 0};
@@ -1366,14 +1566,50 @@ inline std::optional<selected> select_for(std::chrono::nanoseconds time, std::sp
 // Whether the descriptor is ready by then.
 inline bool wait_readable(int fd, std::chrono::nanoseconds time)
 {
-    return detail::unless(WEFT_ETIMEDOUT, weft_fd_wait(fd, WEFT_READABLE, detail::limit(time)));
+    return detail::in_time(time, [&](std::int64_t) { return weft_fd_wait(fd, WEFT_READABLE, detail::limit(time)); });
 }
 inline bool wait_writable(int fd, std::chrono::nanoseconds time)
 {
-    return detail::unless(WEFT_ETIMEDOUT, weft_fd_wait(fd, WEFT_WRITABLE, detail::limit(time)));
+    return detail::in_time(time, [&](std::int64_t) { return weft_fd_wait(fd, WEFT_WRITABLE, detail::limit(time)); });
 }
 inline void wait_readable(int fd) { check(weft_fd_wait(fd, WEFT_READABLE, WEFT_FOREVER)); }
 inline void wait_writable(int fd) { check(weft_fd_wait(fd, WEFT_WRITABLE, WEFT_FOREVER)); }
+
+// Of a socket, as the system has it.
+class address : public weft_addr {
+public:
+    address() noexcept : weft_addr{} {}
+    explicit address(const weft_addr &other) noexcept : weft_addr(other) {}
+
+    // "127.0.0.1:80", "[::1]:80" or a path.
+    std::string text() const
+    {
+        char room[160];
+        return std::string(room, static_cast<std::size_t>(check(weft_addr_text(this, room, sizeof room))));
+    }
+};
+
+namespace detail {
+
+template <typename H>
+address address_of(int (*ask)(H *, weft_addr *), H *handle)
+{
+    address found;
+    check(ask(handle, &found));
+    return found;
+}
+
+} // namespace detail
+
+// What an address means in a network, in the order to try.
+inline std::vector<address> resolve(const std::string &text, const char *network = "tcp")
+{
+    std::vector<address> found(16);
+    std::size_t count = static_cast<std::size_t>(
+        check(weft_resolve(network, text.c_str(), found.data(), static_cast<int>(found.size()))));
+    found.resize(std::min(count, found.size()));
+    return found;
+}
 
 // A connection, closed at the end of its life.
 class conn {
@@ -1403,6 +1639,15 @@ public:
         write(buffer.data(), buffer.size_bytes());
     }
 
+    // All of the parts, one after the other.
+    void write(std::initializer_list<std::string_view> parts) const
+    {
+        std::vector<weft_vec> all;
+        for (std::string_view part : parts)
+            all.push_back({part.data(), part.size()});
+        check(weft_writev(get(), all.data(), static_cast<int>(all.size())));
+    }
+
     // Reads and writes throw timed_out from then on, those under way too.
     void deadline(std::chrono::nanoseconds time) const { check(weft_conn_deadline(get(), detail::limit(time))); }
     template <typename Clock, typename Duration>
@@ -1411,6 +1656,33 @@ public:
         deadline(detail::until(when));
     }
     void no_deadline() const { check(weft_conn_deadline(get(), WEFT_FOREVER)); }
+    void read_deadline(std::chrono::nanoseconds time) const
+    {
+        check(weft_conn_read_deadline(get(), detail::limit(time)));
+    }
+    void write_deadline(std::chrono::nanoseconds time) const
+    {
+        check(weft_conn_write_deadline(get(), detail::limit(time)));
+    }
+
+    // The peer reads the rest and then the end; or this side reads the end.
+    void close_write() const { check(weft_conn_close_write(get())); }
+    void close_read() const { check(weft_conn_close_read(get())); }
+
+    address local() const { return detail::address_of(weft_conn_local, get()); }
+    address peer() const { return detail::address_of(weft_conn_peer, get()); }
+
+    // Owns the descriptor from then on; or gives one, which the caller has to close.
+    static conn adopt(int fd)
+    {
+        weft_conn *made;
+        check(weft_conn_adopt(&made, fd));
+        return conn(made);
+    }
+    int release() const { return check(weft_conn_release(get())); }
+
+    // The one below; not to be closed.
+    int fd() const { return check(weft_conn_fd(get())); }
 
     // Who waits in it gets error WEFT_EBADF, as do later calls: others may use it meanwhile.
     void close() const { check(weft_conn_close(get())); }
@@ -1449,6 +1721,9 @@ public:
         return conn(made);
     }
     int port() const { return check(weft_listener_port(get())); }
+    address local() const { return detail::address_of(weft_listener_addr, get()); }
+    void deadline(std::chrono::nanoseconds time) const { check(weft_listener_deadline(get(), detail::limit(time))); }
+    int fd() const { return check(weft_listener_fd(get())); }
 
     // Who waits in accept gets error WEFT_EBADF, as do later calls.
     void close() const { check(weft_listener_close(get())); }
@@ -1457,6 +1732,189 @@ public:
 private:
     detail::handle<weft_listener, weft_listener_close> handle_;
 };
+
+// Reads from a connection through a buffer. The connection has to live longer.
+class reader {
+public:
+    explicit reader(const conn &from, std::size_t size = 0)
+    {
+        weft_reader *made;
+        check(weft_reader_make(&made, from.get(), size));
+        handle_ = detail::handle<weft_reader, weft_reader_free>(made);
+    }
+
+    // What there is, up to so much; 0 at the end.
+    std::size_t read(void *buffer, std::size_t size) const
+    {
+        return static_cast<std::size_t>(check(weft_reader_read(get(), buffer, size)));
+    }
+
+    // All of it; less at the end only.
+    std::size_t read_full(void *buffer, std::size_t size) const
+    {
+        return static_cast<std::size_t>(check(weft_reader_full(get(), buffer, size)));
+    }
+
+    // A line without its end; nothing at the end. Throws error WEFT_EMSGSIZE if it is longer than most.
+    std::optional<std::string> line(std::size_t most = 4000) const
+    {
+        std::string text(most, '\0');
+        std::int64_t length = weft_reader_line(get(), text.data(), most + 1);
+        if (length == WEFT_ENODATA)
+            return std::nullopt;
+        text.resize(static_cast<std::size_t>(check(length)));
+        return text;
+    }
+    weft_reader *get() const noexcept { return handle_.get(); }
+
+private:
+    detail::handle<weft_reader, weft_reader_free> handle_;
+};
+
+// A socket for datagrams.
+class packets {
+public:
+    explicit packets(const std::string &at, const char *network = "udp")
+    {
+        weft_packets *made;
+        check(weft_packets_open(&made, network, at.c_str()));
+        handle_ = detail::handle<weft_packets, weft_packets_close>(made);
+    }
+
+    // One, of which what does not fit is lost: its length, and who sent it.
+    std::pair<std::size_t, address> recv(void *buffer, std::size_t size) const
+    {
+        address from;
+        std::int64_t length = check(weft_packets_recv(get(), buffer, size, &from));
+        return {static_cast<std::size_t>(length), from};
+    }
+    void send(std::string_view text, const address &to) const
+    {
+        check(weft_packets_send(get(), text.data(), text.size(), &to));
+    }
+    address local() const { return detail::address_of(weft_packets_local, get()); }
+    void deadline(std::chrono::nanoseconds time) const { check(weft_packets_deadline(get(), detail::limit(time))); }
+    int fd() const { return check(weft_packets_fd(get())); }
+    weft_packets *get() const noexcept { return handle_.get(); }
+
+private:
+    detail::handle<weft_packets, weft_packets_close> handle_;
+};
+
+// --- files, processes, signals -------------------------------------------------------------------------------
+
+// At an offset, or where the file stands if it is below 0; up to so much, 0 at the end. The thread blocks, and not the
+// others.
+inline std::size_t read_file(int fd, void *buffer, std::size_t size, std::int64_t offset = -1)
+{
+    return static_cast<std::size_t>(check(weft_file_read(fd, buffer, size, offset)));
+}
+inline void write_file(int fd, std::string_view text, std::int64_t offset = -1)
+{
+    check(weft_file_write(fd, text.data(), text.size(), offset));
+}
+inline void sync_file(int fd) { check(weft_file_sync(fd)); }
+
+// What a process is started with; a stream is WEFT_INHERIT, WEFT_PIPE, WEFT_NULL, or WEFT_OUTPUT of the errors.
+struct command {
+    std::vector<std::string> arguments;                  // The program first, which is looked for in PATH.
+    std::optional<std::vector<std::string>> environment = {}; // "NAME=value"; nothing: that of this process.
+    std::string directory = {};                          // "": where this process is.
+    int input = WEFT_INHERIT;
+    int output = WEFT_INHERIT;
+    int error = WEFT_INHERIT;
+};
+
+// A process that was started. It goes on when this ends.
+class process {
+public:
+    explicit process(const command &what)
+    {
+        auto texts = [](const std::vector<std::string> &from) {
+            std::vector<const char *> all;
+            for (const std::string &each : from)
+                all.push_back(each.c_str());
+            all.push_back(nullptr);
+            return all;
+        };
+        std::vector<const char *> arguments = texts(what.arguments);
+        std::vector<const char *> environment;
+        if (what.environment)
+            environment = texts(*what.environment);
+        weft_command raw{};
+        raw.size = sizeof raw;
+        raw.arguments = arguments.data();
+        raw.environment = what.environment ? environment.data() : nullptr;
+        raw.directory = what.directory.empty() ? nullptr : what.directory.c_str();
+        raw.input = what.input;
+        raw.output = what.output;
+        raw.error = what.error;
+        weft_process *made;
+        check(weft_spawn(&made, &raw));
+        handle_ = detail::handle<weft_process, weft_process_free>(made);
+    }
+    int id() const { return check(weft_process_id(get())); }
+
+    // This side's end of a pipe; each once.
+    conn input() const { return pipe(0); }
+    conn output() const { return pipe(1); }
+    conn error() const { return pipe(2); }
+
+    // Its status, as waitpid has it: WIFEXITED and so on.
+    int wait() const
+    {
+        int status;
+        check(weft_process_wait(get(), &status));
+        return status;
+    }
+    std::optional<int> wait_for(std::chrono::nanoseconds time) const
+    {
+        int status;
+        if (!detail::in_time(time, [&](std::int64_t by) { return weft_process_wait_until(get(), &status, by); }))
+            return std::nullopt;
+        return status;
+    }
+    void kill(int signal) const { check(weft_process_kill(get(), signal)); }
+    weft_process *get() const noexcept { return handle_.get(); }
+
+private:
+    conn pipe(int stream) const
+    {
+        weft_conn *made;
+        check(weft_process_pipe(get(), stream, &made));
+        return conn(made);
+    }
+
+    detail::handle<weft_process, weft_process_free> handle_;
+};
+
+// While it lives these signals come here, and do nothing else.
+class signals {
+public:
+    explicit signals(std::initializer_list<int> which)
+    {
+        weft_chan *made;
+        check(weft_signal_chan(&made, which.begin(), static_cast<int>(which.size())));
+        handle_ = detail::handle<weft_chan, weft_signal_stop>(made);
+    }
+    int recv() const
+    {
+        int signal;
+        check(weft_chan_recv(get(), &signal));
+        return signal;
+    }
+    weft_chan *get() const noexcept { return handle_.get(); }
+
+private:
+    detail::handle<weft_chan, weft_signal_stop> handle_;
+};
+
+// A case of a select: function(signal).
+template <typename F>
+auto on_recv(const signals &from, F function)
+{
+    return detail::receives<int, F>(from.get(), std::move(function));
+}
 
 // --- coroutines ---------------------------------------------------------------------------------------------
 

@@ -4,12 +4,14 @@
 //   hpp_test lost go|task|scope|timer     an exception that nobody can take, or has taken: it ends the program
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <ranges>
 #include <shared_mutex>
 #include <stdexcept>
 #include <string>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <weft.hpp>
@@ -232,12 +234,16 @@ static void tasks()
     CHECK(!fails.joinable());
     CHECK(code_of([&] { fails.join(); }) == WEFT_EINVAL);
 
-    // A stop, asked for and by the end of its life.
+    // A stop, asked for and by the end of its life, which cancels too: destructors run.
     std::atomic<int> stopped = 0;
+    struct counts {
+        std::atomic<int> &ends;
+        ~counts() { ends++; }
+    };
     auto until_stopped = [&](std::stop_token token) {
+        counts here{stopped};
         while (!token.stop_requested())
             weft::sleep_for(100us);
-        stopped++;
         return 5;
     };
     weft::task<int> asked = weft::start(until_stopped);
@@ -250,6 +256,49 @@ static void tasks()
         CHECK(stopped == 2);
     }
     CHECK(stopped == 3);
+
+    // What ends waits: it is thrown, where the wait is.
+    weft::chan<int> never;
+    weft::task<int> waits = weft::start([&]() -> int {
+        try {
+            never.recv();
+        } catch (const weft::interrupted &) {
+            stopped += 10;
+        }
+        never.recv();
+        return 1;
+    });
+    waits.interrupt();
+    while (stopped != 13)
+        weft::sleep_for(100us);
+    CHECK(waits.joinable() && !waits.wait_for(1ms));
+    waits.cancel();
+    THROWS(weft::canceled, waits.join());
+    weft::task<void> cleans = weft::start([&] {
+        try {
+            never.recv();
+        } catch (const weft::canceled &) {
+            THROWS(weft::canceled, weft::check_canceled());
+            weft::shield held;
+            weft::sleep_for(1ms);
+            CHECK(!never.send_for(1ms, 3));
+        }
+        THROWS(weft::canceled, never.recv());
+    });
+    cleans.cancel();
+    cleans.join();
+    weft::start([&] {
+        weft::task<int> held = weft::start([&] { return never.recv().value_or(0); });
+        THROWS(weft::canceled, held.join()); // Who waits is cancelled; what it waits for is there, and ends after it.
+        CHECK(held.joinable());
+    }).cancel();
+#if !defined(__SANITIZE_ADDRESS__) // What is on its stack is lost.
+    weft::task<int> exits = weft::start([]() -> int {
+        weft_exit();
+        return 1;
+    });
+    THROWS(weft::canceled, exits.join());
+#endif
 
     // run and blocking return and throw.
     CHECK(weft::run([] { return std::make_unique<int>(4); }) != nullptr);
@@ -280,13 +329,17 @@ static void scopes()
 
     // One that throws cancels the others, and what it threw is thrown by wait.
     weft::scope fails;
-    fails.go([&](weft::context all) {
-        weft::select(weft::on_done(all, [&] { ended++; }), weft::on_timeout(1min, [] {}));
-        all.check_canceled(); // Throws canceled: no failure.
+    fails.go([&] {
+        try {
+            weft::sleep_for(1min);
+        } catch (const weft::canceled &) {
+            ended++;
+            throw; // No failure.
+        }
     });
     fails.go([&](std::stop_token token) {
         while (!token.stop_requested())
-            weft::sleep_for(100us);
+            weft::yield();
         ended++;
     });
     fails.go([] { throw std::runtime_error("the one"); });
@@ -298,10 +351,19 @@ static void scopes()
     }
     CHECK(ended == 22 && fails.context().is_canceled());
 
+    weft::mutex gate;
+    gate.lock();
     weft::scope several;
     for (int i = 0; i < 3; i++)
-        several.go([] { throw std::logic_error("one of them"); });
-    several.go([] { throw weft::timed_out(); });
+        several.go([&] {
+            std::lock_guard held(gate); // Waits on, where the first one has cancelled it.
+            throw std::logic_error("one of them");
+        });
+    several.go([&] {
+        std::lock_guard held(gate);
+        throw weft::timed_out();
+    });
+    gate.unlock();
     try {
         several.wait();
         CHECK(false);
@@ -317,11 +379,17 @@ static void scopes()
 
     weft::context above;
     weft::scope below(above);
-    below.go([](weft::context all) { weft::select(weft::on_done(all, [] {})); });
+    below.go([] { weft::sleep_for(1min); });
     above.cancel();
     below.wait();
     weft::scope timed(1ms);
-    timed.go([](weft::context all) { weft::select(weft::on_done(all, [] {})); });
+    for (int i = 0; i < 3; i++)
+        timed.go([] { weft::sleep_for(1min); });
+    THROWS(weft::timed_out, timed.wait());
+    timed.wait();
+    weft::scope canceled;
+    canceled.go([] { weft::chan<int>().recv(); });
+    canceled.cancel();
 }
 
 static void contexts()
@@ -343,6 +411,26 @@ static void contexts()
     weft::context past(weft::clock::now() - 1s);
     weft::select(weft::on_done(past, [] {}));
     THROWS(weft::timed_out, past.check_canceled());
+
+    // Waits in a goroutine end with its context, but for those of locks; a time of the call's own is another one.
+    weft::run([] {
+        weft::chan<int> never;
+        weft::context ends(2ms);
+        {
+            weft::with_context held(ends);
+            CHECK(!never.send_for(0ms, 1));
+            THROWS(weft::timed_out, never.send(1));
+            THROWS(weft::timed_out, never.send_for(1min, 1));
+            THROWS(weft::timed_out, never.recv_for(1min));
+            THROWS(weft::timed_out, weft::select(weft::on_recv(never, [](int) {}), weft::on_timeout(1min, [] {})));
+            THROWS(weft::timed_out, weft::sleep_for(1min));
+            THROWS(weft::timed_out, weft::start([] { weft::sleep_for(1min); }).join());
+            weft::mutex lock;
+            std::lock_guard locked(lock);
+        }
+        weft::sleep_for(1us);
+    });
+    CHECK(code_of([] { weft::with_context held{weft::context()}; }) == (weft::self() == 0 ? WEFT_ESRCH : 0));
 
     // From a stop token, and to one.
     std::stop_source source;
@@ -423,6 +511,16 @@ static void locks()
     }
     CHECK(turn == 100);
     CHECK(lock.try_lock() && !lock.try_lock());
+    CHECK(!lock.try_lock_for(1ms) && !lock.try_lock_until(weft::clock::now()));
+    {
+        std::unique_lock had(lock, std::adopt_lock);
+        CHECK(!changed.wait_for(had, 1ms) && !changed.wait_until(had, weft::clock::now() + 1ms));
+        CHECK(!changed.wait_for(had, 1ms, [] { return false; }) && changed.wait_for(had, 0ms, [] { return true; }));
+        CHECK(had.owns_lock());
+        std::unique_lock second(lock, 1ms);
+        CHECK(!second);
+        had.release();
+    }
     weft::mutex another;
     std::unique_lock wrong(another);
     CHECK(code_of([&] { changed.wait(wrong); }) == WEFT_EPERM);
@@ -440,11 +538,14 @@ static void locks()
     {
         std::unique_lock writer(many);
         CHECK(!many.try_lock_shared());
+        CHECK(!many.try_lock_shared_for(1ms) && !many.try_lock_for(1ms));
+        CHECK(!many.try_lock_shared_until(weft::clock::now() + 1ms) && !many.try_lock_until(weft::clock::now() + 1ms));
     }
 
     weft::semaphore units(2);
     units.acquire(2);
     CHECK(!units.try_acquire());
+    CHECK(!units.try_acquire_for(1ms) && !units.try_acquire_until(weft::clock::now() + 1ms, 2));
     units.release();
     CHECK(units.try_acquire());
     CHECK(code_of([&] { units.acquire(3); }) == WEFT_EINVAL);
@@ -452,6 +553,7 @@ static void locks()
 
     weft::wait_group group;
     group.add(3);
+    CHECK(!group.wait_for(1ms) && !group.wait_until(weft::clock::now() + 1ms));
     for (int i = 0; i < 3; i++)
         weft::go([&] { group.done(); });
     group.wait();
@@ -549,6 +651,94 @@ static void network()
     CHECK(code_of([&] { weft::wait_readable(fds[0]); }) == WEFT_EBADF);
 }
 
+// Buffers, half-closed connections, datagrams, addresses, descriptors of others.
+static void more_network()
+{
+    weft::listener server("127.0.0.1:0");
+    std::string address = server.local().text();
+    CHECK(address == "127.0.0.1:" + std::to_string(server.port()) && server.fd() >= 0);
+    server.deadline(1ms);
+    THROWS(weft::timed_out, server.accept());
+    server.deadline(1h);
+    weft::task<std::string> serving = weft::start([&] {
+        weft::conn peer = server.accept();
+        weft::reader lines(peer);
+        std::string all;
+        while (std::optional<std::string> line = lines.line())
+            all += *line + "|";
+        peer.write({"got ", all});
+        return peer.local().text();
+    });
+    weft::conn client = weft::dial(address);
+    std::string peer = client.peer().text();
+    CHECK(client.local().text() != peer);
+    client.write({"one\n", "two\r\n", "three"});
+    client.close_write();
+    weft::reader rest(client);
+    char text[100];
+    CHECK(std::string(text, rest.read_full(text, sizeof text)) == "got one|two|three|");
+    CHECK(rest.read(text, sizeof text) == 0 && !rest.line());
+    CHECK(serving.join() == peer);
+    client.read_deadline(1h);
+    client.write_deadline(1h);
+    int gone = code_of([&] { client.close_read(); });
+    CHECK(client.fd() >= 0 && (gone == 0 || gone == -ENOTCONN));
+    int mine = client.release();
+    CHECK(close(mine) == 0 && code_of([&] { client.write("x"); }) == WEFT_EBADF);
+    CHECK(weft::resolve(address).at(0).text() == address);
+
+    int fds[2];
+    CHECK(pipe(fds) == 0);
+    weft::conn in = weft::conn::adopt(fds[0]), out = weft::conn::adopt(fds[1]);
+    out.write("a long line\n");
+    CHECK(code_of([&] { weft::reader(in).line(3); }) == WEFT_EMSGSIZE);
+
+    weft::packets one("127.0.0.1:0"), two("127.0.0.1:0");
+    one.send("ping", two.local());
+    auto [length, from] = two.recv(text, sizeof text);
+    CHECK(std::string(text, length) == "ping" && from.text() == one.local().text() && two.fd() >= 0);
+    two.deadline(1ms);
+    THROWS(weft::timed_out, two.recv(text, sizeof text));
+}
+
+static void processes()
+{
+    weft::command cat{.arguments = {"cat"}, .input = WEFT_PIPE, .output = WEFT_PIPE};
+    weft::process started(cat);
+    CHECK(started.id() > 0 && !started.wait_for(1ms));
+    weft::conn in = started.input(), out = started.output();
+    in.write("through another process\n");
+    in.close();
+    CHECK(weft::reader(out).line() == "through another process");
+    CHECK(WIFEXITED(started.wait()) && WEXITSTATUS(*started.wait_for(1h)) == 0);
+    weft::process shell({.arguments = {"sh", "-c", "echo $A; pwd >&2; exec sleep 100"},
+        .environment = std::vector<std::string>{"A=b", "PATH=/usr/bin:/bin"}, .directory = "/",
+        .output = WEFT_PIPE, .error = WEFT_PIPE});
+    CHECK(weft::reader(shell.output()).line() == "b" && weft::reader(shell.error()).line() == "/");
+    shell.kill(SIGTERM);
+    int status = shell.wait();
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    CHECK(code_of([] { weft::process({.arguments = {"/no such program"}}); }) == -ENOENT);
+
+    char name[] = "/tmp/weft-hpp-XXXXXX", text[10];
+    int fd = mkstemp(name);
+    CHECK(fd >= 0 && unlink(name) == 0);
+    weft::write_file(fd, "0123456789");
+    weft::write_file(fd, "ab", 3);
+    weft::sync_file(fd);
+    CHECK(std::string(text, weft::read_file(fd, text, 4, 2)) == "2ab5");
+    close(fd);
+    CHECK(code_of([&] { weft::read_file(fd, text, 4); }) == WEFT_EBADF);
+
+    weft::signals quits{SIGUSR1, SIGUSR2};
+    kill(getpid(), SIGUSR2);
+    CHECK(quits.recv() == SIGUSR2);
+    int got = 0;
+    kill(getpid(), SIGUSR1);
+    weft::select(weft::on_recv(quits, [&](int signal) { got = signal; }), weft::on_timeout(1min, [] {}));
+    CHECK(got == SIGUSR1);
+}
+
 #if defined(__cpp_impl_coroutine)
 
 struct coroutine {
@@ -633,6 +823,8 @@ static void everything()
     times();
     locks();
     network();
+    more_network();
+    processes();
 }
 
 static int lost(const std::string &where)
