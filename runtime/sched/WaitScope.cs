@@ -117,7 +117,7 @@ internal sealed class WaitScope : TimerNode
         bool moved = false;
         _lock.Enter();
         _ended = _reasons != WaitReason.None ? _reasons
-            : deadline != Never && deadline <= Os.NowNs() ? WaitReason.Expired
+            : deadline <= Scheduler.CoarseNow ? WaitReason.Expired // One just past is the timer's to tell.
             : WaitReason.None;
         bool begins = _ended == WaitReason.None;
         if (begins)

@@ -14,7 +14,7 @@ internal static unsafe partial class Scheduler
     private static int s_threadsWoken;
     private static bool s_polling;
 
-    private static long CoarseNow => 0;
+    internal static long CoarseNow => 0;
 
     /// <summary>Not in the model's memory: the exchange would order what something else has to.</summary>
     internal static long NetworkWaiters => Explorer.Count;
