@@ -97,7 +97,12 @@ internal static unsafe partial class Scheduler
     /// caller holds no lock.</summary>
     internal static void LetLinger(TimerNode node)
     {
-        TimerNode? last = Interlocked.Exchange(ref HomeHeap().Lingering, node);
+        ref TimerNode? lingering = ref HomeHeap().Lingering;
+        if (lingering == node)
+        {
+            return; // Whoever takes it out just now has it looked at.
+        }
+        TimerNode? last = Interlocked.Exchange(ref lingering, node);
         if (last != node)
         {
             last?.GiveUp();
