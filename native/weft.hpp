@@ -319,6 +319,12 @@ void sleep_until(std::chrono::time_point<Clock, Duration> when)
 inline std::int64_t self() noexcept { return weft_self(); }
 inline std::int64_t count() noexcept { return weft_count(); }
 
+// How many goroutines may run at once; sets it unless 0 is given.
+inline int maxprocs(int count = 0) { return check(weft_maxprocs(count)); }
+
+// What every goroutine does, to a descriptor.
+inline void dump(int fd) { check(weft_dump(fd)); }
+
 // While it lives nothing but a time ends waits of the goroutine: for what has to be done after a cancellation.
 class shield {
 public:

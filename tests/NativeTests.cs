@@ -128,6 +128,9 @@ internal sealed class NativeTests
     public Task TheFaceOfCxxDoesWhatItsHeaderSays(string processors) => Passes("hpp", processors);
 
     [Test]
+    public Task TheFaceOfCxxHasAllThatTheOneOfCHas() => Passes("hpp_whole");
+
+    [Test]
     [Arguments("go")]
     [Arguments("task")]
     [Arguments("scope")]

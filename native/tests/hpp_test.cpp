@@ -462,6 +462,19 @@ static void contexts()
         weft::sleep_for(100us);
 }
 
+static void looks()
+{
+    CHECK(weft::maxprocs() >= 1 && weft::count() >= (weft::self() != 0));
+    int fds[2];
+    CHECK(pipe(fds) == 0);
+    weft::dump(fds[1]);
+    close(fds[1]);
+    weft::conn from = weft::conn::adopt(fds[0]);
+    char text[4];
+    CHECK(weft::self() == 0 || from.read(text, sizeof text) > 0);
+    CHECK(code_of([] { weft::dump(-1); }) == WEFT_EINVAL);
+}
+
 static void times()
 {
     auto before = weft::clock::now();
@@ -820,6 +833,7 @@ static void everything()
     tasks();
     scopes();
     contexts();
+    looks();
     times();
     locks();
     network();

@@ -427,6 +427,17 @@ hpp() {
     done
 }
 
+# weft.hpp has all that weft.h has, but for what it has otherwise: go_with, a scope for a bundle, wait_for and join;
+# what belongs to the library or to code of C; and sizes, which are those of the type.
+hpp_whole() {
+    sed -n 's/^export \([^ ]*\) .*/\1/p' "$here/abi.txt" | grep -v \
+        -e '^weft_go$' -e '^weft_bundle_' -e '^weft_task_join_until$' -e '^weft_chan_elem_size$' \
+        -e '^weft_version$' -e '^weft_abi_version$' -e '^weft_has$' -e '^weft_gdb$' -e '^weft_errno_location$' \
+        -e '^weft_preemptible$' >"$tmp/wrapped"
+    lost=$(while read -r name; do grep -qw "$name" "$prefix/include/weft.hpp" || echo "$name"; done <"$tmp/wrapped")
+    [ -z "$lost" ] || fail "weft.hpp lacks $lost"
+}
+
 # An exception that nobody takes ends the program: hpp_lost go|task|scope|timer
 hpp_lost() {
     need c++
@@ -531,7 +542,7 @@ all() {
     done
     run lld
     run lld -Wl,--gc-sections
-    for name in tls no_frame_table rpath musl names hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi first manual host memory many python rust errno handoff overflow stacks \
+    for name in tls no_frame_table rpath musl names hpp_whole hpp_sanitizers cmake_samples old_cxx setting sanitizers shadow_stacks static abi first manual host memory many python rust errno handoff overflow stacks \
         signals late_exceptions debugger core; do
         run $name
     done
