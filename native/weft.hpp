@@ -1053,6 +1053,19 @@ private:
 
 namespace detail {
 
+// Whether that is why waits of this goroutine end: its context may have ended before it was cancelled.
+inline bool ends_waits(int code) noexcept
+{
+    weft_ctx *own;
+    if (code == weft_cancelled())
+        return true;
+    if (weft_with(nullptr, &own) != 0 || own == nullptr)
+        return false;
+    bool ends = code == weft_ctx_err(own);
+    weft_with(own, nullptr);
+    return ends;
+}
+
 // What a task has come to. A bool stands for nothing, an address for a reference.
 template <typename R>
 struct task_state {
@@ -1076,7 +1089,7 @@ struct task_state {
                 value.emplace(std::invoke(std::move(function), std::move(arguments)...));
             }
         } catch (const error &e) {
-            was_ended = e.code() == weft_cancelled();
+            was_ended = ends_waits(e.code());
             failure = std::current_exception();
         } catch (...) {
             failure = std::current_exception();

@@ -415,10 +415,36 @@ static void contexts()
     // Waits in a goroutine end with its context, but for those of locks; a time of the call's own is another one.
     weft::run([] {
         weft::chan<int> never;
-        weft::context ends(2ms);
+        // A wait that the context ended stays that when the task is cancelled before anybody has caught it.
+        {
+            weft::context passes(1ms);
+            weft::with_context held(passes);
+            std::atomic<bool> unwinds = false;
+            auto task = weft::start([&](std::stop_token stop) {
+                struct slow {
+                    std::stop_token stop;
+                    std::atomic<bool> &unwinds;
+                    ~slow()
+                    {
+                        weft::shield held;
+                        unwinds = true;
+                        while (!stop.stop_requested())
+                            weft::yield();
+                        weft::sleep_for(1ms); // The cancellation follows at once.
+                    }
+                } last{stop, unwinds};
+                weft::sleep_for(1min);
+            });
+            while (!unwinds)
+                weft::yield();
+        }
+        weft::context alive, ends(2ms);
+        {
+            weft::with_context held(alive);
+            CHECK(!never.send_for(0ms, 1));
+        }
         {
             weft::with_context held(ends);
-            CHECK(!never.send_for(0ms, 1));
             THROWS(weft::timed_out, never.send(1));
             THROWS(weft::timed_out, never.send_for(1min, 1));
             THROWS(weft::timed_out, never.recv_for(1min));
