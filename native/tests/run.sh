@@ -454,13 +454,17 @@ hpp_sanitizers() {
     says passed "$program" 2
 }
 
-# Sets program: compile_hpp COMPILER OPTION...
+# Sets program, compiled once for all cases, whichever comes first, as it takes long: compile_hpp COMPILER OPTION...
 compile_hpp() {
-    program=$(mktemp "$tmp/hpp_test-XXXXXX")
-    compiler=$1
-    shift
-    $compiler -std=c++20 -O1 -g -Wall -Wextra -Werror -pedantic -I"$prefix/include" "$@" "$here/hpp_test.cpp" \
-        -o "$program" -L"$prefix/lib" -lweft "-Wl,-rpath,$prefix/lib"
+    program=$tmp/hpp_test-$(echo "$*" | tr -c 'a-z0-9+\n' -)
+    (
+        flock 9
+        for input in "$here/hpp_test.cpp" "$prefix/include/weft.h" "$prefix/include/weft.hpp" "$prefix/lib/libweft.so"; do
+            [ "$program" -nt "$input" ] || rm -f "$program"
+        done
+        [ -e "$program" ] || "$@" -std=c++20 -O1 -g -Wall -Wextra -Werror -pedantic -I"$prefix/include" \
+            "$here/hpp_test.cpp" -o "$program" -L"$prefix/lib" -lweft "-Wl,-rpath,$prefix/lib"
+    ) 9>"$program.lock"
 }
 
 # The same in a library that a program of C loads later.
@@ -627,9 +631,10 @@ ends_with() {
     shift
     ulimit -c 0
     status=0
-    "$@" >/dev/null 2>"$program.log" || status=$?
-    [ $status -eq 134 ] || fail "exit code $status: $(cat "$program.log")"
-    shows "$text" "$program.log"
+    log=$(mktemp "$tmp/aborts-XXXXXX.log")
+    "$@" >/dev/null 2>"$log" || status=$?
+    [ $status -eq 134 ] || fail "exit code $status: $(cat "$log")"
+    shows "$text" "$log"
 }
 
 shows() {
