@@ -129,6 +129,31 @@ internal sealed class SleepTests
         }
     }
 
+    // It has nobody to let run but what a timer starts, and mostly does not read the clock.
+    [Test]
+    public async Task WhoYieldsAloneLetsTimersRun()
+    {
+        List<double> late = [];
+        string? failure = Crew.Run(1, crew =>
+        {
+            for (int i = 0; i < 30; i++)
+            {
+                bool ran = false;
+                _ = Timer.AfterFunc(TimeSpan.FromMilliseconds(1), () => Volatile.Write(ref ran, true));
+                long start = Stopwatch.GetTimestamp();
+                while (!Volatile.Read(ref ran))
+                {
+                    Go.Yield();
+                }
+                late.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds - 1);
+            }
+        });
+
+        await Assert.That(failure).IsNull();
+        late.Sort();
+        await Assert.That(late[late.Count / 2]).IsBetween(0, 5); // A slice is 10 ms.
+    }
+
     // Goroutines that hand the processor straight to each other never reach the machine's loop by themselves.
     [Test]
     [Arguments(1)]

@@ -57,6 +57,20 @@ static void yield(int n)
     weft_wg_wait(wg);
 }
 
+static void yield_alone(int n)
+{
+    for (int i = 0; i < n; i++)
+        weft_yield();
+}
+
+static void yield_beside_timer(int n)
+{
+    weft_timer *timer;
+    weft_timer_make(&timer, INT64_C(60000000000), 0, NULL, NULL);
+    yield_alone(n);
+    weft_timer_free(timer);
+}
+
 static void ping_pong(int n)
 {
     int64_t value = 0;
@@ -243,6 +257,8 @@ static void in_goroutine(void *argument)
     (void)argument;
     measure("the number of the goroutine", self, 2000000, "self_goroutine\t1\t1");
     measure("yield between two", yield, 1000000, "switch_1p\t1\t1");
+    measure("yield with nobody else", yield_alone, 5000000, "");
+    measure("the same, a timer set", yield_beside_timer, 5000000, "");
     measure("send and receive, buffered", send_receive, 500000, "self_chan_1p\t1\t2");
     measure("try to receive from an empty channel", try_receive, 1000000, "self_try_1p\t1\t1");
     measure("round trip, unbuffered", ping_pong, 200000, "chan_unbuf_1p\t2\t4");

@@ -101,6 +101,9 @@ internal unsafe struct Processor
 
     internal int LooksToSkip;
 
+    /// <summary>Yields that had nobody to let run, while a timer was set.</summary>
+    internal uint LoneYields;
+
     /// <summary>The next idle one. Guarded by the scheduler's lock.</summary>
     internal Processor* Link;
 

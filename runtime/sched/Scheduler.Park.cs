@@ -178,9 +178,25 @@ internal static unsafe partial class Scheduler
         return p != null && HasOthers(p); // It may be taken meanwhile: the structs stay.
     }
 
-    private static bool HasOthers(Processor* p) =>
-        !p->Queue.IsEmpty || Volatile.Read(ref s_shared.GlobalCount) > 0
-        || p->Id >= MaxProcessors || TimersDue(p);
+    private static bool HasOthers(Processor* p) => HasRunnable(p) || TimersDue(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool HasRunnable(Processor* p) =>
+        !p->Queue.IsEmpty || Volatile.Read(ref s_shared.GlobalCount) > 0 || p->Id >= MaxProcessors;
+
+    /// <summary>Whether a yield on p lets others run. Who yields alone, again and again, reads the clock for
+    /// timers now and then: sysmon's time tells of those that have long been due.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool YieldsToOthers(Processor* p)
+    {
+        if (HasRunnable(p))
+        {
+            return true;
+        }
+        long next = Volatile.Read(ref p->NextTimer);
+        return next != TimerNode.Never
+            && (next <= CoarseNow || (++p->LoneYields % (2 * TimerRounds) == 0 && next <= Os.NowNs()));
+    }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void YieldShared(Goroutine* g)
@@ -189,7 +205,7 @@ internal static unsafe partial class Scheduler
         {
             Bubble.Of(g).Demote(g);
         }
-        else if (!HasOthers(g->Machine->Processor))
+        else if (!YieldsToOthers(g->Machine->Processor))
         {
             g->NoPreempt = 0;
             return; // Nobody to yield to.
