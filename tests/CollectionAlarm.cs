@@ -38,5 +38,6 @@ internal static unsafe class CollectionAlarm
                 s_heard = Volatile.Read(ref m->PreemptAsked) == 0 ? 1 : 0;
             }
         }
+        s_heard = Volatile.Read(ref m->PreemptAsked) == 0 ? 1 : 0; // It may have come after the last look.
     }
 }
