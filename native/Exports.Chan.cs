@@ -115,10 +115,11 @@ internal static unsafe partial class Exports
     private static int ChanReceiveUntil(nint handle, void* element, long deadline)
     {
         ByteChan? channel = Handles.GetChan(handle);
-        if (channel == null)
-        {
-            return Handles.Fault(handle);
-        }
+        return channel == null ? Handles.Fault(handle) : ReceiveUntil(channel, element, deadline);
+    }
+
+    private static int ReceiveUntil(ByteChan channel, void* element, long deadline)
+    {
         Outcome outcome = channel.TryReceive(element);
         if (outcome == Outcome.Waits)
         {

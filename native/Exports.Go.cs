@@ -218,18 +218,9 @@ internal static unsafe partial class Exports
     private static int Read(Attributes* attributes, out Attributes given)
     {
         given = default;
-        if (attributes != null)
+        if (attributes != null && !TryCopy(attributes, out given))
         {
-            nuint size = attributes->Size;
-            if (size < (nuint)sizeof(nuint) || size > LargestOptions)
-            {
-                return Code.Invalid;
-            }
-            fixed (Attributes* to = &given)
-            {
-                System.Runtime.CompilerServices.Unsafe.CopyBlock(
-                    to, attributes, (uint)Math.Min(size, (nuint)sizeof(Attributes)));
-            }
+            return Code.Invalid;
         }
         given.StackSize = given.StackSize == 0 ? (nuint)Runtime.Layout.FixedStackDefault : given.StackSize;
         return given.StackKind is not (KindFixed or KindMovable) || given.Flags != 0

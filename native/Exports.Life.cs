@@ -126,22 +126,31 @@ internal static unsafe partial class Exports
         return RunAndWait(&call, &InvokeRun, Runtime.Layout.FixedStackDefault);
     }
 
+    /// <summary>A struct whose first field is its size, of a caller with an older or newer header: what is not
+    /// there is 0. False when that size is none.</summary>
+    private static bool TryCopy<T>(T* given, out T copy)
+        where T : unmanaged
+    {
+        copy = default;
+        nuint size = *(nuint*)given;
+        if (size < (nuint)sizeof(nuint) || size > LargestOptions)
+        {
+            return false;
+        }
+        fixed (T* to = &copy)
+        {
+            Unsafe.CopyBlock(to, given, (uint)Math.Min(size, (nuint)sizeof(T)));
+        }
+        return true;
+    }
+
     private static int Initialize(Options* options, bool detectDeadlocks)
     {
         Options given = default;
-        if (options != null)
+        if (options != null && (!TryCopy(options, out given) || given.Flags != 0
+            || given.MaxProcs is < 0 or > Runtime.Layout.MaxProcessors || given.MaxThreads < 0))
         {
-            nuint size = options->Size;
-            if (size < (nuint)sizeof(nuint) || size > LargestOptions)
-            {
-                return Code.Invalid;
-            }
-            Unsafe.CopyBlock(&given, options, (uint)Math.Min(size, (nuint)sizeof(Options)));
-            if (given.MaxProcs is < 0 or > Runtime.Layout.MaxProcessors || given.MaxThreads < 0
-                || given.Flags != 0)
-            {
-                return Code.Invalid;
-            }
+            return Code.Invalid;
         }
         try
         {

@@ -1,7 +1,6 @@
 // Processes: started, fed and read through pipes, waited for, sent signals. And signals of this process, as a
 // channel.
 
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Weft.Runtime;
 
@@ -45,14 +44,8 @@ internal static unsafe partial class Exports
             return Code.Invalid;
         }
         *handle = 0;
-        nuint size = command->Size;
-        if (size < (nuint)sizeof(nuint) || size > LargestOptions)
-        {
-            return Code.Invalid;
-        }
-        Command given = default;
-        Unsafe.CopyBlock(&given, command, (uint)Math.Min(size, (nuint)sizeof(Command)));
-        if (given.Arguments == null || given.Arguments[0] == null || given.Flags != 0
+        if (!TryCopy(command, out Command given)
+            || given.Arguments == null || given.Arguments[0] == null || given.Flags != 0
             || given.Input is < (int)Spawned.Stream.Inherit or > (int)Spawned.Stream.Null
             || given.Output is < (int)Spawned.Stream.Inherit or > (int)Spawned.Stream.Null
             || given.Error is < (int)Spawned.Stream.Inherit or > (int)Spawned.Stream.Output)
@@ -236,20 +229,10 @@ internal static unsafe partial class Exports
         {
             return Handles.Fault(handle);
         }
-        Outcome outcome = process.Ended.TryReceive(null);
-        if (outcome == Outcome.Waits)
+        int code = ReceiveUntil(process.Ended, null, deadline);
+        if (code != Code.Closed)
         {
-            WaitScope? scope = ScopeOf(deadline);
-            outcome = scope == null
-                ? process.Ended.Receive(null) : process.Ended.Receive(null, scope, deadline);
-            if (outcome == Outcome.Ended)
-            {
-                return CodeOfEnd(scope);
-            }
-        }
-        if (outcome != Outcome.Closed)
-        {
-            return CodeOf(outcome);
+            return code;
         }
         if (process.Status < 0)
         {

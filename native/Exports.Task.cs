@@ -102,19 +102,10 @@ internal static unsafe partial class Exports
         {
             return Code.WaitsForItself;
         }
-        Outcome outcome = task.Ended.TryReceive(null);
-        if (outcome == Outcome.Waits)
+        int code = ReceiveUntil(task.Ended, null, deadline);
+        if (code != Code.Closed)
         {
-            WaitScope? scope = ScopeOf(deadline);
-            outcome = scope == null ? task.Ended.Receive(null) : task.Ended.Receive(null, scope, deadline);
-            if (outcome == Outcome.Ended)
-            {
-                return CodeOfEnd(scope);
-            }
-        }
-        if (outcome != Outcome.Closed)
-        {
-            return CodeOf(outcome);
+            return code;
         }
         if (Handles.Free<TaskObject>(handle, Kind.Task) == null)
         {

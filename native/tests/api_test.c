@@ -746,9 +746,7 @@ int main(int argc, char **argv)
     busy_end = 1;
     for (int i = 0; i < load; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
-    for (int i = 0; weft_count() != 0 && i < 5000; i++)
-        weft_sleep(MS);
-    EQUAL(weft_count(), 0);
+    ALL_END();
     EQUAL(weft_shutdown(), 0);
     outside();
     puts("passed");

@@ -1,4 +1,5 @@
-/* CHECK(condition) and EQUAL(value, expected): on failure, where and what, and exit code 1. */
+/* CHECK(condition) and EQUAL(value, expected): on failure, where and what, and exit code 1. ALL_END(): waits until no
+ * goroutine is left, and checks that. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -21,6 +22,13 @@
                     #value, value_, expected_);                                         \
             exit(1);                                                                    \
         }                                                                               \
+    } while (0)
+
+#define ALL_END()                                                                       \
+    do {                                                                                \
+        for (int i_ = 0; weft_count() != 0 && i_ < 5000; i_++)                          \
+            weft_sleep(1000000);                                                        \
+        EQUAL(weft_count(), 0);                                                         \
     } while (0)
 
 #endif

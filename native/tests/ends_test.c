@@ -778,9 +778,7 @@ int main(int argc, char **argv)
     everything(NULL);
     EQUAL(weft_run(everything, NULL), 0);
     EQUAL(weft_run(contexts, NULL), 0);
-    for (int i = 0; weft_count() != 0 && i < 5000; i++)
-        weft_sleep(MS);
-    EQUAL(weft_count(), 0);
+    ALL_END();
     EQUAL(weft_shutdown(), 0);
     outside();
     puts("passed");

@@ -336,9 +336,7 @@ int main(int argc, char **argv)
     CHECK(weft_maxprocs(argc > 1 ? atoi(argv[1]) : 2) > 0);
     everything(NULL);
     EQUAL(weft_run(everything, NULL), 0);
-    for (int i = 0; weft_count() != 0 && i < 5000; i++)
-        weft_sleep(MS);
-    EQUAL(weft_count(), 0);
+    ALL_END();
     EQUAL(waitpid(-1, NULL, WNOHANG), -1); /* No child is left. */
     EQUAL(weft_shutdown(), 0);
     outside();

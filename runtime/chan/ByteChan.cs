@@ -112,20 +112,15 @@ internal sealed unsafe class ByteChan : Chan
         return outcome;
     }
 
-    /// <summary>The same as Send, but Ended when the scope ends the wait.</summary>
-    internal Outcome Send(void* element, WaitScope scope, long deadline)
-    {
-        Outcome outcome = TrySend(element);
-        return outcome == Outcome.Waits ? WaitIn(scope, deadline, element, sends: true) : outcome;
-    }
+    /// <summary>Send, of one whose TrySend has just said that it waits: Ended when the scope ends
+    /// that.</summary>
+    internal Outcome Send(void* element, WaitScope scope, long deadline) =>
+        WaitIn(scope, deadline, element, sends: true);
 
-    /// <summary>The same as Receive, but Ended when the scope ends the wait: the element is left
-    /// alone.</summary>
-    internal Outcome Receive(void* element, WaitScope scope, long deadline)
-    {
-        Outcome outcome = TryReceive(element);
-        return outcome == Outcome.Waits ? WaitIn(scope, deadline, element, sends: false) : outcome;
-    }
+    /// <summary>Receive, of one whose TryReceive has just said that it waits: Ended when the scope ends that,
+    /// and the element is left alone.</summary>
+    internal Outcome Receive(void* element, WaitScope scope, long deadline) =>
+        WaitIn(scope, deadline, element, sends: false);
 
     /// <summary>With the lock held. The receiver that got the element, if one waited, is to be readied after
     /// the lock is released.</summary>

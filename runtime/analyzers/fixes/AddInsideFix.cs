@@ -15,13 +15,10 @@ public sealed class AddInsideFix : WeftFix
 
     private protected override string Title => "Add before it starts";
 
-    private protected override async Task<Document?> Fix(
-        Document document, SyntaxNode node, CancellationToken cancellation)
+    private protected override SyntaxNode? Fix(
+        SyntaxNode root, SemanticModel model, SyntaxNode node, CancellationToken cancellation)
     {
-        SyntaxNode? root = await document.GetSyntaxRootAsync(cancellation).ConfigureAwait(false);
-        SemanticModel? model = await document.GetSemanticModelAsync(cancellation).ConfigureAwait(false);
-        if (root is null || model is null
-            || node.FirstAncestorOrSelf<ExpressionStatementSyntax>() is not { Parent: BlockSyntax body } add
+        if (node.FirstAncestorOrSelf<ExpressionStatementSyntax>() is not { Parent: BlockSyntax body } add
             || body.Parent is not AnonymousFunctionExpressionSyntax function
             || CallWith(function)?.FirstAncestorOrSelf<StatementSyntax>() is not { } start
             || UsesParameters(add, function, model, cancellation))
@@ -31,8 +28,8 @@ public sealed class AddInsideFix : WeftFix
         SyntaxAnnotation mark = new();
         StatementSyntax changed = start.RemoveNode(add, SyntaxRemoveOptions.KeepNoTrivia)!;
         root = root.ReplaceNode(start, changed.WithAdditionalAnnotations(mark));
-        return document.WithSyntaxRoot(InsertBefore(
-            root, (StatementSyntax)root.GetAnnotatedNodes(mark).Single(), add.WithoutLeadingTrivia()));
+        return InsertBefore(
+            root, (StatementSyntax)root.GetAnnotatedNodes(mark).Single(), add.WithoutLeadingTrivia());
     }
 
     // Of the function itself, which are nothing outside.

@@ -17,12 +17,10 @@ public sealed class AsyncVoidFix : WeftFix
 
     private protected override string Title => "Wait by Go.Await";
 
-    private protected override async Task<Document?> Fix(
-        Document document, SyntaxNode node, CancellationToken cancellation)
+    private protected override SyntaxNode? Fix(
+        SyntaxNode root, SemanticModel model, SyntaxNode node, CancellationToken cancellation)
     {
-        SyntaxNode? root = await document.GetSyntaxRootAsync(cancellation).ConfigureAwait(false);
-        SemanticModel? model = await document.GetSemanticModelAsync(cancellation).ConfigureAwait(false);
-        if (root is null || model is null || node is not AnonymousFunctionExpressionSyntax function)
+        if (node is not AnonymousFunctionExpressionSyntax function)
         {
             return null;
         }
@@ -40,10 +38,10 @@ public sealed class AsyncVoidFix : WeftFix
             awaits, (old, one) => Waiting(one, wait, TaskOf(old, model, cancellation) == old.Expression));
         changed = changed.WithModifiers(
             [.. changed.Modifiers.Where(word => !word.IsKind(SyntaxKind.AsyncKeyword))]);
-        return document.WithSyntaxRoot(root.ReplaceNode(
+        return root.ReplaceNode(
             function,
             changed.WithLeadingTrivia(function.GetLeadingTrivia())
-                .WithAdditionalAnnotations(Formatter.Annotation)));
+                .WithAdditionalAnnotations(Formatter.Annotation));
     }
 
     private static bool IsAsyncStatement(SyntaxNode node) => node switch

@@ -17,11 +17,10 @@ public sealed class IgnoredResultFix : WeftFix
 
     private protected override string Title => "Drop the result by '_ ='";
 
-    private protected override async Task<Document?> Fix(
-        Document document, SyntaxNode node, CancellationToken cancellation)
+    private protected override SyntaxNode? Fix(
+        SyntaxNode root, SemanticModel model, SyntaxNode node, CancellationToken cancellation)
     {
-        SyntaxNode? root = await document.GetSyntaxRootAsync(cancellation).ConfigureAwait(false);
-        if (root is null || node.FirstAncestorOrSelf<ExpressionStatementSyntax>() is not { } statement)
+        if (node.FirstAncestorOrSelf<ExpressionStatementSyntax>() is not { } statement)
         {
             return null;
         }
@@ -29,9 +28,9 @@ public sealed class IgnoredResultFix : WeftFix
             SyntaxKind.SimpleAssignmentExpression,
             SyntaxFactory.IdentifierName("_"),
             statement.Expression.WithoutLeadingTrivia());
-        return document.WithSyntaxRoot(root.ReplaceNode(
+        return root.ReplaceNode(
             statement.Expression,
             dropped.WithLeadingTrivia(statement.Expression.GetLeadingTrivia())
-                .WithAdditionalAnnotations(Formatter.Annotation)));
+                .WithAdditionalAnnotations(Formatter.Annotation));
     }
 }

@@ -17,12 +17,10 @@ public sealed class LoopVariableFix : WeftFix
 
     private protected override string Title => "Copy it to a local";
 
-    private protected override async Task<Document?> Fix(
-        Document document, SyntaxNode node, CancellationToken cancellation)
+    private protected override SyntaxNode? Fix(
+        SyntaxNode root, SemanticModel model, SyntaxNode node, CancellationToken cancellation)
     {
-        SyntaxNode? root = await document.GetSyntaxRootAsync(cancellation).ConfigureAwait(false);
-        SemanticModel? model = await document.GetSemanticModelAsync(cancellation).ConfigureAwait(false);
-        if (root is null || model?.GetSymbolInfo(node, cancellation).Symbol is not ILocalSymbol variable
+        if (model.GetSymbolInfo(node, cancellation).Symbol is not ILocalSymbol variable
             || node.Ancestors().OfType<AnonymousFunctionExpressionSyntax>().FirstOrDefault(IsStarted)
                 is not { } lambda
             || CallWith(lambda)?.FirstAncestorOrSelf<StatementSyntax>() is not { } statement)
@@ -38,10 +36,10 @@ public sealed class LoopVariableFix : WeftFix
             uses, (use, _) => SyntaxFactory.IdentifierName(name).WithTriviaFrom(use));
         SyntaxAnnotation mark = new();
         root = root.ReplaceNode(statement, changed.WithAdditionalAnnotations(mark));
-        return document.WithSyntaxRoot(InsertBefore(
+        return InsertBefore(
             root,
             (StatementSyntax)root.GetAnnotatedNodes(mark).Single(),
-            SyntaxFactory.ParseStatement($"{type} {name} = {variable.Name};")));
+            SyntaxFactory.ParseStatement($"{type} {name} = {variable.Name};"));
     }
 
     private static bool IsStarted(AnonymousFunctionExpressionSyntax function) =>

@@ -1,5 +1,5 @@
-// What the fixes have in common: each is a function from a document, and the node that a warning points at,
-// to the document as it should be; null where there is no obvious fix.
+// What the fixes have in common: each is a function from a file's tree, and the node that a warning points
+// at, to the tree as it should be; null where there is no obvious fix.
 //
 // Many at once are done one after the other, each on what the one before it has left: two of them may put a
 // local of the same name into one block. Rejected: BatchFixer, which computes each on the first document and
@@ -21,13 +21,12 @@ public abstract class WeftFix : CodeFixProvider
 
     public sealed override async Task RegisterCodeFixesAsync(CodeFixContext context)
     {
-        SyntaxNode? root = await context.Document.GetSyntaxRootAsync(context.CancellationToken)
-            .ConfigureAwait(false);
+        SyntaxNode root = await RootOf(context.Document, context.CancellationToken).ConfigureAwait(false);
         foreach (Diagnostic diagnostic in context.Diagnostics)
         {
-            SyntaxNode? node = root?.FindNode(diagnostic.Location.SourceSpan, getInnermostNodeForTie: true);
-            Document? done = node is null ? null
-                : await Fix(context.Document, node, context.CancellationToken).ConfigureAwait(false);
+            SyntaxNode node = NodeAt(root, diagnostic);
+            Document? done = await Fix(context.Document, root, node, context.CancellationToken)
+                .ConfigureAwait(false);
             if (done is not null)
             {
                 context.RegisterCodeFix(
@@ -40,27 +39,38 @@ public abstract class WeftFix : CodeFixProvider
         async (context, document, diagnostics) =>
         {
             CancellationToken cancellation = context.CancellationToken;
-            SyntaxNode? root = await document.GetSyntaxRootAsync(cancellation).ConfigureAwait(false);
-            if (root is null)
-            {
-                return document;
-            }
-            List<SyntaxNode> nodes = [.. diagnostics.Select(
-                found => root.FindNode(found.Location.SourceSpan, getInnermostNodeForTie: true))];
+            SyntaxNode root = await RootOf(document, cancellation).ConfigureAwait(false);
+            List<SyntaxNode> nodes = [.. diagnostics.Select(found => NodeAt(root, found))];
             document = document.WithSyntaxRoot(root.TrackNodes(nodes));
             foreach (SyntaxNode node in nodes)
             {
-                root = await document.GetSyntaxRootAsync(cancellation).ConfigureAwait(false);
-                if (root?.GetCurrentNode(node) is { } current)
+                root = await RootOf(document, cancellation).ConfigureAwait(false);
+                if (root.GetCurrentNode(node) is { } current)
                 {
-                    document = await Fix(document, current, cancellation).ConfigureAwait(false) ?? document;
+                    document = await Fix(document, root, current, cancellation).ConfigureAwait(false)
+                        ?? document;
                 }
             }
             return document;
         });
 
-    private protected abstract Task<Document?> Fix(
-        Document document, SyntaxNode node, CancellationToken cancellation);
+    /// <summary>What becomes of the tree, whose meaning the model tells.</summary>
+    private protected abstract SyntaxNode? Fix(
+        SyntaxNode root, SemanticModel model, SyntaxNode node, CancellationToken cancellation);
+
+    private async Task<Document?> Fix(
+        Document document, SyntaxNode root, SyntaxNode node, CancellationToken cancellation)
+    {
+        SemanticModel model = (await document.GetSemanticModelAsync(cancellation).ConfigureAwait(false))!;
+        return Fix(root, model, node, cancellation) is { } changed ? document.WithSyntaxRoot(changed) : null;
+    }
+
+    // A file of C# has a tree and a model.
+    private static async Task<SyntaxNode> RootOf(Document document, CancellationToken cancellation) =>
+        (await document.GetSyntaxRootAsync(cancellation).ConfigureAwait(false))!;
+
+    private static SyntaxNode NodeAt(SyntaxNode root, Diagnostic diagnostic) =>
+        root.FindNode(diagnostic.Location.SourceSpan, getInnermostNodeForTie: true);
 
     /// <summary>The call that has this function as an argument.</summary>
     private protected static InvocationExpressionSyntax? CallWith(SyntaxNode? function) =>
