@@ -45,7 +45,7 @@ internal sealed partial class ReportTests
     public static IEnumerable<string> NoDeadlocks() =>
     [
         "off", "thread", "sleeper", "pool", "timer", "timeout", "event", "finalizer", "late-finalizer",
-        "process", "signal", "signal-and-task", "terminal-signal", "cancel-key", "child", "two-threads",
+        "service", "process", "signal", "signal-and-task", "terminal-signal", "cancel-key", "child", "two-threads",
         "pipe", "await-delay",
     ];
 
@@ -193,6 +193,20 @@ internal sealed partial class ReportTests
                     GC.Collect();
                     return later.WaitOne() ? Alive : 1;
                 }
+            case "service": // As .NET's own thread when it is about to tell of a signal.
+                Thread service = new(() =>
+                {
+                    long start = Environment.TickCount64;
+                    while (Environment.TickCount64 - start < 1500)
+                    {
+                    }
+                    channel.Send(Alive);
+                })
+                {
+                    Name = ".NET SigHandler",
+                };
+                service.Start();
+                return channel.Receive();
             case "pipe": // From a process that is nobody's child.
                 ProcessStartInfo start = new("sh", ["-c", "(sleep 1.5; echo x) &"])
                 {

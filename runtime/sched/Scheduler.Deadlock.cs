@@ -6,12 +6,15 @@
 //
 //   all machines sleep                       none is in native code, no timer is set, and nobody waits on
 //                                            a descriptor; one may sleep in the poller, which no one needs
+//   no child process is left                 .NET's thread for signals tells who waits for its end
 //   every other thread waits in Weft         and nobody has woken it; or is one of the runtime's own, known
-//                                            by its name; that of the finalizers has nothing to do
+//                                            by its name, and sleeps in the kernel: that for signals may
+//                                            have collected the child and not have told it yet, so it is
+//                                            looked at after the children; that of the finalizers has
+//                                            nothing to do
 //   no signal has a handler of the program   .NET's thread for signals runs it: PosixSignalRegistration,
 //                                            Console.CancelKeyPress. What .NET's native code handles for
 //                                            itself (SIGCHLD, SIGCONT, ...) does not count
-//   no child process is left                 the same thread tells who waits for its end
 //   no processor was taken meanwhile,        the looks belong together
 //   and no thread woken
 //
@@ -53,7 +56,7 @@ internal static unsafe partial class Scheduler
         // Before the count of those that wait, after which WakeThread changes it: who was woken by a thread
         // that had ended before it could be counted is seen in one of the two.
         int woken = Volatile.Read(ref s_threadsWoken);
-        if (AllAreAsleep(taken) && CountOtherThreads() == 0 && !Os.HasChildren() && !HandlesSignals()
+        if (AllAreAsleep(taken) && !Os.HasChildren() && CountOtherThreads() == 0 && !HandlesSignals()
             && !DotNetWait.FinalizerIsBusy && AllAreAsleep(taken)
             && woken == Volatile.Read(ref s_threadsWoken))
         {
@@ -103,8 +106,7 @@ internal static unsafe partial class Scheduler
             string[] tasks = Directory.GetDirectories(Tasks);
             foreach (string task in tasks)
             {
-                string name = File.ReadAllText(Path.Combine(task, "comm")).TrimEnd('\n');
-                others += Array.IndexOf(services, name) < 0 ? 1 : 0;
+                others += IsIdle(File.ReadAllText(Path.Combine(task, "stat")), services) ? 0 : 1;
             }
             // The kernel ends the list early where a thread ends that it stands at.
             bool isWhole = tasks.Length == NumberOfThreads();
@@ -114,6 +116,15 @@ internal static unsafe partial class Scheduler
         {
             return 1; // One has just ended, or there is no /proc: no report.
         }
+    }
+
+    /// <summary>Whether that is a thread of the runtime's that sleeps. "id (name) state ...": the name may
+    /// contain anything.</summary>
+    private static bool IsIdle(string stat, string[] services)
+    {
+        int nameEnds = stat.LastIndexOf(')');
+        string name = stat[(stat.IndexOf('(') + 1)..nameEnds];
+        return stat[nameEnds + 2] == 'S' && Array.IndexOf(services, name) >= 0;
     }
 
     /// <summary>As the kernel counts them. The second word in the file's form may contain anything.</summary>

@@ -50,7 +50,7 @@ internal static unsafe partial class Scheduler
 
     private static bool IsDeadlockOnJit(int woken)
     {
-        if (!AllWait(woken) || CountOtherThreads() != 0 || Os.HasChildren() || HandlesSignalsOnJit())
+        if (!AllWait(woken) || Os.HasChildren() || CountOtherThreads() != 0 || HandlesSignalsOnJit())
         {
             return false;
         }
