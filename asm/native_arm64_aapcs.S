@@ -43,16 +43,26 @@ FUNCTION __wrap_RhpPInvokeReturn
 END __wrap_RhpPInvokeReturn
 
 // The goroutine stops with the reason NativeReturn: it runs again when there is a processor, on whatever
-// thread.
+// thread. The native code around may have its own rounding. Where that is below, and waits for a callback,
+// the switch keeps it for RhpReversePInvokeReturn, and the managed code goes on with the default.
 FUNCTION wait_for_processor
         PUSH_LINK 32
         stp     x19, x20, [sp, #16]
         .cfi_rel_offset x19, 16
         .cfi_rel_offset x20, 24
-        mrs     x9, fpcr                // The native code around may have its own rounding.
+        TLS     x9, x10, weft_tls
+        ldr     x9, [x9, #TLS_GOROUTINE]
+        ldr     w10, [x9, #CTX_NATIVE_DEPTH]
+        cmp     w10, #0
+        b.le    1f
+        ldrh    w10, [x9, #G_NATIVE_KEPT]
+        cbnz    w10, 1f                 // Kept since another switch.
+        str     xzr, [sp, #32]
+        b       2f
+1:      mrs     x9, fpcr
         str     x9, [sp, #32]
         msr     fpcr, xzr
-        STOP    REASON_NATIVE
+2:      STOP    REASON_NATIVE
         ldr     x9, [sp, #32]
         msr     fpcr, x9
         ldp     x19, x20, [sp, #16]

@@ -42,17 +42,29 @@ FUNCTION __wrap_RhpPInvokeReturn
 END __wrap_RhpPInvokeReturn
 
 // The goroutine stops with the reason NativeReturn: it runs again when there is a processor, on whatever
-// thread.
+// thread. The native code around may have its own rounding. Where that is below, and waits for a callback,
+// the switch keeps it for RhpReversePInvokeReturn, and the managed code goes on with the default.
 FUNCTION wait_for_processor
         KEEP    %rbx
         KEEP    %r12
-        sub     $8, %rsp                // The native code around may have its own rounding.
+        sub     $8, %rsp
         .cfi_adjust_cfa_offset 8
-        stmxcsr (%rsp)
+        mov     weft_tls@gottpoff(%rip), %rax
+        mov     %fs:TLS_GOROUTINE(%rax), %rax
+        cmpl    $0, CTX_NATIVE_DEPTH(%rax)
+        jle     1f
+        cmpw    $0, G_NATIVE_KEPT(%rax)
+        jne     1f                      // Kept since another switch.
+        mov     default_mxcsr(%rip), %eax
+        mov     default_x87(%rip), %cx
+        mov     %eax, (%rsp)
+        mov     %cx, 4(%rsp)
+        jmp     2f
+1:      stmxcsr (%rsp)
         fnstcw  4(%rsp)
         ldmxcsr default_mxcsr(%rip)
         fldcw   default_x87(%rip)
-        STOP    $REASON_NATIVE
+2:      STOP    $REASON_NATIVE
         ldmxcsr (%rsp)
         fldcw   4(%rsp)
         add     $8, %rsp

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <weft.h>
 
@@ -602,6 +603,28 @@ static void round_up(void *mode)
     }
 }
 
+static int64_t now(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+}
+
+/* Who computes for so long loses the processor, and waits for it on the way into the library. */
+static void compute_and_round(void *mode)
+{
+    fesetround((int)(intptr_t)mode);
+    for (int i = 0; i < 20; i++) {
+        int64_t start = now();
+        while (now() - start < 2 * MS) {
+        }
+        weft_yield();
+        EQUAL(fegetround(), (intptr_t)mode);
+        weft_yield();
+        EQUAL(fegetround(), (intptr_t)mode);
+    }
+}
+
 static void round_and_exit(void *mode)
 {
     fesetround((int)(intptr_t)mode);
@@ -615,6 +638,9 @@ static void rounding(void)
     weft_go(round_up, (void *)(intptr_t)FE_UPWARD);
     weft_go(round_up, (void *)(intptr_t)FE_DOWNWARD);
     weft_run(round_up, (void *)(intptr_t)FE_TONEAREST);
+    weft_go(compute_and_round, (void *)(intptr_t)FE_UPWARD);
+    weft_go(compute_and_round, (void *)(intptr_t)FE_DOWNWARD);
+    weft_run(compute_and_round, (void *)(intptr_t)FE_TONEAREST);
     EQUAL(fegetround(), FE_TONEAREST);
 }
 
