@@ -15,6 +15,7 @@ usage: ./build.sh VERB [ARGUMENT...]
   test    publish the tests in the normal and in the small-queue build, and run both, side by side
   jit     build the tests, and run on the JIT those that are about what programs see (runtime/JIT.md)
   arm64   publish the tests for linux-arm64 and run them under qemu, with one, two and four processors
+  arm64-lib  make the C library for linux-arm64 in out/arm64/lib/ and run its tests under qemu
   models  check the models of what threads share under weak memory (tests/models/README.md)
   bench   publish and run the benchmarks; --dotnet by BenchmarkDotNet, --peers beside other languages
   lib     make the C library in out/lib/, its header in out/include/ and its manual in out/man/
@@ -73,12 +74,7 @@ jit() {
 }
 
 arm64() {
-    setup
-    missing=$(missing_for_arm64)
-    if [ -n "$missing" ]; then
-        find_package_manager
-        fail "missing for arm64: $missing; Debian's packages:  $(install_command $arm64_packages)"
-    fi
+    set_up_arm64
     publish_arm64 tests/Weft.Tests.csproj
     passed=0 failed=0
     for processors in 1 2 4; do
@@ -88,8 +84,20 @@ arm64() {
             && status=0 || status=$?; echo "$status" >"$log-status"; } | tee "$log"
         add "arm64/tests-$processors"
     done
+    [ $# -gt 0 ] || consumer_for_arm64 || failed=$((failed + 1))
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+# native/tests/run.sh says which cases are left out there.
+arm64_lib() {
+    set_up_arm64
+    publish_arm64 native/Weft.Native.csproj
+    make_manual
+    rm -rf out/arm64/installed
+    install_files out/arm64/lib "$PWD/out/arm64/installed"
+    WEFT_CROSS=aarch64-linux-gnu QEMU_LD_PREFIX=/usr/aarch64-linux-gnu \
+        native/tests/run.sh "$PWD/out/arm64/installed" "${@:-all}"
 }
 
 models() {
@@ -124,23 +132,7 @@ install_lib() {
     [ $# -eq 1 ] || fail "usage: ./build.sh install PREFIX"
     case $1 in /*) ;; *) fail "the prefix must be an absolute path" ;; esac
     lib
-    version=$(version_of_weft)
-    to=${DESTDIR:-}$1
-    mkdir -p "$to/lib/pkgconfig" "$to/lib/cmake/weft" "$to/include" "$to/share/man" "$to/share/gdb" "$to/share/weft"
-    cp out/lib/libweft.so "$to/lib/libweft.so.$version"
-    ln -sf "libweft.so.$version" "$to/lib/libweft.so.${version%%.*}"
-    ln -sf "libweft.so.${version%%.*}" "$to/lib/libweft.so"
-    cp out/lib/libweft.a "$to/lib/"
-    cp native/weft.h native/weft.hpp "$to/include/"
-    cp -R out/man/man3 out/man/man7 "$to/share/man/"
-    cp native/weft-gdb.py "$to/share/gdb/"
-    cp native/lsan.supp "$to/share/weft/"
-    for pc in weft weft-static; do
-        sed "s|@PREFIX@|$1|; s|@VERSION@|$version|" native/$pc.pc.in >"$to/lib/pkgconfig/$pc.pc"
-    done
-    cp native/weft-config.cmake "$to/lib/cmake/weft/"
-    sed "s|@VERSION@|$version|" native/weft-config-version.cmake.in \
-        >"$to/lib/cmake/weft/weft-config-version.cmake"
+    install_files out/lib "$1"
     case $1 in
         /usr) ;;
         *) echo "$1/lib/libweft.so: programs find it when they are linked with -Wl,-rpath,$1/lib, or after ldconfig" \
@@ -200,6 +192,37 @@ publish_arm64() {
         -p:CppCompilerAndLinker="$(first_of $clangs)" -p:ObjCopyName=aarch64-linux-gnu-objcopy \
         -p:WeftOut="$PWD/out/arm64/" -p:WeftLockDirectory="$PWD/out/arm64/lock/" -p:RestoreLockedMode=false
 }
+
+# Installs what a publish of libweft has left in a folder: install_files FOLDER PREFIX
+install_files() {
+    version=$(version_of_weft)
+    to=${DESTDIR:-}$2
+    mkdir -p "$to/lib/pkgconfig" "$to/lib/cmake/weft" "$to/include" "$to/share/man" "$to/share/gdb" "$to/share/weft"
+    cp "$1/libweft.so" "$to/lib/libweft.so.$version"
+    ln -sf "libweft.so.$version" "$to/lib/libweft.so.${version%%.*}"
+    ln -sf "libweft.so.${version%%.*}" "$to/lib/libweft.so"
+    cp "$1/libweft.a" "$to/lib/"
+    cp native/weft.h native/weft.hpp "$to/include/"
+    cp -R out/man/man3 out/man/man7 "$to/share/man/"
+    cp native/weft-gdb.py "$to/share/gdb/"
+    cp native/lsan.supp "$to/share/weft/"
+    for pc in weft weft-static; do
+        sed "s|@PREFIX@|$2|; s|@VERSION@|$version|" native/$pc.pc.in >"$to/lib/pkgconfig/$pc.pc"
+    done
+    cp native/weft-config.cmake "$to/lib/cmake/weft/"
+    sed "s|@VERSION@|$version|" native/weft-config-version.cmake.in \
+        >"$to/lib/cmake/weft/weft-config-version.cmake"
+}
+
+# A project that has the package, published for linux-arm64 as its user would; it is told of tools only that have
+# other names here.
+consumer_for_arm64() (
+    echo "== a project from a template, published with -r linux-arm64"
+    make_packages -p:RunAnalyzers=false
+    has clang || export CppCompilerAndLinker="$(first_of $clangs)"
+    has llvm-objcopy || export ObjCopyName=aarch64-linux-gnu-objcopy
+    WEFT_RID=linux-arm64 QEMU_LD_PREFIX=/usr/aarch64-linux-gnu tests/templates.sh console
+)
 
 # A page for every function of weft.h, from its comments.
 make_manual() {
@@ -399,7 +422,7 @@ can_link() {
 }
 
 clangs="clang clang-20 clang-19 clang-18 clang-17 clang-16 clang-15 clang-14"
-arm64_packages="clang gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user qemu-user-binfmt"
+arm64_packages="clang g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user qemu-user-binfmt"
 
 # What it takes to make programs for arm64 and to run them here. Many tests start themselves again, by way of
 # a shell too: so the kernel has to know qemu. Before version 8 qemu takes minutes to reserve address space.
@@ -412,10 +435,25 @@ missing_for_arm64() {
     qemu=$(cat /proc/sys/fs/binfmt_misc/*aarch64* 2>/dev/null | awk '/^interpreter/ { print $2; exit }')
     if [ -z "$qemu" ]; then
         missing="$missing, qemu-aarch64 in /proc/sys/fs/binfmt_misc"
-    elif ! "$qemu" --version | awk 'NR == 1 { for (i = 1; i < NF; i++) if ($i == "version") exit $(i + 1) + 0 < 8 }'; then
+    elif [ "$(qemu_version)" -lt 8 ]; then
         missing="$missing, qemu 8 or later ($qemu is older)"
     fi
     echo "${missing#, }"
+}
+
+# Its major version. What the kernel starts may be a link to it that answers the kernel only.
+qemu_version() {
+    { "$qemu" --version || qemu-aarch64 --version || qemu-aarch64-static --version || true; } 2>/dev/null |
+        awk '{ for (i = 1; i < NF; i++) if ($i == "version" && !n) n = int($(i + 1)) } END { print n + 0 }'
+}
+
+set_up_arm64() {
+    setup
+    missing=$(missing_for_arm64)
+    if [ -n "$missing" ]; then
+        find_package_manager
+        fail "missing for arm64: $missing; Debian's packages:  $(install_command $arm64_packages)"
+    fi
 }
 
 # The first of these programs that there is.
@@ -531,6 +569,7 @@ verb=${1:-help}
 case $verb in
     build | run | jit | arm64 | models | bench | lib | pack | docs | stress | setup | clean | help) "$verb" "$@" ;;
     install) install_lib "$@" ;;
+    arm64-lib) arm64_lib "$@" ;;
     test) run_tests "$@" ;;
     *) help >&2; exit 2 ;;
 esac

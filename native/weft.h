@@ -172,7 +172,8 @@ enum {
                                of what alloca gives, may be kept anywhere but on this stack or in
                                registers, by the goroutine's own code nor by what it calls. Code with
                                frames of more than a page, 4 KB, has to be compiled with
-                               -fstack-clash-protection */
+                               -fstack-clash-protection, and for arm64 by gcc, whose guard has 64 KB there,
+                               with --param=stack-clash-protection-guard-size=12 as well */
 };
 
 /* Set size to sizeof(weft_attr) and the rest to 0 for the defaults. */

@@ -15,7 +15,7 @@ internal static class ChildProcess
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(60);
 
     /// <summary>Runs a child program of Programs.cs. One that takes longer than the timeout (60 s
-    /// if none is given) is killed, and TimeoutException has what it had printed.</summary>
+    /// if none is given; four times that under qemu) is killed, and TimeoutException has what it had printed.</summary>
     internal static ChildResult Run(
         string name,
         string[]? args = null,
@@ -45,7 +45,7 @@ internal static class ChildProcess
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> error = process.StandardError.ReadToEndAsync();
-        TimeSpan limit = timeout ?? s_timeout;
+        TimeSpan limit = Qemu.Limit(timeout ?? s_timeout);
         bool ended = process.WaitForExit(limit);
         if (!ended)
         {

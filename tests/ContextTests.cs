@@ -453,7 +453,7 @@ internal sealed class ContextTests(int procs)
     {
         string? failure = Crew.Run(procs, crew =>
         {
-            (Context context, Action cancel) = Context.Background.WithTimeout(Ms(10));
+            (Context context, Action cancel) = Context.Background.WithTimeout(Ms(Qemu.IsHere ? 1000 : 10));
             WaitGroup workers = new();
             long steps = 0;
             for (int i = 0; i < 20; i++)

@@ -15,7 +15,7 @@ namespace Weft.Tests;
 internal sealed unsafe class Crew
 {
     // Far more than any test needs on a busy machine; short of what a build waits for.
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_limit = Qemu.Limit(TimeSpan.FromSeconds(60));
 
     // So many processors where a test asks for several: more than the machine has, for example.
     private static readonly int s_several =

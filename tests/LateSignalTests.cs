@@ -94,7 +94,7 @@ internal sealed class LateSignalTests
         {
             nint* known = stackalloc nint[4];
             _ = SystemCall(SetAction, OwnOfRuntime, 0, known, 8);
-            ((nint*)action)[1] = RestorerFlag | RestartFlag;
+            ((nint*)action)[1] = (known[1] & RestorerFlag) | RestartFlag; // arm64's handlers have none.
             ((nint*)action)[2] = known[2];
             _ = SystemCall(SetAction, Profile, (nint)action, null, 8); // Before the first one comes.
         }

@@ -241,7 +241,7 @@ internal sealed class LeakReclaimTests
     [Test]
     public async Task TenThousandAreFoundAndReclaimed()
     {
-        Skip.When(Qemu.IsHere, "qemu: guards take mappings there, and there are not enough for so many");
+        Skip.When(Qemu.IsHere, Qemu.FewMappings);
         const int Goroutines = 10_000;
         LeakSite site = LeakSite.Make(static site =>
         {

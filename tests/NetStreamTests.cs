@@ -116,6 +116,7 @@ internal sealed class NetStreamTests
     [Test]
     public async Task TlsWorksOnIt()
     {
+        Skip.When(Qemu.IsHere, Qemu.NoTls);
         string? failure = Crew.Run(2, crew =>
         {
             using X509Certificate2 certificate = Certificate.Make();

@@ -307,6 +307,8 @@ internal static partial class SocketOutcomes
     /// connect that a signal made begin anew that it is under way.</summary>
     internal static string Usual(string list) => list
         .Replace("send, closed: SocketError.ConnectionAborted", "send, closed: ObjectDisposedException")
+        .Replace("send a file, closed: SocketError.ConnectionAborted", "send a file, closed: ObjectDisposedException")
+        .Replace("reader leaves: IOException of TimedOut", "reader leaves: IOException of Shutdown")
         .Replace("send, reset: SocketError.TimedOut", "send, reset: SocketError.ConnectionReset")
         .Replace("connect, time-out: SocketError.AlreadyInProgress", "connect, time-out: SocketError.TimedOut");
 

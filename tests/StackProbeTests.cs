@@ -224,6 +224,33 @@ internal sealed class StackProbeTests
         await Assert.That((before, after, another)).IsEqualTo((-1, -1, -1));
     }
 
+    [Test]
+    public async Task TheTargetOfAProbeOfArm64IsFoundInCodeOfC()
+    {
+        // sub sp, sp, 4096; str xzr, [sp, 1024]; cmp sp, x12; b.ne
+        uint[] frame = [0xd14007ff, 0xf90203ff, 0xeb2c63ff, 0x54ffffa1];
+        // cmp sp, x0; b.eq; sub sp, sp, 4096; str xzr, [sp, 1024]; b
+        uint[] alloca = [0xeb2063ff, 0x54000260, 0xd14007ff, 0xf90203ff, 0x17fffffc];
+        // clang: sub sp, sp, 4096; cmp sp, x9; b.le; str xzr, [sp]; b
+        uint[] clang = [0xd14007ff, 0xeb2963ff, 0x5400006d, 0xf90003ff, 0x17fffffc];
+        // Another step; another distance.
+        uint[] larger = [0xd1400bff, 0xf90203ff, 0xeb2c63ff, 0x54ffffa1];
+        uint[] farther = [0xd14007ff, 0xf90203ff, 0xeb2c63ff, 0x54ffff81];
+
+        await Assert.That(TargetsOfArm64(frame)).IsEqualTo("-1 12 12 12 12 -1");
+        await Assert.That(TargetsOfArm64(alloca)).IsEqualTo("-1 0 0 0 0 0 -1");
+        await Assert.That(TargetsOfArm64(clang)).IsEqualTo("-1 9 9 9 9 9 -1");
+        await Assert.That(TargetsOfArm64(larger)).IsEqualTo("-1 -1 -1 -1 -1 -1");
+        await Assert.That(TargetsOfArm64(farther)).IsEqualTo("-1 -1 -1 -1 -1 -1");
+    }
+
+    /// <summary>From the instruction before the loop to the one behind it.</summary>
+    private static string TargetsOfArm64(uint[] loop)
+    {
+        uint[] code = [.. new uint[8], .. loop, .. new uint[8]];
+        return string.Join(' ', Enumerable.Range(7, loop.Length + 2).Select(at => TargetOfArm64(code, at)));
+    }
+
     private static unsafe int TargetOfArm64(uint[] code, int at)
     {
         fixed (uint* start = code)

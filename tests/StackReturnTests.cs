@@ -175,6 +175,7 @@ internal sealed partial class StackReturnTests
     [Test]
     public async Task TheyDoNotWhileACollectionWouldKeepOthersWaiting()
     {
+        Skip.When(Qemu.IsHere, Qemu.FewMappings);
         ChildResult child = ChildProcess.Run("stack-return-busy");
 
         await Assert.That(child.ToString()).IsEqualTo("exit code 0\n--- stdout\n0 collections\n\n--- stderr\n");
@@ -214,6 +215,7 @@ internal sealed partial class StackReturnTests
     [Test]
     public async Task WhereThereAreManyThoseInPagesOfTheirOwnComeDown()
     {
+        Skip.When(Qemu.IsHere, Qemu.FewMappings);
         ChildResult child = ChildProcess.Run("many-come-down");
 
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());

@@ -267,6 +267,7 @@ internal sealed class StackTests
     [Test]
     public async Task NoPageStaysInAHugeOneThatWentBack()
     {
+        Skip.When(Qemu.IsHere, Qemu.FewMappings);
         ChildResult child = ChildProcess.Run("huge-pages-go-back");
 
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());

@@ -257,7 +257,7 @@ internal sealed partial class ThreadTests
             WaitGroup done = new();
             for (int i = 0; i < 100; i++)
             {
-                done.Go(() => BlockingTests.Block(100));
+                done.Go(() => BlockingTests.Block(Qemu.IsHere ? 1000 : 100)); // A thread starts slowly there.
             }
             done.Wait();
             most = Scheduler.MachineCount;
@@ -279,7 +279,7 @@ internal sealed partial class ThreadTests
             WaitGroup done = new();
             for (int i = 0; i < procs; i++)
             {
-                done.Go(() => BlockingTests.Block(100));
+                done.Go(() => BlockingTests.Block(Qemu.IsHere ? 1000 : 100));
             }
             done.Wait();
             Go.Sleep(TimeSpan.FromMilliseconds(100)); // They fall asleep, and are not too many.

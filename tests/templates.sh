@@ -4,6 +4,9 @@
 #
 #   tests/templates.sh [TEMPLATE...]   console, worker, web, xunit, mstest, nunit; all, if none is named
 #
+# WEFT_RID=linux-arm64 publishes for that one, and nothing else is said; the system has to run its programs
+# (./build.sh arm64 does it so).
+#
 # Takes Weft from out/packages/ (./build.sh pack) and the other packages from where NuGet finds them: those
 # of the test frameworks are not among what building this repository needs, so it is not run by ./build.sh
 # test. Everything lands in out/templates/, the installed templates and packages too.
@@ -52,7 +55,7 @@ expect() {
 }
 
 publish() {
-    (cd "$to/$1" && dotnet publish --output published >>"$to/$1.log" 2>&1) || true
+    (cd "$to/$1" && dotnet publish ${WEFT_RID:+-r "$WEFT_RID"} --output published >>"$to/$1.log" 2>&1) || true
 }
 
 console() {

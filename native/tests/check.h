@@ -1,5 +1,5 @@
 /* CHECK(condition) and EQUAL(value, expected): on failure, where and what, and exit code 1. ALL_END(): waits until no
- * goroutine is left, and checks that. */
+ * goroutine is left, and checks that. UNDER_QEMU: its user mode lacks some of the kernel (./build.sh arm64-lib). */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -23,6 +23,8 @@
             exit(1);                                                                    \
         }                                                                               \
     } while (0)
+
+#define UNDER_QEMU (getenv("QEMU_LD_PREFIX") != NULL)
 
 #define ALL_END()                                                                       \
     do {                                                                                \

@@ -326,12 +326,14 @@ static void datagrams(void)
     EQUAL(weft_packets_local(b, &to), 0);
     CHECK(weft_packets_fd(a) >= 0);
     EQUAL(weft_packets_send(a, "hello", 5, &to), 5);
-    EQUAL(weft_packets_send(a, NULL, 0, &to), 0);
+    if (!UNDER_QEMU) /* To which no bytes at no address are EFAULT. */
+        EQUAL(weft_packets_send(a, NULL, 0, &to), 0);
     EQUAL(weft_packets_recv(b, text, sizeof text, &from), 5);
     CHECK(memcmp(text, "hello", 5) == 0);
     EQUAL(from.length, self.length);
     CHECK(memcmp(from.raw, self.raw, self.length) == 0);
-    EQUAL(weft_packets_recv(b, text, sizeof text, NULL), 0);
+    if (!UNDER_QEMU)
+        EQUAL(weft_packets_recv(b, text, sizeof text, NULL), 0);
     EQUAL(weft_packets_send(a, "cut", 3, &to), 3);
     EQUAL(weft_packets_recv(b, text, 1, NULL), 1);
     EQUAL(weft_packets_send(a, large, sizeof large, &to), WEFT_EMSGSIZE);

@@ -134,9 +134,11 @@ static void wrong_commands(void)
     EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
     command.arguments = NULL;
     EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
-    command.arguments = missing;
-    EQUAL(weft_spawn(&process, &command), -2);
-    CHECK(process == NULL);
+    if (!UNDER_QEMU) { /* Its vfork is a fork: the parent does not learn of the error. */
+        command.arguments = missing;
+        EQUAL(weft_spawn(&process, &command), -2);
+        CHECK(process == NULL);
+    }
     command.arguments = fine, command.size = 3;
     EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
     command.size = sizeof command, command.input = 3;
@@ -148,7 +150,8 @@ static void wrong_commands(void)
     command.error = 0, command.flags = 1;
     EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
     command.flags = 0, command.directory = "/no/such/place";
-    EQUAL(weft_spawn(&process, &command), -2);
+    if (!UNDER_QEMU)
+        EQUAL(weft_spawn(&process, &command), -2);
     EQUAL(weft_process_wait(NULL, NULL), WEFT_EINVAL);
     EQUAL(weft_process_wait((weft_process *)8, NULL), WEFT_EBADF);
     EQUAL(weft_process_id(NULL), WEFT_EINVAL);
