@@ -205,7 +205,7 @@ install_files() {
     cp native/weft.h native/weft.hpp "$to/include/"
     cp -R out/man/man3 out/man/man7 "$to/share/man/"
     cp native/weft-gdb.py "$to/share/gdb/"
-    cp native/lsan.supp "$to/share/weft/"
+    cp native/lsan.supp native/weft-perf.py "$to/share/weft/"
     for pc in weft weft-static; do
         sed "s|@PREFIX@|$2|; s|@VERSION@|$version|" native/$pc.pc.in >"$to/lib/pkgconfig/$pc.pc"
     done

@@ -12,7 +12,7 @@ internal sealed class FreshProject : IDisposable
     private readonly string _name;
     private readonly string _directory;
 
-    internal FreshProject(string name, string program, bool pinned = true, bool publishAot = true)
+    internal FreshProject(string name, string program, bool pinned = true, bool publishAot = true, string property = "")
     {
         string packages = Packages();
         string version = Version(Packed("Weft"));
@@ -29,6 +29,7 @@ internal sealed class FreshProject : IDisposable
                 <TargetFramework>net10.0</TargetFramework>
                 {pin}
                 <PublishAot>{(publishAot ? "true" : "false")}</PublishAot>
+                {property}
                 <InvariantGlobalization>true</InvariantGlobalization>
                 <ImplicitUsings>enable</ImplicitUsings>
                 <Nullable>enable</Nullable>
@@ -66,8 +67,8 @@ internal sealed class FreshProject : IDisposable
         new() { ["NUGET_PACKAGES"] = Path.Combine(_directory, "packages") },
         timeout: TimeSpan.FromMinutes(5));
 
-    internal ChildResult RunPublished() =>
-        ChildProcess.Execute(Path.Combine(_directory, "published", _name), []);
+    internal ChildResult RunPublished(params string[] args) =>
+        ChildProcess.Execute(Path.Combine(_directory, "published", _name), args);
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 

@@ -18,12 +18,11 @@ internal sealed class PackageTests
         });
         """;
 
+    // Without a pin, as `dotnet new console` makes it; the next one has it.
     [Test]
-    [Arguments(false)]
-    [Arguments(true)]
-    public async Task AFreshProjectNeedsOnlyThePackageAndPublishAot(bool pinned)
+    public async Task AFreshProjectNeedsOnlyThePackageAndPublishAot()
     {
-        using FreshProject project = new("fresh", ChannelProgram, pinned);
+        using FreshProject project = new("fresh", ChannelProgram, pinned: false);
 
         ChildResult publish = project.Dotnet("publish", "--output", "published");
         await Assert.That(publish.ExitCode).IsEqualTo(0).Because(publish.ToString());
@@ -31,6 +30,63 @@ internal sealed class PackageTests
         ChildResult run = project.RunPublished();
         await Assert.That(run.Output).IsEqualTo("42\n").Because(run.ToString());
         await Assert.That(run.ExitCode).IsEqualTo(0);
+    }
+
+    // With them the program has a thread of .NET's that others have not.
+    [Test]
+    public async Task AProgramWithEventSourcesHasCountersAndStillReportsADeadlock()
+    {
+        using FreshProject project = new("events", """
+            using System.Collections.Concurrent;
+            using System.Diagnostics.Tracing;
+            using Weft;
+
+            return WeftHost.Run(() =>
+            {
+                if (args is ["deadlock"])
+                {
+                    _ = new Chan<int>().Receive();
+                }
+                using Counters counters = new();
+                using WeftMetrics metrics = new(events: false);
+                for (int i = 0; i < 300 && counters.Names.Count < 7; i++)
+                {
+                    Go.Sleep(TimeSpan.FromMilliseconds(100));
+                }
+                Console.WriteLine(counters.Names.Count);
+                return 0;
+            });
+
+            sealed class Counters : EventListener
+            {
+                public ConcurrentDictionary<string, bool> Names { get; } = new();
+
+                protected override void OnEventSourceCreated(EventSource source)
+                {
+                    if (source.Name == "Weft")
+                    {
+                        EnableEvents(source, EventLevel.Verbose, EventKeywords.All,
+                            new Dictionary<string, string?> { ["EventCounterIntervalSec"] = "0.1" });
+                    }
+                }
+
+                protected override void OnEventWritten(EventWrittenEventArgs e)
+                {
+                    if (e.EventName == "EventCounters" && e.Payload is [IDictionary<string, object> values])
+                    {
+                        Names[(string)values["Name"]] = true;
+                    }
+                }
+            }
+            """, property: "<EventSourceSupport>true</EventSourceSupport>");
+
+        ChildResult publish = project.Dotnet("publish", "--output", "published");
+        await Assert.That(publish.ExitCode).IsEqualTo(0).Because(publish.ToString());
+
+        await Assert.That(project.RunPublished().ToString()).StartsWith("exit code 0\n--- stdout\n7\n");
+        ChildResult deadlock = project.RunPublished("deadlock");
+        await Assert.That(deadlock.ExitCode).IsEqualTo(2);
+        await Assert.That(deadlock.Error).Contains("all goroutines are asleep");
     }
 
     [Test]

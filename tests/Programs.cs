@@ -33,6 +33,7 @@ internal static class Programs
         Register("server-leaks", ServerGcTests.ServerLeaks);
 #endif
         Register("traced-start", TraceTests.TracedProgram);
+        Register("perf-labels", PerfTests.Program);
         Register("profile-many", ProfileTests.ProfileMany);
         Register("read-trace", PerfettoFile.Print);
         Register("overflow", StackTests.Overflow);

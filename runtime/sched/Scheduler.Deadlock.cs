@@ -37,7 +37,7 @@ internal static unsafe partial class Scheduler
     // known by name: a thread that a goroutine starts inherits the name.
     private static readonly string[] s_serviceThreads =
     [
-        ".NET Finalizer", ".NET SigHandler", ".NET BGC", ".NET Server GC",
+        ".NET Finalizer", ".NET SigHandler", ".NET BGC", ".NET Server GC", ".NET EventPipe",
     ];
 
     // Threads that wait in Weft and have not been woken, and how many have ever been woken. A thread counts
