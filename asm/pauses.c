@@ -1,6 +1,7 @@
-// When collections stopped the world: begin, stopped, end, of the last ones, in ticks. The execution trace
-// shows them, and metrics count them; .NET's own events of collections need an EventSource, which most
-// programs are built without.
+// When collections stopped the world: begin, stopped, end, of the last ones, in ticks (base/Ticks.cs: which
+// clock they are of is chosen at the start; before that nothing is noted). The execution trace shows them,
+// and metrics count them; .NET's own events of collections need an EventSource, which most programs are built
+// without.
 //
 //   SuspendEE     begins to stop all threads; back when they stand still
 //   GcStartWork   which generation
@@ -13,6 +14,7 @@
 // state to run C# in the middle. Locks: none.
 
 #include <stdint.h>
+#include <time.h>
 
 #define HIDDEN __attribute__((visibility("hidden")))
 #define KEPT   1024 // A power of two.
@@ -27,13 +29,25 @@ struct pauses {
     int64_t ticks;       // All of them together.
     int64_t scan_ticks;  // Of these, Weft's report of goroutines. Written by C#.
     int64_t generation;  // Of the collection that runs.
+    int64_t source;      // Of ticks. Written by C#: NONE until it is chosen.
     struct pause last[KEPT];
 };
 
 int64_t weft_ticks(void);
 
+enum { NONE, COUNTER, NANOSECONDS }; // As in core/Pauses.cs.
+
 static struct pauses all;
-static int64_t began, stood;
+static int64_t began, stood, clock_of_pause;
+
+static int64_t ticks(int64_t clock)
+{
+    if (clock != NANOSECONDS)
+        return weft_ticks();
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+}
 
 HIDDEN struct pauses *weft_pauses(void)
 {
@@ -43,10 +57,12 @@ HIDDEN struct pauses *weft_pauses(void)
 void __real__ZN15GCToEEInterface9SuspendEEE14SUSPEND_REASON(int reason);
 HIDDEN void __wrap__ZN15GCToEEInterface9SuspendEEE14SUSPEND_REASON(int reason)
 {
-    int64_t now = weft_ticks();
+    int64_t clock = __atomic_load_n(&all.source, __ATOMIC_RELAXED);
+    int64_t now = ticks(clock);
     __real__ZN15GCToEEInterface9SuspendEEE14SUSPEND_REASON(reason);
-    began = now; // Only now: until then the last one may not be over.
-    stood = weft_ticks();
+    clock_of_pause = clock; // Only now: until then the last one may not be over.
+    began = now;
+    stood = ticks(clock);
     all.generation = -1;
 }
 
@@ -60,10 +76,12 @@ HIDDEN void __wrap__ZN15GCToEEInterface11GcStartWorkEii(int generation, int most
 void __real__ZN15GCToEEInterface9RestartEEEb(_Bool finished);
 HIDDEN void __wrap__ZN15GCToEEInterface9RestartEEEb(_Bool finished)
 {
-    int64_t number = all.count;
-    int64_t now = weft_ticks();
-    all.last[number % KEPT] = (struct pause){ began, stood, now, all.generation };
-    all.ticks += now - began;
-    __atomic_store_n(&all.count, number + 1, __ATOMIC_RELEASE);
+    if (clock_of_pause != NONE) {
+        int64_t number = all.count;
+        int64_t now = ticks(clock_of_pause);
+        all.last[number % KEPT] = (struct pause){ began, stood, now, all.generation };
+        all.ticks += now - began;
+        __atomic_store_n(&all.count, number + 1, __ATOMIC_RELEASE);
+    }
     __real__ZN15GCToEEInterface9RestartEEEb(finished);
 }

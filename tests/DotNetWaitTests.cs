@@ -531,10 +531,10 @@ internal sealed class DotNetWaitTests
     [Test]
     public async Task WithoutMemoryForTheTimerTheThreadWaits()
     {
+        using System.Threading.Semaphore semaphore = new(0, 10);
         string? failure = Crew.Run(2, crew =>
         {
             DotNetWait.RefusesTimers = true;
-            using System.Threading.Semaphore semaphore = new(0, 10);
             long start = Stopwatch.GetTimestamp();
             crew.Expect(!semaphore.WaitOne(20), "a time-out");
             crew.Expect(Stopwatch.GetElapsedTime(start).TotalMilliseconds >= 19, "not before its time");

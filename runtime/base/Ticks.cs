@@ -16,6 +16,9 @@ internal static class Ticks
 
     private static bool s_isCounter;
 
+    /// <summary>Set at the start: WEFTDEBUG=counter=0 says no.</summary>
+    internal static bool MayCount { get; set; } = true;
+
     /// <summary>Any unit, from any start, for differences.</summary>
     internal static long Now() => s_isCounter && !Jit.IsOn ? NativeNow() : Os.NowNs();
 
@@ -25,6 +28,10 @@ internal static class Ticks
     /// <summary>Before the first look. Never on the JIT.</summary>
     internal static void Choose()
     {
+        if (!MayCount)
+        {
+            return;
+        }
         string source;
         try
         {

@@ -25,8 +25,17 @@ internal unsafe struct Pauses
     internal long Ticks;
     internal long ScanTicks;
     internal long Generation;
+    internal long Source;
 
     internal static Pauses* All => Switch.Pauses();
+
+    /// <summary>From now on pauses are noted, by the clock of Ticks. When that has been chosen.</summary>
+    internal static void Start()
+    {
+        const long counter = 1;
+        const long nanoseconds = 2;
+        Volatile.Write(ref All->Source, Runtime.Ticks.AreCounted ? counter : nanoseconds);
+    }
 
     /// <summary>The pause of that number, counted from 0; false when there have been too many
     /// since.</summary>

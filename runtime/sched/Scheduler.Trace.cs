@@ -44,6 +44,7 @@ internal static unsafe partial class Scheduler
                     ("gcages", 0 or 1) => (ages = value).HasValue,
                     ("homes", > 0) => (Homes.OwnPages = value) > 0,
                     ("idle", _) => (StackReturn.IdleNs = value * 1_000_000L) >= 0,
+                    ("counter", 0 or 1) => (Ticks.MayCount = value == 1) || true,
                     ("gcverify", 0 or 1) => (verifies = value == 1) || true,
                     _ => false,
                 };
@@ -51,7 +52,7 @@ internal static unsafe partial class Scheduler
             {
                 throw new ArgumentException(
                     $"WEFTDEBUG has '{setting}': it takes schedtrace=MILLISECONDS, scheddetail=1, "
-                    + "dumpeach=1, dotnetwaits=0, gcprecise=0, gcages=0, gcverify=1, homes=NUMBER "
+                    + "dumpeach=1, dotnetwaits=0, counter=0, gcprecise=0, gcages=0, gcverify=1, homes=NUMBER "
                     + "and idle=MILLISECONDS, with commas between them.");
             }
         }

@@ -92,6 +92,7 @@ internal static unsafe class Startup
             }
             Backoff.Measure();
             Ticks.Choose();
+            Pauses.Start();
             FixedStacks.Initialize();
             GcRoots.Initialize(settings.Collections);
             StackProbe.Initialize();
