@@ -41,6 +41,9 @@ internal sealed unsafe class ByteChan : Chan
 
     internal override bool CanSendNow => _closed || !_receivers.IsEmpty || _count < Capacity;
 
+    /// <summary>False where it seems that it would have to wait; stale as soon as it is read.</summary>
+    internal bool LooksReady(bool sends) => Volatile.Read(ref _closed) || !(sends ? LooksFull : LooksEmpty);
+
     private bool LooksFull => Capacity == 0 ? _receivers.LooksEmpty : Volatile.Read(ref _count) == Capacity;
 
     private bool LooksEmpty => Capacity == 0 ? _senders.LooksEmpty : Volatile.Read(ref _count) == 0;
@@ -393,6 +396,8 @@ internal sealed unsafe class ByteCase() : SelectCase(null)
         Element = element;
         Ok = false;
     }
+
+    internal override bool LooksReady => Unsafe.As<ByteChan>(Channel!).LooksReady(_sends);
 
     internal override Outcome Attempt(out Goroutine* peer)
     {

@@ -67,6 +67,9 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     /// <summary>Whether a receive seems to need no waiting; stale as soon as it is read.</summary>
     internal bool LooksReady => !LooksEmpty || Volatile.Read(ref _closed);
 
+    /// <summary>The same of a send.</summary>
+    internal bool LooksReadyToSend => Volatile.Read(ref _closed) || !LooksFull;
+
     private bool LooksFull => Capacity == 0 ? _receivers.LooksEmpty : Volatile.Read(ref _count) == Capacity;
 
     private bool LooksEmpty => Capacity == 0 ? _senders.LooksEmpty : Volatile.Read(ref _count) == 0;

@@ -186,7 +186,7 @@ public abstract unsafe class Chan : IParkPlace, IBubbled
 
     /// <summary>The same, then readies the peer of whoever had the lock, if there is one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private protected void Unlock(Goroutine* peer)
+    internal void Unlock(Goroutine* peer)
     {
         if (_probes != null)
         {

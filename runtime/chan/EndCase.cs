@@ -27,6 +27,8 @@ internal sealed unsafe class EndCase : SelectCase, IScopedWait
 
     void IScopedWait.EndWait() => _ends.End();
 
+    internal override bool LooksReady => _ends.IsEnded;
+
     internal override Outcome Attempt(out Goroutine* peer)
     {
         peer = null;

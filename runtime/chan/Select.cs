@@ -1,5 +1,7 @@
-// The select statement. In passes, as Go's selectgo:
+// The select statement. In passes, as Go's selectgo, but for the first:
 //
+//   0. without a lock look at a few cases in random order; the first that looks ready is tried, with the lock
+//      of its channel only. What another case has become since its turn is a choice not made
 //   1. lock all channels; look at the cases in random order; do the first that is ready
 //   2. else enqueue a waiter on each channel, park, and release all locks once off the stack
 //   3. lock all again; take the waiters that nobody chose out of their queues
@@ -11,8 +13,8 @@
 // A wait with a CancellationToken is one more case, on a channel of its own that cancelling closes. So it
 // takes part in the same race; a callback that comes late closes a channel that nobody knows any more.
 //
-// Rejected: locking the channels one by one. The choice would not be fair among what is ready at one time,
-// and a default could be taken although at every time some case was ready.
+// Rejected: locking the channels one by one, and nothing else. A default could be taken although at every
+// time some case was ready.
 // Rejected: cancelling through SelectDone itself. A late callback would end the goroutine's next select.
 // Locks: those of all channels, in the order of Chan.Id.
 
@@ -162,7 +164,13 @@ public static unsafe class Select
         Span<int> order = length <= Few ? stackalloc int[2 * Few] : new int[2 * length];
         Goroutine* g = wait ? Scheduler.EnterWait() : Current.GoroutineOrNull();
         SelectRound round = new(cases, order[..length], order.Slice(length, length));
-        Outcome outcome = round.Prepare(g);
+        round.Shuffle(g);
+        bool isPlain = !round.IsBubbled && !round.HasSources && round.Count <= Few;
+        Outcome outcome = isPlain ? round.AttemptFirst() : Outcome.Waits;
+        if (outcome == Outcome.Waits)
+        {
+            outcome = round.Prepare();
+        }
         if (round.IsBubbled)
         {
             EnterBubbles(cases, g, wait);

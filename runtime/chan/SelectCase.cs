@@ -189,6 +189,8 @@ public sealed unsafe class SendCase<T> : SelectCase
         set => Element = value;
     }
 
+    internal override bool LooksReady => _channel!.LooksReadyToSend;
+
     internal override Outcome Attempt(out Goroutine* peer) => _channel!.SendNow(ref Element, out peer);
 
     internal override void Enqueue(Waiter* waiter) => _channel!.EnqueueSender(waiter);

@@ -40,11 +40,58 @@ internal unsafe ref struct SelectRound
 
     private readonly SelectCase LockedAs(int place) => _cases[_locks[place]]!;
 
-    /// <summary>Finds both orders. Misused when a case is twice in the list, else Waits. The goroutine may be
-    /// null.</summary>
-    internal Outcome Prepare(Goroutine* g)
+    /// <summary>Draws the order in which it looks. The goroutine may be null.</summary>
+    internal void Shuffle(Goroutine* g)
     {
-        Fill(g);
+        int count = 0;
+        for (int i = 0; i < _cases.Length; i++)
+        {
+            if (_cases[i]?.Channel is not Chan channel)
+            {
+                continue;
+            }
+            HasSources |= channel.Source != null;
+            IsBubbled |= channel.MadeIn != null;
+            int j = (int)Random(g, (uint)++count);
+            _looks[count - 1] = _looks[j];
+            _looks[j] = i;
+            _locks[count - 1] = i; // As they are given: a select is sorted in the same steps each time.
+        }
+        _looks = _looks[..count];
+        _locks = _locks[..count];
+    }
+
+    /// <summary>Pass 0: the first of a few that looks ready, with the lock of its channel only.</summary>
+    internal Outcome AttemptFirst()
+    {
+        foreach (int place in _looks)
+        {
+            SelectCase each = _cases[place]!;
+            if (!each.LooksReady)
+            {
+                continue;
+            }
+            if (HasTwice())
+            {
+                return Outcome.Waits; // Prepare will tell.
+            }
+            Chan channel = each.Channel!;
+            channel.Lock();
+            Goroutine* peer = null;
+            Outcome outcome = each.IsBusy ? Outcome.Misused : each.Attempt(out peer);
+            channel.Unlock(peer);
+            if (outcome != Outcome.Waits)
+            {
+                Chosen = outcome == Outcome.Done ? place : -1;
+                return outcome;
+            }
+        }
+        return Outcome.Waits;
+    }
+
+    /// <summary>Finds the order of the locks. Misused when a case is twice in the list, else Waits.</summary>
+    internal Outcome Prepare()
+    {
         Sort();
         bool shared = false;
         for (int i = 1; i < Count; i++)
@@ -232,24 +279,19 @@ internal unsafe ref struct SelectRound
         }
     }
 
-    private void Fill(Goroutine* g)
+    private readonly bool HasTwice()
     {
-        int count = 0;
-        for (int i = 0; i < _cases.Length; i++)
+        for (int i = 1; i < Count; i++)
         {
-            if (_cases[i]?.Channel is not Chan channel)
+            for (int j = 0; j < i; j++)
             {
-                continue;
+                if (_cases[_looks[i]] == _cases[_looks[j]])
+                {
+                    return true;
+                }
             }
-            HasSources |= channel.Source != null;
-            IsBubbled |= channel.MadeIn != null;
-            int j = (int)Random(g, (uint)++count);
-            _looks[count - 1] = _looks[j];
-            _looks[j] = i;
-            _locks[count - 1] = i; // As they are given: a select is sorted in the same steps each time.
         }
-        _looks = _looks[..count];
-        _locks = _locks[..count];
+        return false;
     }
 
     /// <summary>Cases of one channel stay in the order that they are in, if they are few.</summary>
@@ -293,6 +335,10 @@ internal unsafe ref struct SelectRound
         if (m == null)
         {
             return Bubble.Choose(g, bound);
+        }
+        if (bound == 1)
+        {
+            return 0;
         }
         ulong z = m->SelectRandom += 0x9e3779b97f4a7c15;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
