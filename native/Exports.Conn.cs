@@ -35,11 +35,13 @@ internal static unsafe partial class Exports
         {
             return Code.Invalid;
         }
+        WaitScope? scope = null;
         try
         {
             string name = Text(network);
+            scope = ScopeOf(TimerNode.Never);
             EndPoint[] all = NetAddress.Parse(name, streams: !IsOfDatagrams(name))
-                .Resolve(Text(address), listens: false);
+                .Resolve(Text(address), listens: false, token: TokenOf(scope));
             for (int i = 0; i < all.Length && i < most; i++)
             {
                 WriteAddress(all[i], RawAddress.Family(all[i]), &found[i]);
@@ -48,7 +50,7 @@ internal static unsafe partial class Exports
         }
         catch (Exception e)
         {
-            return Code.Of(e);
+            return CodeOfWait(e, scope);
         }
     }
 

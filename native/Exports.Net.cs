@@ -25,6 +25,11 @@ internal static unsafe partial class Exports
         }
         try
         {
+            int now = Os.PollNow(fd, (int)(what == Readable ? Posix.EPOLLIN : Posix.EPOLLOUT));
+            if (now > 0)
+            {
+                return (now & Posix.POLLNVAL) != 0 ? Code.BadHandle : Code.Ok;
+            }
             int own = Process.Duplicate(fd); // A number of its own: others may wait for the same one.
             if (own < 0)
             {
@@ -109,7 +114,9 @@ internal static unsafe partial class Exports
         try
         {
             scope = ScopeOf(TimerNode.Never);
-            return PublishConnection(connection, listener.Accept(TokenOf(scope)));
+            CancellationToken token = TokenOf(scope);
+            Conn? accepted = token.IsCancellationRequested ? listener.TryAccept() : listener.Accept(token);
+            return accepted != null ? PublishConnection(connection, accepted) : CodeOfEnd(scope);
         }
         catch (Exception e)
         {
@@ -190,8 +197,7 @@ internal static unsafe partial class Exports
             return Code.Invalid;
         }
         WaitScope? scope = ScopeOf(TimerNode.Never);
-        nint result = connection.Descriptor.Write(
-            new ReadOnlySpan<byte>(buffer, (int)count), TokenOf(scope));
+        nint result = WriteAll(connection.Descriptor, new ReadOnlySpan<byte>(buffer, (int)count), TokenOf(scope));
         return result >= 0 ? (long)count : CodeOfNetwork(result, scope);
     }
 
@@ -243,12 +249,12 @@ internal static unsafe partial class Exports
         {
             int some = Math.Min(atOnce, count - done);
             new ReadOnlySpan<Part>(parts + done, some).CopyTo(new Span<Part>(copies, some));
-            if (descriptor.Kind == DescriptorKind.SharedSocket || !descriptor.CanWait)
+            if (descriptor.Kind == DescriptorKind.SharedSocket || !descriptor.CanWait || token.IsCancellationRequested)
             {
                 for (int i = 0; i < some && result >= 0; i++)
                 {
-                    result = descriptor.Write(
-                        new ReadOnlySpan<byte>((void*)copies[i].Base, (int)copies[i].Size), token);
+                    result = WriteAll(
+                        descriptor, new ReadOnlySpan<byte>((void*)copies[i].Base, (int)copies[i].Size), token);
                 }
             }
             else
@@ -322,7 +328,7 @@ internal static unsafe partial class Exports
     /// <summary>The number of bytes, or a code. What needs no wait is done whatever ends waits.</summary>
     private static long ReadSome(Descriptor descriptor, Span<byte> buffer)
     {
-        WaitScope? scope = ScopeOf(TimerNode.Never);
+        WaitScope? scope = descriptor.CanWait ? ScopeOf(TimerNode.Never) : null;
         nint result = -Posix.EAGAIN;
         if (scope != null)
         {
@@ -333,6 +339,21 @@ internal static unsafe partial class Exports
             result = descriptor.Read(buffer, TokenOf(scope));
         }
         return result >= 0 ? result : CodeOfNetwork(result, scope);
+    }
+
+    /// <summary>The same: where waits end now, what can be written without one.</summary>
+    private static nint WriteAll(Descriptor descriptor, ReadOnlySpan<byte> buffer, CancellationToken token)
+    {
+        if (!descriptor.CanWait)
+        {
+            return descriptor.Write(buffer, CancellationToken.None); // A file: nothing ends it.
+        }
+        if (!token.IsCancellationRequested)
+        {
+            return descriptor.Write(buffer, token);
+        }
+        nint done = descriptor.TryWrite(buffer);
+        return done == buffer.Length ? done : descriptor.Write(buffer[(int)Math.Max(0, done)..], token);
     }
 
     private static int PublishConnection(nint* handle, Conn connection)

@@ -61,8 +61,18 @@ internal static unsafe partial class Exports
         Address address = default;
         int length = RawAddressSize;
         WaitScope? scope = ScopeOf(TimerNode.Never);
-        nint result = socket.Descriptor.ReceiveFrom(
-            new Span<byte>(buffer, (int)Math.Min(count, int.MaxValue)), address.Raw, &length, TokenOf(scope));
+        CancellationToken token = TokenOf(scope);
+        Span<byte> room = new(buffer, (int)Math.Min(count, int.MaxValue));
+        nint result = -Posix.EAGAIN;
+        if (token.IsCancellationRequested)
+        {
+            result = socket.Descriptor.ReceiveFrom(room, address.Raw, &length, tries: true, CancellationToken.None);
+        }
+        if (result == -Posix.EAGAIN)
+        {
+            length = RawAddressSize;
+            result = socket.Descriptor.ReceiveFrom(room, address.Raw, &length, tries: false, token);
+        }
         if (result < 0)
         {
             return CodeOfNetwork(result, scope);
@@ -101,8 +111,17 @@ internal static unsafe partial class Exports
             WriteAddress(endPoint, Posix.AF_INET6, &mapped);
         }
         WaitScope? scope = ScopeOf(TimerNode.Never);
-        nint result = socket.Descriptor.SendTo(
-            new ReadOnlySpan<byte>(buffer, (int)count), mapped.Raw, (int)mapped.Length, TokenOf(scope));
+        CancellationToken token = TokenOf(scope);
+        ReadOnlySpan<byte> packet = new(buffer, (int)count);
+        nint result = -Posix.EAGAIN;
+        if (token.IsCancellationRequested)
+        {
+            result = socket.Descriptor.SendTo(packet, mapped.Raw, (int)mapped.Length, tries: true, CancellationToken.None);
+        }
+        if (result == -Posix.EAGAIN)
+        {
+            result = socket.Descriptor.SendTo(packet, mapped.Raw, (int)mapped.Length, tries: false, token);
+        }
         return result >= 0 ? result : CodeOfNetwork(result, scope);
     }
 

@@ -14,6 +14,7 @@ internal static unsafe partial class Exports
     private const int FaultSignal = 11; // Weft's own, as the next but one.
     private const int StopSignal = 19;
     private const int UrgentSignal = 23;
+    private const int MostDescriptors = 1000;
 
     private static readonly Lock s_signalLock = new();
     private static readonly Dictionary<nint, PosixSignalRegistration[]> s_signals = [];
@@ -30,6 +31,8 @@ internal static unsafe partial class Exports
         internal int Output;
         internal int Error;
         internal uint Flags;
+        internal int* Descriptors;
+        internal nuint DescriptorCount;
     }
 
     [UnmanagedCallersOnly(EntryPoint = "weft_spawn")]
@@ -46,9 +49,10 @@ internal static unsafe partial class Exports
         *handle = 0;
         if (!TryCopy(command, out Command given)
             || given.Arguments == null || given.Arguments[0] == null || given.Flags != 0
-            || given.Input is < (int)Spawned.Stream.Inherit or > (int)Spawned.Stream.Null
-            || given.Output is < (int)Spawned.Stream.Inherit or > (int)Spawned.Stream.Null
-            || given.Error is < (int)Spawned.Stream.Inherit or > (int)Spawned.Stream.Output)
+            || !IsStream(given.Input) || !IsStream(given.Output)
+            || (!IsStream(given.Error) && given.Error != (int)Spawned.Stream.Output)
+            || given.DescriptorCount > MostDescriptors
+            || (given.Descriptors == null && given.DescriptorCount > 0))
         {
             return Code.Invalid;
         }
@@ -57,6 +61,7 @@ internal static unsafe partial class Exports
             int error = Spawned.Start(
                 given.Arguments[0], given.Arguments, given.Environment, given.Directory,
                 [(Spawned.Stream)given.Input, (Spawned.Stream)given.Output, (Spawned.Stream)given.Error],
+                new ReadOnlySpan<int>(given.Descriptors, (int)given.DescriptorCount),
                 out Spawned? spawned);
             if (error != 0)
             {
@@ -70,6 +75,10 @@ internal static unsafe partial class Exports
             return Code.Of(e);
         }
     }
+
+    private static bool IsStream(int stream) =>
+        stream is (int)Spawned.Stream.Inherit or (int)Spawned.Stream.Pipe or (int)Spawned.Stream.Null
+            or >= (int)Spawned.Stream.Given;
 
     [UnmanagedCallersOnly(EntryPoint = "weft_process_id")]
     private static int ProcessId(nint handle)

@@ -155,7 +155,8 @@ internal static unsafe partial class Process
     }
 
     /// <summary>Another number for the same; -1 when there is none such.</summary>
-    internal static int Duplicate(int descriptor) => fcntl(descriptor, DuplicateCloseOnExec, 0);
+    internal static int Duplicate(int descriptor, int atLeast = 0) =>
+        fcntl(descriptor, DuplicateCloseOnExec, atLeast);
 
     internal static void Close(int descriptor) => _ = close(descriptor);
 

@@ -49,7 +49,8 @@ internal sealed unsafe partial class Spawned
     /// <summary>As waitpid gives it; or -ECHILD, somebody else has taken it.</summary>
     internal int Status { get; private set; }
 
-    /// <summary>What a stream of the child is.</summary>
+    /// <summary>What a stream of the child is; from <see cref="Given"/> on a descriptor of the
+    /// caller's.</summary>
     internal enum Stream
     {
         Inherit,
@@ -58,27 +59,36 @@ internal sealed unsafe partial class Spawned
 
         /// <summary>Of the third one only: the same as the second.</summary>
         Output,
+        Given = 256,
     }
 
     /// <summary>Starts it. 0 or -errno.</summary>
+    /// <param name="path">The program.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="environment">Its environment; null: that of this process.</param>
+    /// <param name="directory">Where it starts; null: here.</param>
+    /// <param name="streams">Its three streams.</param>
+    /// <param name="more">The caller's descriptors that it has as 3 and so on; -1: none.</param>
+    /// <param name="made">The process.</param>
     internal static int Start(
         byte* path, byte** arguments, byte** environment, byte* directory, ReadOnlySpan<Stream> streams,
-        out Spawned? made)
+        ReadOnlySpan<int> more, out Spawned? made)
     {
         made = null;
         int* mine = stackalloc int[Streams];
-        int* childs = stackalloc int[Streams];
         new Span<int>(mine, Streams).Fill(-1);
-        new Span<int>(childs, Streams).Fill(-1);
+        int[] childs = new int[Streams + more.Length]; // Copies; by the number that each is to have.
+        Array.Fill(childs, -1);
         int error = OpenPipes(streams, mine, childs);
+        error = error == 0 ? Copy(streams, more, childs) : error;
         int id = 0;
         if (error == 0)
         {
             error = Run(path, arguments, environment, directory, streams, childs, &id);
         }
-        for (int i = 0; i < Streams; i++)
+        foreach (int each in childs)
         {
-            Process.CloseIfOpen(childs[i]);
+            Process.CloseIfOpen(each);
         }
         if (error == 0)
         {
@@ -112,7 +122,26 @@ internal sealed unsafe partial class Spawned
         }
     }
 
-    private static int OpenPipes(ReadOnlySpan<Stream> streams, int* mine, int* childs)
+    /// <summary>Copies of what the caller gives, with numbers beyond all those that the child is to have: else one
+    /// could be overwritten there before it is copied itself.</summary>
+    private static int Copy(ReadOnlySpan<Stream> streams, ReadOnlySpan<int> more, int[] childs)
+    {
+        for (int i = 0; i < childs.Length; i++)
+        {
+            int from = i >= Streams ? more[i - Streams] : streams[i] >= Stream.Given ? streams[i] - Stream.Given : -1;
+            if (from >= 0)
+            {
+                childs[i] = Process.Duplicate(from, atLeast: childs.Length);
+                if (childs[i] < 0)
+                {
+                    return -Marshal.GetLastSystemError();
+                }
+            }
+        }
+        return 0;
+    }
+
+    private static int OpenPipes(ReadOnlySpan<Stream> streams, int* mine, int[] childs)
     {
         int* ends = stackalloc int[2];
         for (int i = 0; i < Streams; i++)
@@ -133,7 +162,7 @@ internal sealed unsafe partial class Spawned
 
     private static int Run(
         byte* path, byte** arguments, byte** environment, byte* directory, ReadOnlySpan<Stream> streams,
-        int* childs, int* id)
+        int[] childs, int* id)
     {
         byte* attributes = stackalloc byte[AttributesSize];
         byte* actions = stackalloc byte[ActionsSize];
@@ -155,9 +184,16 @@ internal sealed unsafe partial class Spawned
                     Stream.Pipe => posix_spawn_file_actions_adddup2(actions, childs[i], i),
                     Stream.Null => posix_spawn_file_actions_addopen(actions, i, nothing, ReadWrite, 0),
                     Stream.Output => posix_spawn_file_actions_adddup2(actions, 1, i),
+                    >= Stream.Given => posix_spawn_file_actions_adddup2(actions, childs[i], i),
                     _ => 0,
                 };
             }
+        }
+        for (int i = Streams; i < childs.Length && error == 0; i++)
+        {
+            error = childs[i] >= 0
+                ? posix_spawn_file_actions_adddup2(actions, childs[i], i)
+                : posix_spawn_file_actions_addclose(actions, i);
         }
         if (error == 0 && directory != null)
         {
@@ -268,6 +304,9 @@ internal sealed unsafe partial class Spawned
 
     [LibraryImport("libc")]
     private static partial int posix_spawn_file_actions_adddup2(byte* actions, int from, int to);
+
+    [LibraryImport("libc")]
+    private static partial int posix_spawn_file_actions_addclose(byte* actions, int number);
 
     [LibraryImport("libc")]
     private static partial int posix_spawn_file_actions_addopen(

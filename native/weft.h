@@ -20,8 +20,8 @@
  * of a goroutine: its context, which weft_with sets (WEFT_ECANCELED, or WEFT_ETIMEDOUT when its time has passed);
  * the cancellation of its task or bundle (WEFT_ECANCELED); weft_task_interrupt (WEFT_EINTR, one wait). What needs
  * no wait is done all the same, and what was ended has done nothing. They end all _until functions, weft_sleep,
- * weft_chan_send, weft_chan_recv, weft_select, weft_task_join, weft_bundle_go, weft_bundle_wait, weft_process_wait
- * and the waits of the network (weft_accept, weft_dial, weft_write and datagrams also where they need no wait).
+ * weft_chan_send, weft_chan_recv, weft_select, weft_task_join, weft_bundle_go, weft_bundle_wait, weft_process_wait,
+ * the waits of the network, and look-ups of names; weft_dial is one wait from its beginning.
  * They do not end weft_mutex_lock, weft_rwlock_rdlock, weft_rwlock_wrlock, weft_wg_wait, weft_cond_wait,
  * weft_sem_acquire, weft_once_do, weft_run and weft_bundle_free: whoever calls those need not look at the result.
  *
@@ -518,8 +518,7 @@ int weft_listener_deadline(weft_listener *listener, int64_t timeout);
 /* Stops listening, and makes the handle invalid. Never waits. */
 int weft_listener_close(weft_listener *listener);
 
-/* Connects, within so many nanoseconds; a negative time is for ever. A look-up of the name is not cut
- * short. With "udp", "udp4", "udp6" and "unixgram" too: each read and write is one datagram then.
+/* Connects, within so many nanoseconds, the look-up of the name among them; a negative time is for ever. With "udp", "udp4", "udp6" and "unixgram" too: each read and write is one datagram then.
  * Errors: WEFT_ETIMEDOUT, -ECONNREFUSED, ...; those of an ended wait. */
 int weft_dial(weft_conn **conn, const char *network, const char *address, int64_t timeout);
 
@@ -541,7 +540,8 @@ typedef struct weft_vec {
 int64_t weft_writev(weft_conn *conn, const weft_vec *parts, int count);
 
 /* From now on reads and writes, or one of the two, stop waiting after so many nanoseconds, those under way too; a
- * negative time: never. Never waits. */
+ * negative time: never. Once the time has passed they fail without a try, also where they would not wait, as in Go;
+ * so do weft_accept after weft_listener_deadline, and datagrams. Never waits. */
 int weft_conn_deadline(weft_conn *conn, int64_t timeout);
 int weft_conn_read_deadline(weft_conn *conn, int64_t timeout);
 int weft_conn_write_deadline(weft_conn *conn, int64_t timeout);
@@ -578,8 +578,9 @@ typedef struct weft_addr {
 } weft_addr;
 
 /* Looks a name up: finds what address, "host:port", means in the network ("tcp", "udp6", ...), in the order to try.
- * Returns how many there are, and gives at most so many. The look-up blocks in the C library, on a thread; nothing
- * ends it. Errors: -EHOSTUNREACH the name is not known; WEFT_EINVAL. */
+ * Returns how many there are, and gives at most so many. The look-up blocks in the C library, on a thread; if
+ * the wait is ended, it goes on in a goroutine without its caller, as in weft_dial. Errors: -EHOSTUNREACH the name is
+ * not known; WEFT_EINVAL; those of an ended wait. */
 int weft_resolve(const char *network, const char *address, weft_addr *found, int most);
 
 /* An address as text, "127.0.0.1:80", "[::1]:80" or a path, with a zero at the end. Returns its length, also where it
@@ -654,8 +655,9 @@ int weft_file_sync(int fd);
 typedef struct weft_process weft_process;
 
 /* What a stream of a process is: that of this process; a pipe, which weft_process_pipe gives; /dev/null; and of the
- * error stream only, the same as its output. */
+ * error stream only, the same as its output. WEFT_FD(fd) is any open descriptor of this process, a file for example. */
 enum { WEFT_INHERIT = 0, WEFT_PIPE = 1, WEFT_NULL = 2, WEFT_OUTPUT = 3 };
+#define WEFT_FD(fd) (256 + (fd))
 
 /* Set size to sizeof(weft_command) and the rest to 0 for the defaults. */
 typedef struct weft_command {
@@ -667,11 +669,14 @@ typedef struct weft_command {
     int output;
     int error;
     uint32_t flags;                 /* 0 */
+    const int *descriptors;         /* open ones of this process, which it has as 3, 4 and so on; -1: none there */
+    size_t descriptor_count;        /* how many, up to 1000 */
 } weft_command;
 
 /* Starts a process. It inherits descriptors that are not close-on-exec, and ignored signals but SIGPIPE; none is
- * blocked. As long as it runs it counts as a goroutine in weft_count. Errors: -ENOENT there is no such program, -EACCES
- * and what else the system says; WEFT_EINVAL, WEFT_ENOMEM. */
+ * blocked. It has copies of the descriptors that it is given: the caller closes its own. As long as it runs it counts
+ * as a goroutine in weft_count. Errors: -ENOENT there is no such program, -EACCES and what else the system says;
+ * WEFT_EBADF a descriptor is not open; WEFT_EINVAL, WEFT_ENOMEM. */
 int weft_spawn(weft_process **process, const weft_command *command);
 
 /* The number of a process. Never waits. */

@@ -60,6 +60,17 @@
 
 #include <weft.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define WEFT_HPP_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEFT_HPP_ASAN 1
+#endif
+#endif
+#if defined(WEFT_HPP_ASAN)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 namespace weft {
 
 // --- errors and times ---------------------------------------------------------------------------------------
@@ -100,10 +111,90 @@ struct interrupted : error {
     }
 }
 
+namespace detail {
+
+// AddressSanitizer has to know on which stack a thread is, to forget what a throw leaves there: where the first frame of
+// C++ on it is, told anew after whatever may have changed the thread. Nothing in a program without it.
+#if defined(WEFT_HPP_ASAN)
+inline int asan_key() noexcept
+{
+    static const int key = [] {
+        int made = -1;
+        weft_local_key(&made, nullptr);
+        return made;
+    }();
+    return key;
+}
+
+// From now on the thread is on a stack that ends there; nullptr: on its own. Not to be inlined, where the address of a
+// thread_local may be another thread's.
+[[gnu::noinline]] inline void tell_asan(char *top) noexcept
+{
+    static thread_local const void *own = nullptr;
+    static thread_local std::size_t own_size = 0;
+    constexpr std::size_t size = 1024; // Only the end counts.
+    if (top == nullptr && own == nullptr)
+        return;
+    void *fake_stack = nullptr;
+    const void *before;
+    std::size_t size_before;
+    __sanitizer_start_switch_fiber(&fake_stack, top == nullptr ? own : top - size, top == nullptr ? own_size : size);
+    __sanitizer_finish_switch_fiber(fake_stack, &before, &size_before);
+    if (own == nullptr) {
+        own = before;
+        own_size = size_before;
+    }
+}
+
+inline void tell_asan() noexcept
+{
+    if (weft_self() != 0)
+        if (void *top = weft_local_get(asan_key()))
+            tell_asan(static_cast<char *>(top));
+}
+
+// The first frame of C++ on a goroutine's stack, or one further down.
+class first_frame {
+public:
+    first_frame() noexcept : is_first_(weft_self() != 0 && weft_local_get(asan_key()) == nullptr)
+    {
+        if (is_first_)
+            weft_local_set(asan_key(), static_cast<char *>(__builtin_frame_address(0)) + 16);
+        tell_asan();
+    }
+    ~first_frame()
+    {
+        if (is_first_)
+            tell_asan(nullptr);
+    }
+    first_frame(const first_frame &) = delete;
+    first_frame &operator=(const first_frame &) = delete;
+
+private:
+    bool is_first_;
+};
+#else
+inline void tell_asan() noexcept {}
+struct first_frame {
+    first_frame() noexcept {}
+};
+#endif
+
+// What a call of C has returned that is not checked.
+template <typename I>
+I came_back(I result) noexcept
+{
+    tell_asan();
+    return result;
+}
+
+} // namespace detail
+
 // The result, unless it is an error.
 template <std::signed_integral I>
 I check(I result)
 {
+    detail::tell_asan();
     if (result < 0)
         fail(static_cast<int>(result));
     return result;
@@ -126,7 +217,7 @@ std::chrono::nanoseconds until(std::chrono::time_point<Clock, Duration> when)
 }
 
 // False for what would have to wait.
-inline bool at_once(int result) { return result != WEFT_EAGAIN && check(result) >= 0; }
+inline bool at_once(int result) { return came_back(result) != WEFT_EAGAIN && check(result) >= 0; }
 
 // call(deadline) with what a function whose name ends in _until takes: false when that has passed. The time of the
 // goroutine's context, which is the same code, throws.
@@ -134,7 +225,7 @@ template <typename Call>
 bool in_time(std::chrono::nanoseconds time, Call call)
 {
     std::int64_t deadline = weft_after(limit(time));
-    int result = call(deadline);
+    int result = came_back(call(deadline));
     if (result != WEFT_ETIMEDOUT)
         return check(result) >= 0;
     if (weft_now() < deadline)
@@ -179,6 +270,7 @@ std::invoke_result_t<F &> guarded(F &function, Call call)
     call(
         [](void *argument) noexcept {
             auto *k = static_cast<kept *>(argument);
+            [[maybe_unused]] first_frame here;
             try {
                 if constexpr (std::is_void_v<R>)
                     (*k->function)();
@@ -232,6 +324,7 @@ int run_main(F &&function, int argc, char **argv)
     int result = weft_main(
         [](int, char **argument) noexcept -> int { // The arguments are passed as they are: there is room for one.
             auto *c = reinterpret_cast<call *>(argument);
+            [[maybe_unused]] detail::first_frame here;
             try {
                 return (*c->function)(c->argc, c->argv);
             } catch (...) {
@@ -280,6 +373,7 @@ void go(attributes a, F &&function)
         &attr,
         [](void *argument) noexcept {
             std::unique_ptr<Function> run(static_cast<Function *>(argument));
+            [[maybe_unused]] detail::first_frame here;
             (*run)();
         },
         owned.get()));
@@ -332,7 +426,7 @@ public:
     ~shield()
     {
         if (before_ == 0)
-            weft_shield(0);
+            detail::came_back(weft_shield(0));
     }
     shield(const shield &) = delete;
     shield &operator=(const shield &) = delete;
@@ -344,7 +438,7 @@ private:
 // Throws canceled or timed_out where a wait would; for code that computes. A shield does not count.
 inline void check_canceled()
 {
-    if (int why = weft_cancelled())
+    if (int why = detail::came_back(weft_cancelled()))
         fail(why);
 }
 
@@ -539,14 +633,14 @@ public:
     std::optional<T> recv() const
     {
         detail::arrival<T> in;
-        return received(in, weft_chan_recv(get(), in.address()));
+        return received(in, detail::came_back(weft_chan_recv(get(), in.address())));
     }
 
     // Nothing when there is nothing, or it is closed.
     std::optional<T> try_recv() const
     {
         detail::arrival<T> in;
-        int result = weft_chan_try_recv(get(), in.address());
+        int result = detail::came_back(weft_chan_try_recv(get(), in.address()));
         return result == WEFT_EAGAIN ? std::nullopt : received(in, result);
     }
 
@@ -715,7 +809,7 @@ public:
     {
         if (!shared_->watched.exchange(true, std::memory_order_acq_rel))
             go(attributes{.name = "weft::context"}, [done = done(), stop = shared_->stop]() mutable {
-                weft_chan_recv(done, nullptr);
+                detail::came_back(weft_chan_recv(done, nullptr));
                 stop.request_stop();
             });
         return shared_->stop.get_token();
@@ -766,7 +860,7 @@ private:
 class with_context {
 public:
     explicit with_context(context held) : held_(std::move(held)) { check(weft_with(held_.get(), &before_)); }
-    ~with_context() { weft_with(before_, nullptr); }
+    ~with_context() { detail::came_back(weft_with(before_, nullptr)); }
     with_context(const with_context &) = delete;
     with_context &operator=(const with_context &) = delete;
 
@@ -824,7 +918,7 @@ timer calls(timer made, F &&function)
     go(attributes{.name = "weft::timer"},
         [chan = made.done(), shared = std::make_shared<std::decay_t<F>>(std::forward<F>(function))] {
             std::int64_t now;
-            while (weft_chan_recv(chan, &now) == 0)
+            while (detail::came_back(weft_chan_recv(chan, &now)) == 0)
                 go([shared] { (*shared)(); });
         });
     return made;
@@ -1062,7 +1156,7 @@ inline bool ends_waits(int code) noexcept
     if (weft_with(nullptr, &own) != 0 || own == nullptr)
         return false;
     bool ends = code == weft_ctx_err(own);
-    weft_with(own, nullptr);
+    came_back(weft_with(own, nullptr));
     return ends;
 }
 
@@ -1124,7 +1218,7 @@ public:
         shield held; // Who waits may be cancelled itself.
         state_->stop.request_stop();
         weft_task_cancel(handle_.get());
-        weft_task_join(handle_.get(), nullptr);
+        detail::came_back(weft_task_join(handle_.get(), nullptr));
         if (state_->failure && !state_->was_ended)
             std::rethrow_exception(state_->failure); // To std::terminate, which shows it.
     }
@@ -1161,7 +1255,7 @@ public:
     }
     void wait() const
     {
-        int result = weft_chan_recv(done(), nullptr);
+        int result = detail::came_back(weft_chan_recv(done(), nullptr));
         if (result != WEFT_EPIPE)
             check(result);
     }
@@ -1233,6 +1327,7 @@ template <typename F, typename... A>
         &handle, &attr,
         [](void *argument) noexcept -> void * {
             std::unique_ptr<call> run(static_cast<call *>(argument));
+            [[maybe_unused]] detail::first_frame here;
             std::apply(
                 [&](auto &...each) {
                     if constexpr (std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<A>...>) {
@@ -1273,7 +1368,9 @@ private:
 // Waits for the goroutines that it starts, at the end of its life at the latest. They begin with its context: one that
 // throws, cancel, and the time of the scope cancel it, which ends the others' waits. wait throws what was thrown,
 // several as exceptions, and timed_out if the time has stopped somebody; at the end of its life what nobody has asked
-// for ends the program. That a cancelled goroutine says so, by throwing canceled, is no failure.
+// for ends the program. That a cancelled goroutine says so, by throwing canceled, is no failure. With a limit no more
+// than so many run at once: go waits for a place, and throws what ends that wait; try_go starts nothing instead. It is
+// set before the first starts, and not by those that the scope has started, which would wait for themselves.
 class scope {
 public:
     scope() = default;
@@ -1291,23 +1388,43 @@ public:
         }
     }
 
+    // 0: as many as are started.
+    void limit(std::int64_t most)
+    {
+        places_.reset();
+        if (most != 0)
+            places_.emplace(most);
+    }
+
     // The function may take the scope's context, as weft::context, or a std::stop_token.
     template <typename F>
         requires std::invocable<F> || std::invocable<F, weft::context> || std::invocable<F, std::stop_token>
     void go(attributes a, F &&function)
     {
-        group_.add();
-        try {
-            weft::go(a, [this, f = std::decay_t<F>(std::forward<F>(function))]() mutable { run(f); });
-        } catch (...) {
-            group_.done();
-            throw;
-        }
+        if (places_)
+            check(weft_sem_acquire_until(places_->get(), 1, WEFT_NEVER));
+        begin(a, std::forward<F>(function));
     }
     template <typename F>
     void go(F &&function)
     {
         go(attributes{}, std::forward<F>(function));
+    }
+
+    // False where the limit is reached.
+    template <typename F>
+        requires std::invocable<F> || std::invocable<F, weft::context> || std::invocable<F, std::stop_token>
+    bool try_go(attributes a, F &&function)
+    {
+        if (places_ && !places_->try_acquire())
+            return false;
+        begin(a, std::forward<F>(function));
+        return true;
+    }
+    template <typename F>
+    bool try_go(F &&function)
+    {
+        return try_go(attributes{}, std::forward<F>(function));
     }
 
     void wait()
@@ -1319,6 +1436,26 @@ public:
     const weft::context &context() const noexcept { return context_; }
 
 private:
+    // The place is the goroutine's.
+    template <typename F>
+    void begin(attributes a, F &&function)
+    {
+        group_.add();
+        try {
+            weft::go(a, [this, f = std::decay_t<F>(std::forward<F>(function))]() mutable { run(f); });
+        } catch (...) {
+            leave();
+            throw;
+        }
+    }
+
+    void leave() noexcept
+    {
+        if (places_)
+            weft_sem_release(places_->get(), 1);
+        weft_wg_done(group_.get()); // After it there may be no scope.
+    }
+
     template <typename F>
     void run(F &function) noexcept
     {
@@ -1341,7 +1478,7 @@ private:
         } catch (...) {
             keep();
         }
-        group_.done();
+        leave();
     }
 
     // In a catch block.
@@ -1371,6 +1508,7 @@ private:
 
     weft::context context_;
     wait_group group_;
+    std::optional<semaphore> places_;
     std::atomic<bool> stopped_by_time_ = false;
     std::mutex failing_; // Not held across a wait.
     std::vector<std::exception_ptr> failures_;
@@ -1460,7 +1598,7 @@ inline int among(std::span<weft_case> cases, std::int64_t time)
 {
     int count = static_cast<int>(cases.size());
     if (time <= 0)
-        return weft_select(cases.data(), count, time);
+        return came_back(weft_select(cases.data(), count, time));
     int index = -1;
     bool chosen = in_time(std::chrono::nanoseconds(time),
         [&](std::int64_t by) { return index = weft_select_until(cases.data(), count, by); });
@@ -1778,7 +1916,7 @@ public:
     std::optional<std::string> line(std::size_t most = 4000) const
     {
         std::string text(most, '\0');
-        std::int64_t length = weft_reader_line(get(), text.data(), most + 1);
+        std::int64_t length = detail::came_back(weft_reader_line(get(), text.data(), most + 1));
         if (length == WEFT_ENODATA)
             return std::nullopt;
         text.resize(static_cast<std::size_t>(check(length)));
@@ -1834,7 +1972,8 @@ inline void write_file(int fd, std::string_view text, std::int64_t offset = -1)
 }
 inline void sync_file(int fd) { check(weft_file_sync(fd)); }
 
-// What a process is started with; a stream is WEFT_INHERIT, WEFT_PIPE, WEFT_NULL, or WEFT_OUTPUT of the errors.
+// What a process is started with; a stream is WEFT_INHERIT, WEFT_PIPE, WEFT_NULL, WEFT_FD(fd), or WEFT_OUTPUT of
+// the errors.
 struct command {
     std::vector<std::string> arguments;                  // The program first, which is looked for in PATH.
     std::optional<std::vector<std::string>> environment = {}; // "NAME=value"; nothing: that of this process.
@@ -1842,6 +1981,7 @@ struct command {
     int input = WEFT_INHERIT;
     int output = WEFT_INHERIT;
     int error = WEFT_INHERIT;
+    std::vector<int> descriptors = {};                   // Which it has as 3, 4 and so on; -1: none there.
 };
 
 // A process that was started. It goes on when this ends.
@@ -1868,6 +2008,8 @@ public:
         raw.input = what.input;
         raw.output = what.output;
         raw.error = what.error;
+        raw.descriptors = what.descriptors.data();
+        raw.descriptor_count = what.descriptors.size();
         weft_process *made;
         check(weft_spawn(&made, &raw));
         handle_ = detail::handle<weft_process, weft_process_free>(made);

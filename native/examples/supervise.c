@@ -24,7 +24,7 @@ static void end(weft_process *process)
 static int keep(void *command)
 {
     const char *arguments[] = { "sh", "-c", command, NULL };
-    weft_command how = { sizeof how, arguments, NULL, NULL, WEFT_NULL, WEFT_INHERIT, WEFT_INHERIT, 0 };
+    weft_command how = { sizeof how, arguments, NULL, NULL, WEFT_NULL, WEFT_INHERIT, WEFT_INHERIT, 0, NULL, 0 };
     for (int failures = 0; failures < FAILURES; failures++) {
         weft_process *process;
         int status = 0, error = weft_spawn(&process, &how);

@@ -40,6 +40,8 @@ int main(void)
     FIELD(weft_command, output);
     FIELD(weft_command, error);
     FIELD(weft_command, flags);
+    FIELD(weft_command, descriptors);
+    FIELD(weft_command, descriptor_count);
     SIZE(weft_once);
     VALUE(WEFT_OK);
     VALUE(WEFT_EPERM);

@@ -377,6 +377,24 @@ static void scopes()
     alone.go([] { throw weft::canceled(); });
     THROWS(weft::canceled, alone.wait());
 
+    // Two at once: a third waits for a place, and need not.
+    weft::scope few;
+    weft::chan<int> gate_of_few;
+    few.limit(2);
+    for (int i = 0; i < 2; i++)
+        few.go([&] { gate_of_few.recv(); });
+    CHECK(!few.try_go([] {}));
+    auto third = weft::start([&] { few.go([] {}); });
+    third.cancel();
+    THROWS(weft::canceled, third.join());
+    gate_of_few.send(1);
+    few.go([&] { ended++; }); // When one has ended.
+    gate_of_few.send(2);
+    few.wait();
+    CHECK(few.try_go([&] { ended++; }));
+    few.wait();
+    CHECK(ended == 24);
+
     weft::context above;
     weft::scope below(above);
     below.go([] { weft::sleep_for(1min); });

@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -18,7 +19,7 @@
 static void outside(void)
 {
     void *none = (void *)8;
-    weft_command command = { sizeof command, NULL, NULL, NULL, 0, 0, 0, 0 };
+    weft_command command = { sizeof command, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0 };
     int signal = SIGUSR1;
     EQUAL(weft_file_read(0, &none, 1, 0), WEFT_ESHUTDOWN);
     EQUAL(weft_file_write(0, &none, 1, 0), WEFT_ESHUTDOWN);
@@ -105,7 +106,7 @@ static void others_go_on(void)
 static weft_process *start(const char *script, int input, int output, int error)
 {
     const char *arguments[] = { "sh", "-c", script, NULL };
-    weft_command command = { sizeof command, arguments, NULL, NULL, input, output, error, 0 };
+    weft_command command = { sizeof command, arguments, NULL, NULL, input, output, error, 0, NULL, 0 };
     weft_process *process;
     EQUAL(weft_spawn(&process, &command), 0);
     return process;
@@ -126,7 +127,7 @@ static int64_t read_all(weft_conn *conn, char *text, size_t size)
 static void wrong_commands(void)
 {
     const char *none[] = { NULL }, *missing[] = { "/no/such/program", NULL }, *fine[] = { "true", NULL };
-    weft_command command = { sizeof command, none, NULL, NULL, 0, 0, 0, 0 };
+    weft_command command = { sizeof command, none, NULL, NULL, 0, 0, 0, 0, NULL, 0 };
     weft_process *process;
     weft_conn *conn;
     EQUAL(weft_spawn(NULL, &command), WEFT_EINVAL);
@@ -149,7 +150,19 @@ static void wrong_commands(void)
     EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
     command.error = 0, command.flags = 1;
     EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
-    command.flags = 0, command.directory = "/no/such/place";
+    command.flags = 0, command.input = 255;
+    EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
+    command.input = WEFT_FD(-1);
+    EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
+    command.input = WEFT_FD(999);
+    EQUAL(weft_spawn(&process, &command), WEFT_EBADF);
+    command.input = 0, command.descriptor_count = 1;
+    EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
+    command.descriptors = &(int){ 999 };
+    EQUAL(weft_spawn(&process, &command), WEFT_EBADF);
+    command.descriptor_count = 1001;
+    EQUAL(weft_spawn(&process, &command), WEFT_EINVAL);
+    command.descriptors = NULL, command.descriptor_count = 0, command.directory = "/no/such/place";
     if (!UNDER_QEMU)
         EQUAL(weft_spawn(&process, &command), -2);
     EQUAL(weft_process_wait(NULL, NULL), WEFT_EINVAL);
@@ -214,7 +227,7 @@ static void processes(void)
 
     const char *arguments[] = { "sh", "-c", "pwd; echo $NAME; kill -PIPE $$; echo alive", NULL };
     const char *environment[] = { "NAME=value", "PATH=/usr/bin:/bin", NULL };
-    weft_command command = { sizeof command, arguments, environment, "/", WEFT_NULL, WEFT_PIPE, WEFT_INHERIT, 0 };
+    weft_command command = { sizeof command, arguments, environment, "/", WEFT_NULL, WEFT_PIPE, WEFT_INHERIT, 0, NULL, 0 };
     EQUAL(weft_spawn(&process, &command), 0);
     EQUAL(weft_process_pipe(process, 1, &out), 0);
     EQUAL(read_all(out, text, sizeof text), 8);
@@ -231,6 +244,46 @@ static void processes(void)
     EQUAL(weft_conn_close(out), 0);
     EQUAL(weft_process_kill(process, SIGTERM), 0);
     EQUAL(weft_process_free(process), 0); /* Not waited for: no zombie either, see the end. */
+}
+
+/* Descriptors of the caller's: as streams, and as 3, 4 and so on. The one that is to be 60 too stands where another one
+ * goes first. */
+static void given_descriptors(void)
+{
+    const char *arguments[] = { "sh", "-c",
+        "read a; echo \"in $a\"; echo err >&2; echo three >&3; echo sixty >/proc/self/fd/60; "
+        "[ ! -e /proc/self/fd/4 ] && echo gone", NULL };
+    char path[] = "/tmp/weft-process-test-XXXXXX", text[64];
+    int first[2], second[2], numbers[58], status;
+    int file = mkstemp(path), null = open("/dev/null", O_RDONLY);
+    weft_process *process;
+    weft_conn *read_first, *read_second;
+    CHECK(file >= 0 && unlink(path) == 0 && null >= 0 && pipe(first) == 0 && pipe(second) == 0);
+    CHECK(second[1] > 4 && second[1] < 60);
+    EQUAL(write(file, "line\n", 5), 5);
+    EQUAL(lseek(file, 0, SEEK_SET), 0);
+    for (int i = 0; i < 58; i++)
+        numbers[i] = -1;
+    numbers[0] = numbers[57] = second[1];
+    numbers[second[1] - 3] = null;
+    weft_command command = { sizeof command, arguments, NULL, NULL, WEFT_FD(file), WEFT_FD(first[1]), WEFT_FD(first[1]),
+        0, numbers, 58 };
+    EQUAL(weft_spawn(&process, &command), 0);
+    close(first[1]), close(second[1]), close(file), close(null);
+    EQUAL(weft_conn_adopt(&read_first, first[0]), 0);
+    EQUAL(weft_conn_adopt(&read_second, second[0]), 0);
+    EQUAL(read_all(read_first, text, sizeof text), 17);
+    CHECK(strcmp(text, "in line\nerr\ngone\n") == 0);
+    EQUAL(read_all(read_second, text, sizeof text), 12);
+    CHECK(strcmp(text, "three\nsixty\n") == 0);
+    EQUAL(weft_process_wait(process, &status), 0);
+    EQUAL(status, 0);
+    EQUAL(weft_process_free(process), 0);
+    command.size = offsetof(weft_command, descriptors); /* A program of before: it knows nothing of them. */
+    command.output = command.error = command.input = WEFT_NULL, numbers[0] = 999;
+    EQUAL(weft_spawn(&process, &command), 0);
+    EQUAL(weft_process_wait(process, &status), 0);
+    EQUAL(weft_process_free(process), 0);
 }
 
 static void *waits(void *process)
@@ -328,6 +381,7 @@ static void everything(void *argument)
     others_go_on();
     wrong_commands();
     processes();
+    given_descriptors();
     many_wait();
     signals();
 }

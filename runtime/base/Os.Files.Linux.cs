@@ -70,10 +70,14 @@ internal static unsafe partial class Os
         SyscallBlocking(SysSendFile, to, from, (nint)offset, count, 0, 0);
 
     /// <summary>Whether a read would not block: there is data, or an end, or an error.</summary>
-    internal static bool HasInput(int fd)
+    internal static bool HasInput(int fd) => PollNow(fd, (int)Posix.EPOLLIN) != 0;
+
+    /// <summary>What there is now of the events, EPOLLIN or EPOLLOUT; errors, and that it is not open, too.
+    /// 0 is nothing, below 0 no answer.</summary>
+    internal static int PollNow(int fd, int events)
     {
-        const long input = 1L << 32; // struct pollfd: the number, what is asked for, what there is.
-        long entry = (uint)fd | input;
+        // struct pollfd: the number, what is asked for, what there is. Its bits are those of epoll.
+        ulong entry = (uint)fd | ((ulong)events << 32);
         long* time = stackalloc long[2];
         nint count;
         do
@@ -82,7 +86,7 @@ internal static unsafe partial class Os
             count = Syscall(SysPpoll, (nint)(&entry), 1, (nint)time, 0, 0, 0);
         }
         while (count == -Posix.EINTR); // Ends by a signal, even where it does not wait: trap cp.
-        return count != 0;
+        return count <= 0 ? (int)count : (int)(entry >> 48);
     }
 
     internal static nint CloseFile(int fd) => Syscall(SysClose, fd, 0, 0, 0, 0, 0);

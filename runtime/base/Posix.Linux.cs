@@ -54,6 +54,7 @@ internal static class Posix
     internal const uint EPOLLOUT = 0x4;
     internal const uint EPOLLERR = 0x8;
     internal const uint EPOLLHUP = 0x10;
+    internal const int POLLNVAL = 0x20;
     internal const uint EPOLLRDHUP = 0x2000;
     internal const uint EPOLLONESHOT = 0x40000000;
     internal const uint EPOLLET = 0x80000000;

@@ -163,11 +163,12 @@ internal sealed unsafe partial class Descriptor
         }
     }
 
-    /// <summary>The next connection's number; the address of the peer, of at most *length bytes.</summary>
-    internal nint Accept(byte* address, int* length, CancellationToken token)
+    /// <summary>The next connection's number; the address of the peer, of at most *length bytes. One that
+    /// tries gets -EAGAIN where it would wait.</summary>
+    internal nint Accept(byte* address, int* length, bool tries, CancellationToken token)
     {
         Cancellation? cancellation = Cancellation.Register(this, PollMode.Read, token);
-        nint result = Enter(PollMode.Read, cancellation);
+        nint result = tries ? TryEnter(PollMode.Read) : Enter(PollMode.Read, cancellation);
         if (result == 0)
         {
             try
@@ -185,7 +186,7 @@ internal sealed unsafe partial class Descriptor
                     }
                     result = result switch
                     {
-                        -Posix.EAGAIN => Wait(PollMode.Read),
+                        -Posix.EAGAIN => tries ? result : Wait(PollMode.Read),
                         -Posix.EINTR or -Posix.ECONNABORTED => 0, // Gone before we came: the next one.
                         _ => result,
                     };
@@ -229,11 +230,12 @@ internal sealed unsafe partial class Descriptor
         return result;
     }
 
-    /// <summary>One datagram and where it came from.</summary>
-    internal nint ReceiveFrom(Span<byte> buffer, byte* address, int* length, CancellationToken token)
+    /// <summary>One datagram and where it came from. Tries: as Accept.</summary>
+    internal nint ReceiveFrom(
+        Span<byte> buffer, byte* address, int* length, bool tries, CancellationToken token)
     {
         Cancellation? cancellation = Cancellation.Register(this, PollMode.Read, token);
-        nint result = Enter(PollMode.Read, cancellation);
+        nint result = tries ? TryEnter(PollMode.Read) : Enter(PollMode.Read, cancellation);
         if (result == 0)
         {
             try
@@ -251,7 +253,7 @@ internal sealed unsafe partial class Descriptor
                         {
                             break;
                         }
-                        result = Again(result, PollMode.Read);
+                        result = Again(result, PollMode.Read, tries);
                     }
                 }
             }
@@ -264,12 +266,14 @@ internal sealed unsafe partial class Descriptor
         return result;
     }
 
-    /// <summary>One datagram to an address, or with length 0 to the connected one.</summary>
+    /// <summary>One datagram to an address, or with length 0 to the connected one. Tries: as
+    /// Accept.</summary>
     internal nint SendTo(
-        ReadOnlySpan<byte> buffer, byte* address, int length, CancellationToken token = default)
+        ReadOnlySpan<byte> buffer, byte* address, int length, bool tries = false,
+        CancellationToken token = default)
     {
         Cancellation? cancellation = Cancellation.Register(this, PollMode.Write, token);
-        nint result = Enter(PollMode.Write, cancellation);
+        nint result = tries ? TryEnter(PollMode.Write) : Enter(PollMode.Write, cancellation);
         if (result == 0)
         {
             try
@@ -285,7 +289,7 @@ internal sealed unsafe partial class Descriptor
                         {
                             break;
                         }
-                        result = Again(result, PollMode.Write);
+                        result = Again(result, PollMode.Write, tries);
                     }
                 }
             }
@@ -457,10 +461,10 @@ internal sealed unsafe partial class Descriptor
     }
 
     /// <summary>0 when the operation is to be tried again.</summary>
-    private nint Again(nint error, PollMode mode) => error switch
+    private nint Again(nint error, PollMode mode, bool tries = false) => error switch
     {
         -Posix.EINTR => 0,
-        -Posix.EAGAIN => _pd == null ? error : Wait(mode),
+        -Posix.EAGAIN => _pd == null || tries ? error : Wait(mode),
         _ => error,
     };
 

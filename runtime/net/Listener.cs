@@ -47,12 +47,21 @@ public sealed unsafe class Listener : IDisposable
     /// or the system is out of descriptors; the connection stays in line, and a later call gets it: wait a
     /// little and try again.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public Conn Accept(CancellationToken token = default)
+    public Conn Accept(CancellationToken token = default) => Accept(tries: false, token)!;
+
+    /// <summary>The same without a wait; null where it would take one. For the C face.</summary>
+    internal Conn? TryAccept() => Accept(tries: true, CancellationToken.None);
+
+    private Conn? Accept(bool tries, CancellationToken token)
     {
         byte* raw = stackalloc byte[RawAddress.MaxLength];
         int length = RawAddress.MaxLength;
-        nint fd = _descriptor.Accept(raw, &length, token);
+        nint fd = _descriptor.Accept(raw, &length, tries, token);
         nint error = fd;
+        if (tries && fd == -Posix.EAGAIN)
+        {
+            return null;
+        }
         if (fd >= 0)
         {
             error = Descriptor.Open(

@@ -67,7 +67,8 @@ public static unsafe class Net
     /// <param name="network">Any of the networks. With udp and unixgram each read and write is one datagram,
     /// to and from that address only.</param>
     /// <param name="address">To where; see the remarks of <see cref="Net"/>.</param>
-    /// <param name="token">Ends the attempt; not a look-up of the name that is under way.</param>
+    /// <param name="token">Ends the attempt. A look-up of the name that is under way goes on without the
+    /// caller, in a goroutine of its own.</param>
     /// <returns>The connection, to be closed by its owner.</returns>
     /// <exception cref="ArgumentException">Network or address cannot be understood.</exception>
     /// <exception cref="SocketException">Nobody answers (ConnectionRefused, TimedOut, HostUnreachable), or
@@ -93,8 +94,7 @@ public static unsafe class Net
     /// <summary>The same, for that long at the most. Go: net.DialTimeout.</summary>
     /// <param name="network">Any of the networks.</param>
     /// <param name="address">To where.</param>
-    /// <param name="timeout">For all addresses of the name together; a look-up that is under way is not cut
-    /// short.</param>
+    /// <param name="timeout">For the look-up and all addresses of the name together.</param>
     /// <returns>The connection.</returns>
     /// <exception cref="SocketException">Nobody answers; TimedOut when the time is up.</exception>
     public static Conn Dial(string network, string address, TimeSpan timeout) =>
@@ -159,7 +159,7 @@ public static unsafe class Net
         CancelCause.ThrowIfCancelled(token);
         string what = $"dial {network} {address}";
         nint error = -Posix.EINVAL;
-        foreach (EndPoint endPoint in parsed.Resolve(address, listens: false))
+        foreach (EndPoint endPoint in parsed.Resolve(address, listens: false, deadline, token))
         {
             for (int attempt = 0; attempt < SelfConnects; attempt++)
             {

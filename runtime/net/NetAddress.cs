@@ -4,11 +4,13 @@
 //   unix                                 a path; "@name" in Linux's abstract space
 //
 // Ports are numbers; Go looks names like "http" up in /etc/services as well. A name is looked up by the
-// system's resolver, in a native call: it blocks a thread, not the program, and cannot be cut short.
+// system's resolver, in a native call: it blocks a thread, not the program, and cannot be cut short. So where
+// the wait may have to end another goroutine looks up, and goes on alone when it does (as in Go).
 
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.ExceptionServices;
 using Weft.Runtime;
 
 namespace Weft;
@@ -50,9 +52,11 @@ internal readonly struct NetAddress
     }
 
     /// <summary>What the address means, in the order to try; one at least. An empty host is all of this
-    /// host to listen on, and this host itself to dial. Throws ArgumentException and SocketException.
-    /// </summary>
-    internal EndPoint[] Resolve(string address, bool listens)
+    /// host to listen on, and this host itself to dial. Throws ArgumentException and SocketException; where
+    /// the deadline, a time of Os.NowNs, or the token ends a look-up, TimedOut and
+    /// OperationCanceledException.</summary>
+    internal EndPoint[] Resolve(
+        string address, bool listens, long deadline = TimerNode.Never, CancellationToken token = default)
     {
         ArgumentNullException.ThrowIfNull(address);
         if (Only == AddressFamily.Unix)
@@ -72,7 +76,7 @@ internal readonly struct NetAddress
                 ? [new IPEndPoint(literal, port)]
                 : throw Malformed(address, $"it is no address of {Network}");
         }
-        IPAddress[] found = Dns.GetHostAddresses(host, Only);
+        IPAddress[] found = LookUp(host, Only, deadline, token);
         if (found.Length == 0)
         {
             throw new SocketException((int)SocketError.HostNotFound, $"{host}: no address of {Network}");
@@ -80,6 +84,60 @@ internal readonly struct NetAddress
         // IPv4 first, as Go prefers where it takes one address only.
         return [.. found.OrderBy(each => each.AddressFamily == AddressFamily.InterNetwork ? 0 : 1)
             .Select(each => new IPEndPoint(each, port))];
+    }
+
+    private static IPAddress[] LookUp(string host, AddressFamily only, long deadline, CancellationToken token)
+    {
+        if (deadline == TimerNode.Never && !token.CanBeCanceled)
+        {
+            return Dns.GetHostAddresses(host, only);
+        }
+        string what = $"look up {host}";
+        Chan<object> answers = new(1); // Nobody may be there to take it.
+        ReceiveCase<object> answer = new(answers);
+        ReceiveCase<DateTimeOffset>? time = null;
+        if (deadline != TimerNode.Never)
+        {
+            long left = deadline - Os.NowNs();
+            if (left <= 0)
+            {
+                throw NetError.Of(Descriptor.ErrorExpired, what, token);
+            }
+            time = new(Time.After(TimeSpan.FromTicks((left / TimeSpan.NanosecondsPerTick) + 1)));
+        }
+        if (token.IsCancellationRequested)
+        {
+            throw NetError.OfWait(Descriptor.ErrorCancelled, what, token);
+        }
+        Go.Run(() => answers.Send(Answer(host, only)));
+        switch (Select.WaitOrCancel([answer, time], token))
+        {
+            case 0:
+                if (answer.Value is Exception failure)
+                {
+                    ExceptionDispatchInfo.Throw(failure);
+                }
+                return (IPAddress[])answer.Value;
+
+            case 1:
+                throw NetError.Of(Descriptor.ErrorExpired, what, token);
+
+            default:
+                throw NetError.OfWait(Descriptor.ErrorCancelled, what, token);
+        }
+    }
+
+    /// <summary>The addresses, or the exception.</summary>
+    private static object Answer(string host, AddressFamily only)
+    {
+        try
+        {
+            return Dns.GetHostAddresses(host, only);
+        }
+        catch (Exception e)
+        {
+            return e;
+        }
     }
 
     private IPAddress EmptyHost(bool listens)

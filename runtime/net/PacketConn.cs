@@ -49,7 +49,7 @@ public sealed unsafe class PacketConn : IDisposable
     {
         byte* raw = stackalloc byte[RawAddress.MaxLength];
         int length = RawAddress.MaxLength;
-        nint count = _descriptor.ReceiveFrom(buffer, raw, &length, token);
+        nint count = _descriptor.ReceiveFrom(buffer, raw, &length, tries: false, token);
         if (count < 0)
         {
             throw NetError.OfWait(count, "receive " + _network, token);
