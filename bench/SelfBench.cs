@@ -20,6 +20,10 @@ internal static class SelfBench
         Question.One("self_try_1p", "ns", "try to receive from an empty channel", () => Drive.On(1, Try)),
         Question.One("self_select2_1p", "ns", "send, and select of two receives, by one goroutine",
             () => Drive.On(1, SendAndSelect)),
+        Question.One("self_token_1p", "ns", "send and receive by one goroutine, buffered, with a token that has a time",
+            () => Drive.On(1, SendAndReceiveInTime)),
+        Question.One("self_pingpong_token_1p", "ns", "round trip, unbuffered, with a token that has a time",
+            () => Drive.On(1, RoundTripInTime)),
         Question.One("self_spawn64_1p", "ns", "start and wait, 64 at a time",
             () => Drive.On(1, () => SpawnBench.Spawn(AtOnce * 1000, AtOnce))),
     ];
@@ -47,6 +51,48 @@ internal static class SelfBench
             sum += channel.Receive();
         }
         Drive.Check(sum == Operations, "messages lost");
+        return Drive.Since(start) / Operations;
+    }
+
+    private static double SendAndReceiveInTime()
+    {
+        Chan<long> channel = new(Capacity);
+        using CancellationTokenSource source = new(TimeSpan.FromMinutes(1));
+        CancellationToken token = source.Token;
+        long sum = 0;
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < Operations; i++)
+        {
+            channel.Send(1, token);
+            sum += channel.Receive(token);
+        }
+        Drive.Check(sum == Operations, "messages lost");
+        return Drive.Since(start) / Operations;
+    }
+
+    /// <summary>The other one, who has no token, waits too.</summary>
+    private static double RoundTripInTime()
+    {
+        Chan<long> to = new();
+        Chan<long> back = new();
+        Go.Run(() =>
+        {
+            while (to.Receive(out long value))
+            {
+                back.Send(value);
+            }
+        });
+        using CancellationTokenSource source = new(TimeSpan.FromMinutes(1));
+        CancellationToken token = source.Token;
+        long sum = 0;
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < Operations; i++)
+        {
+            to.Send(1, token);
+            sum += back.Receive(token);
+        }
+        Drive.Check(sum == Operations, "messages lost");
+        to.Close();
         return Drive.Since(start) / Operations;
     }
 

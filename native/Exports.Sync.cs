@@ -123,12 +123,10 @@ internal static unsafe partial class Exports
     private static int WaitGroupFree(nint handle) => FreeHandle<WaitGroup>(handle, Kind.WaitGroup);
 
     [UnmanagedCallersOnly(EntryPoint = "weft_wg_add")]
-    private static int WaitGroupAdd(nint handle, int delta) =>
-        Do(handle, Kind.WaitGroup, static (WaitGroup group, long delta) => group.Add((int)delta), delta);
+    private static int WaitGroupAdd(nint handle, int delta) => Count(handle, delta);
 
     [UnmanagedCallersOnly(EntryPoint = "weft_wg_done")]
-    private static int WaitGroupDone(nint handle) =>
-        Do(handle, Kind.WaitGroup, static (WaitGroup group, long _) => group.Done(), 0);
+    private static int WaitGroupDone(nint handle) => Count(handle, -1);
 
     [UnmanagedCallersOnly(EntryPoint = "weft_wg_wait")]
     private static int WaitGroupWait(nint handle) =>
@@ -278,6 +276,25 @@ internal static unsafe partial class Exports
         try
         {
             mutex.Lock();
+            return Code.Ok;
+        }
+        catch (Exception e)
+        {
+            return Code.Of(e);
+        }
+    }
+
+    /// <summary>Not by Do: each goroutine that starts and ends comes by twice.</summary>
+    private static int Count(nint handle, int delta)
+    {
+        WaitGroup? group = Handles.Get<WaitGroup>(handle, Kind.WaitGroup);
+        if (group == null)
+        {
+            return Handles.Fault(handle);
+        }
+        try
+        {
+            group.Add(delta);
             return Code.Ok;
         }
         catch (Exception e)

@@ -1,32 +1,15 @@
-// What Boost.Context and Boost.Fiber take for what costs.c asks of libweft: ns for one operation, the median of
-// five rounds. All on one thread, as Fiber's scheduler is by default.
-#include <algorithm>
+// What Boost.Fiber takes for what costs.c asks of libweft, and Boost.Context for a bare switch: all on one thread, as
+// Fiber's scheduler is by default. It has no select.
+#include "measure.h"
 #include <boost/context/fiber.hpp>
 #include <boost/fiber/all.hpp>
 #include <chrono>
-#include <cstdint>
-#include <cstdio>
 #include <vector>
 
 namespace {
 
 namespace ctx = boost::context;
 namespace fib = boost::fibers;
-
-template <class Work>
-void measure(const char *name, Work work, int n)
-{
-    std::vector<double> each;
-    work(n / 10);
-    for (int round = 0; round < 5; round++) {
-        auto start = std::chrono::steady_clock::now();
-        work(n);
-        std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
-        each.push_back(took.count() / n);
-    }
-    std::sort(each.begin(), each.end());
-    std::printf("%s\t%.1f\t%.1f\t%.1f\n", name, each[2], each.front(), each.back());
-}
 
 void switch_context(int n)
 {
@@ -98,14 +81,21 @@ void spawn(int n)
     }
 }
 
+void sleep_1ms()
+{
+    boost::this_fiber::sleep_for(std::chrono::milliseconds(1));
+}
+
 } // namespace
 
-int main()
+int main(int argc, char **argv)
 {
-    measure("Boost.Context: switch", switch_context, 1000000);
-    measure("Boost.Fiber: yield between two", yield, 1000000);
-    measure("Boost.Fiber: send and receive, buffered", send_receive, 500000);
-    measure("Boost.Fiber: round trip, unbuffered", ping_pong, 100000);
-    measure("Boost.Fiber: mutex", lock_unlock, 1000000);
-    measure("Boost.Fiber: start and end, 64 at a time", spawn, 6400);
+    wanted = argc > 1 ? argv[1] : wanted;
+    measure("Boost.Context: switch", switch_context, 50000);
+    measure(YIELD, yield, 50000);
+    measure(BUFFERED, send_receive, 25000);
+    measure(ROUND_TRIP, ping_pong, 5000);
+    measure(LOCK, lock_unlock, 50000);
+    measure(START, spawn, 320);
+    measure_late(sleep_1ms);
 }
