@@ -518,7 +518,8 @@ int weft_listener_deadline(weft_listener *listener, int64_t timeout);
 /* Stops listening, and makes the handle invalid. Never waits. */
 int weft_listener_close(weft_listener *listener);
 
-/* Connects, within so many nanoseconds, the look-up of the name among them; a negative time is for ever. With "udp", "udp4", "udp6" and "unixgram" too: each read and write is one datagram then.
+/* Connects, within so many nanoseconds, the look-up of the name among them; a negative time is for ever. With "udp",
+ * "udp4", "udp6" and "unixgram" too: each read and write is one datagram then.
  * Errors: WEFT_ETIMEDOUT, -ECONNREFUSED, ...; those of an ended wait. */
 int weft_dial(weft_conn **conn, const char *network, const char *address, int64_t timeout);
 
