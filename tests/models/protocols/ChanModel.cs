@@ -195,6 +195,10 @@ internal sealed unsafe class SelectModel() : ChanModel(0)
         ("select-lock", "Switch.EnterLock CompareExchange ?"),
     ];
 
+    /// <summary>A select looks whether somebody waits before it takes a lock: what it finds it asks again with the
+    /// lock, and where it finds nothing it takes all of them.</summary>
+    internal override string[] Races => ["WaitQueue._head"];
+
     internal override Action[] Threads => [Choose, () => Send(Channel, 0), () => Send(_second, 1)];
 
     /// <summary>The cases too: a waiting one is referred to from memory that the collector does not know.</summary>
