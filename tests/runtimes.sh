@@ -1,15 +1,18 @@
 #!/bin/sh
 # Runs tests of Weft on other builds of .NET than the one that this repository is built with, as far as their
-# packages can be had, and compares what asm/runtime_x64.h says with a build's debug information.
+# packages can be had, and compares what asm/runtime_x64.h (or _arm64.h) says with a build's debug information.
 #
 #   tests/runtimes.sh                         the smoke test on each other build below whose packages can be had
 #   tests/runtimes.sh run VERSION [TEST...]   publish the tests for one build and run them: all, or those named
 #   tests/runtimes.sh compare VERSION         what differs between the table and the build; needs gdb
 #
+# WEFT_RID=linux-arm64: for that one, by the cross tools that ./build.sh arm64 needs; the system has to run its
+# programs (qemu, with QEMU_LD_PREFIX). compare takes gdb-multiarch then.
+#
 # Everything lands in out/runtimes/VERSION/, the packages too: the machine's own are not touched.
 #
 # An SDK 10 cannot build for .NET 11 by itself. What it takes: the packages of 11, with the build logic of 10
-# (targets and tasks, which belong to the SDK), told three things that 11 changed. An SDK 11 needs none of it.
+# (targets and tasks, which belong to the SDK), told four things that 11 changed. An SDK 11 needs none of it.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -17,6 +20,18 @@ known="10.0.12 11.0.0"
 own=$(sed -n 's/.*<RuntimeFrameworkVersion>\(.*\)<.*/\1/p' Directory.Build.props)
 machine=${NUGET_PACKAGES:-$HOME/.nuget/packages}
 quiet='-v:quiet --nologo -tl:off'
+rid=${WEFT_RID:-linux-x64}
+case $rid in
+    linux-x64) table=asm/runtime_x64.h cross="" ;;
+    linux-arm64)
+        table=asm/runtime_arm64.h
+        cross="-r $rid -p:WeftCross=true -p:DisableTransitiveFrameworkReferenceDownloads=true -p:ObjCopyName=aarch64-linux-gnu-objcopy"
+        for clang in clang clang-19 clang-17 clang-16 clang-14; do
+            ! command -v $clang >/dev/null || { cross="$cross -p:CppCompilerAndLinker=$clang" && break; }
+        done
+        ;;
+    *) echo "runtimes.sh: WEFT_RID is $rid; it takes linux-x64 and linux-arm64" >&2 && exit 1 ;;
+esac
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
 
 fail() {
@@ -26,7 +41,7 @@ fail() {
 
 # Restores the packages of a build of .NET; false where they are not to be had.
 restore() {
-    at=$PWD/out/runtimes/$1
+    at=$PWD/out/runtimes/$1${cross:+-$rid}
     packages=$at/packages
     mkdir -p "$at/fetch"
     cat >"$at/fetch/fetch.csproj" <<END
@@ -35,7 +50,7 @@ restore() {
   <ItemGroup>
     <PackageDownload Include="Microsoft.DotNet.ILCompiler" Version="[$1]" />
     <PackageDownload Include="runtime.linux-x64.Microsoft.DotNet.ILCompiler" Version="[$1]" />
-    <PackageDownload Include="Microsoft.NETCore.App.Runtime.NativeAOT.linux-x64" Version="[$1]" />
+    <PackageDownload Include="Microsoft.NETCore.App.Runtime.NativeAOT.$rid" Version="[$1]" />
     <PackageDownload Include="Microsoft.NET.ILLink.Tasks" Version="[$1]" />
   </ItemGroup>
 </Project>
@@ -62,6 +77,7 @@ overlay() {
     done
     sed -i -e 's/DotNetRuntimeDebugHeader/DotNetRuntimeContractDescriptor/' \
         -e 's/--stacktracedata"/--stacktracedata:frames"/' \
+        -e "/VxSortSupportName/s/ Condition=\"'\$(_targetArchitecture)' == 'x64'\"//" \
         -e '/UseSystemZlib.*libz\.a" \/>/{p;s/libz\.a/libzstd.a/}' \
         "$packages/microsoft.dotnet.ilcompiler/$1/build/"*.targets
 }
@@ -71,7 +87,7 @@ publish() {
     if [ "$(major "$1")" -gt "$(dotnet --version | cut -d. -f1)" ]; then
         overlay "$1"
     fi
-    NUGET_PACKAGES=$packages dotnet publish "$2" $quiet -p:RuntimeFrameworkVersion="$1" \
+    NUGET_PACKAGES=$packages dotnet publish "$2" $quiet $cross -p:RuntimeFrameworkVersion="$1" \
         -p:WeftLockDirectory="$at/lock/" -p:RestoreLockedMode=false \
         -p:RestoreFallbackFolders="$machine" -p:WeftOut="$at/"
 }
@@ -85,13 +101,14 @@ run() {
 
 # Prints the fields of the table whose offset in the build's debug information is another one.
 compare() {
-    has gdb || fail "gdb is missing"
+    gdb=gdb${cross:+-multiarch}
+    has "$gdb" || fail "$gdb is missing"
     objects=$at/objects
     rm -rf "$objects" && mkdir -p "$objects"
-    library=$(find "$packages/microsoft.netcore.app.runtime.nativeaot.linux-x64/$1" -name libRuntime.WorkstationGC.a)
+    library=$(find "$packages/microsoft.netcore.app.runtime.nativeaot.$rid/$1" -name libRuntime.WorkstationGC.a)
     (cd "$objects" && ar x "$library" thread.cpp.o)
-    gdb -batch -ex 'ptype /od RuntimeThreadLocals' "$objects/thread.cpp.o" >"$at/fields.txt" 2>/dev/null
-    "${CC:-cc}" -E -dM -DWEFT_DOTNET="$(major "$1")" -x c asm/runtime_x64.h >"$at/table.txt"
+    "$gdb" -batch -ex 'ptype /od RuntimeThreadLocals' "$objects/thread.cpp.o" >"$at/fields.txt" 2>/dev/null
+    "${CC:-cc}" -E -dM -DWEFT_DOTNET="$(major "$1")" -x c "$table" >"$at/table.txt"
     differences=0
     while read -r name field; do
         expected=$(($(awk -v name="$name" '$2 == name { print $3 }' "$at/table.txt")))
@@ -120,7 +137,7 @@ END
         echo "$1: all of it is ${found:-of no size}, THREAD_SIZE says something else"
         differences=$((differences + 1))
     fi
-    [ "$differences" -eq 0 ] && echo "$1: all offsets are those of asm/runtime_x64.h"
+    [ "$differences" -eq 0 ] && echo "$1: all offsets are those of $table"
 }
 
 has() {

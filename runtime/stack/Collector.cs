@@ -53,7 +53,8 @@ internal static unsafe class Collector
             ? CodeHas(FinalizeScanCode, [0x4c, 0x8b, 0x7f, QueueWaiting]) // mov r15, [rdi+0x20]
                 && CodeHas(FinalizeScanCode, [0x4c, 0x8b, 0x67, QueueEnd]) // mov r12, [rdi+0x30]
                 && CodeHas(FinalizeStartCode, [0x49, 0x89, 0x46, QueueStart]) // mov [r14+0x38], rax
-            : Arm64Code.Has(s_code[FinalizeScanCode], Arm64Code.Load(21, 0, QueueWaiting))
+            : (Arm64Code.Has(s_code[FinalizeScanCode], Arm64Code.Load(21, 0, QueueWaiting)) // .NET 10
+                    || Arm64Code.Has(s_code[FinalizeScanCode], Arm64Code.Load(20, 0, QueueWaiting))) // 11
                 && Arm64Code.Has(s_code[FinalizeScanCode], Arm64Code.Load(22, 0, QueueEnd))
                 && Arm64Code.Has(s_code[FinalizeStartCode], Arm64Code.Store(0, 20, QueueStart)));
     }
