@@ -6,8 +6,9 @@
 #   tests/runtimes.sh run VERSION [TEST...]   publish the tests for one build and run them: all, or those named
 #   tests/runtimes.sh compare VERSION         what differs between the table and the build; needs gdb
 #
-# WEFT_RID=linux-arm64: for that one, by the cross tools that ./build.sh arm64 needs; the system has to run its
-# programs (qemu, with QEMU_LD_PREFIX). compare takes gdb-multiarch then.
+# WEFT_RID=linux-arm64: for that one, by the cross tools that ./build.sh arm64 needs; CppCompilerAndLinker and
+# ObjCopyName are what they are called here, if not clang and llvm-objcopy. The system has to run its programs
+# (qemu, with QEMU_LD_PREFIX). compare takes gdb-multiarch then.
 #
 # Everything lands in out/runtimes/VERSION/, the packages too: the machine's own are not touched.
 #
@@ -25,10 +26,7 @@ case $rid in
     linux-x64) table=asm/runtime_x64.h cross="" ;;
     linux-arm64)
         table=asm/runtime_arm64.h
-        cross="-r $rid -p:WeftCross=true -p:DisableTransitiveFrameworkReferenceDownloads=true -p:ObjCopyName=aarch64-linux-gnu-objcopy"
-        for clang in clang clang-19 clang-17 clang-16 clang-14; do
-            ! command -v $clang >/dev/null || { cross="$cross -p:CppCompilerAndLinker=$clang" && break; }
-        done
+        cross="-r $rid -p:WeftCross=true -p:DisableTransitiveFrameworkReferenceDownloads=true"
         ;;
     *) echo "runtimes.sh: WEFT_RID is $rid; it takes linux-x64 and linux-arm64" >&2 && exit 1 ;;
 esac
