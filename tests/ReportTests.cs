@@ -23,6 +23,7 @@ internal sealed partial class ReportTests
     [Arguments("task", ".NET wait", "ReportTests.WaitForTask")]
     [Arguments("idle-timers", "chan receive", "ReportTests.WaitForEver")]
     [Arguments("signals-before", "chan receive", "ReportTests.WaitForEver")]
+    [Arguments("collections", "chan receive", "ReportTests.WaitForEver")]
     [Arguments("await", "chan receive", "Weft.AsyncHome.Run")]
     public async Task ADeadlockIsReported(string kind, string state, string method)
     {
@@ -138,6 +139,14 @@ internal sealed partial class ReportTests
                 _ = Select.Wait(ticker.C.ReceiveCase(), channel.ReceiveCase());
                 WaitForEver(channel);
                 GC.KeepAlive(ticker);
+                break;
+            case "collections": // The last of them find nothing to finalize.
+                for (int i = 0; i < 5; i++)
+                {
+                    GC.Collect();
+                    GC.WaitForPendingFinalizers();
+                }
+                WaitForEver(channel);
                 break;
             case "lock":
                 Lock gate = new();
