@@ -484,8 +484,8 @@ HIDDEN int __wrap_RhYield(void)
 
 // Whether the finalizer thread has something to do, for the report of deadlocks: where the collector asks for
 // it, and where the thread waits for that, from the first time on. What was asked for since it last came back
-// is not done, though the thread may not have got a core yet. A collection that found nothing to finalize says
-// so and wakes nobody: it does not count, since nobody would ever take it off.
+// is not done, though the thread may not have got a core yet. A collection that found nothing to finalize
+// says so and wakes nobody: it does not count, since nobody would ever take it off.
 void __real__ZN15GCToEEInterface18EnableFinalizationEb(uint8_t has_work);
 HIDDEN void __wrap__ZN15GCToEEInterface18EnableFinalizationEb(uint8_t has_work)
 {

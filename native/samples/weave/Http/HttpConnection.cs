@@ -133,7 +133,7 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool ServeBusy()
     {
-        Exchange exchange = site.Exchanges.Take();
+        Exchange exchange = site.Exchanges.Get();
         bool goesOn;
         bool mustLinger;
         try
@@ -142,7 +142,7 @@ internal sealed class HttpConnection(HttpSite site, Server server, Transport tra
         }
         finally
         {
-            site.Exchanges.Give(exchange);
+            site.Exchanges.Put(exchange);
         }
 
         if (mustLinger)

@@ -2,14 +2,12 @@
 
 using System.Globalization;
 using System.Text;
-using Weave.Serve;
+using Weft;
 
 namespace Weave.Http;
 
 internal sealed class HttpSite
 {
-    private const int MostKept = 1024;
-
     private byte[] _commonFields = [];
     private long _dateSecond;
 
@@ -18,7 +16,7 @@ internal sealed class HttpSite
         Options = options;
         Handler = handler;
         Log = log;
-        Exchanges = new Pool<Exchange>(() => new Exchange(this), MostKept);
+        Exchanges = new Pool<Exchange>(() => new Exchange(this));
         Tick();
     }
 

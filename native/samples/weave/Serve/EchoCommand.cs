@@ -2,18 +2,17 @@
 // network, and the TLS of .NET on goroutines.
 
 using System.Runtime.CompilerServices;
+using Weft;
 
 namespace Weave.Serve;
 
 internal static class EchoCommand
 {
     private const int BufferSize = 64 * 1024;
-    private const int BuffersKept = 256;
 
     internal static int Run(ServerOptions options)
     {
-        Pool<byte[]> buffers = new(
-            () => GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true), BuffersKept);
+        Pool<byte[]> buffers = new(() => GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true));
         Server server = new(options, (server, transport) => new EchoConnection(server, transport, buffers));
         return Acceptor.Serve(server, options);
     }
@@ -34,7 +33,7 @@ internal static class EchoCommand
         [MethodImpl(MethodImplOptions.NoInlining)]
         private bool Copy()
         {
-            byte[] buffer = buffers.Take();
+            byte[] buffer = buffers.Get();
             try
             {
                 int count = Transport.Read(buffer);
@@ -43,7 +42,7 @@ internal static class EchoCommand
             }
             finally
             {
-                buffers.Give(buffer);
+                buffers.Put(buffer);
             }
         }
     }

@@ -14,12 +14,10 @@ namespace Weave.Serve;
 internal static class ProxyCommand
 {
     private const int BufferSize = 64 * 1024;
-    private const int BuffersKept = 256;
 
     internal static int Run(ServerOptions options, string target, TimeSpan dialTime)
     {
-        Pool<byte[]> buffers = new(
-            () => GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true), BuffersKept);
+        Pool<byte[]> buffers = new(() => GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true));
         Server server = new(
             options, (_, transport) => new ProxyConnection(transport, target, dialTime, buffers));
         return Acceptor.Serve(server, options);
@@ -70,7 +68,7 @@ internal static class ProxyCommand
         [MethodImpl(MethodImplOptions.NoInlining)]
         private bool CarrySome(Transport from, Transport to)
         {
-            byte[] buffer = buffers.Take();
+            byte[] buffer = buffers.Get();
             try
             {
                 int count = from.Read(buffer);
@@ -79,7 +77,7 @@ internal static class ProxyCommand
             }
             finally
             {
-                buffers.Give(buffer);
+                buffers.Put(buffer);
             }
         }
     }
