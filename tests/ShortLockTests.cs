@@ -75,28 +75,33 @@ internal sealed class ShortLockTests
     }
 
     [Test]
-    public async Task LooksGetRarerUntilPatienceEnds()
+    [Arguments(Backoff.FewestProcessors)]
+    [Arguments(16)]
+    public async Task LooksGetRarerUntilPatienceEnds(int processors)
     {
         List<string> wrong = [];
+        int farthest = 0;
         for (int seed = 8; seed < 8_000; seed += 8)
         {
-            Backoff backoff = new(seed);
+            Backoff backoff = new(seed, processors);
             int waited = 0;
             int longest = 0;
-            while (waited <= Backoff.PatientNs)
+            while (waited <= backoff.PatientNs)
             {
                 int waits = backoff.NextNs();
                 waited += waits;
                 longest = Math.Max(longest, waits);
             }
             int later = Enumerable.Range(0, 100).Max(_ => backoff.NextNs());
-            if (longest is < 10 * Backoff.NearestNs or > Backoff.FarthestNs || later > Backoff.NearestNs)
+            if (longest < 10 * Backoff.NearestNs || longest > backoff.FarthestNs || later > Backoff.NearestNs)
             {
                 wrong.Add($"seed {seed}: the longest wait {longest} ns, later {later} ns");
             }
+            farthest = Math.Max(farthest, longest);
         }
 
         await Assert.That(wrong).IsEmpty();
+        await Assert.That(farthest).IsBetween(3_000 * processors, 3_200 * processors);
     }
 
     [Test]

@@ -9,6 +9,11 @@
 // Whoever has the lock in its cache keeps it for a few microseconds, for many turns: that is what makes the
 // lock cheap. The end of patience makes the shares equal: within a factor of two with as many cores.
 //
+// So it is for four that run at a time. The more there are, the more looks the holder bears, and the more
+// turns come before one's own: from there on both times grow with their number. With those of four, 16 cores
+// lost what 8 had won (a channel of capacity 128 shared by all: 71 ns with 8, 204 with 16): all were out of
+// patience.
+//
 // Rejected: looking at a steady pace (16 cores, a channel of capacity 128: 218 ns for each message, 47 so);
 // no end of patience (shares of 1 to 4 with two); a queue of waiters that look at words of their own, as MCS
 // (one that the system has stopped stops all behind it: 430 ns and more).
@@ -20,8 +25,11 @@ namespace Weft.Runtime;
 internal struct Backoff
 {
     internal const int NearestNs = 100;
-    internal const int FarthestNs = 12_800;
-    internal const int PatientNs = 30_000;
+    internal const int FewestProcessors = 4;
+
+    private const int FarthestNsOfEach = 3_200;
+    private const int PatientNsOfEach = 7_500;
+    private const int MostProcessors = 64;
 
     /// <summary>Who waits polls for a collection that often.</summary>
     private const int PollNs = 2_000;
@@ -30,17 +38,35 @@ internal struct Backoff
     private const int Measurements = 3;
 
     private static int s_pauseNs = 40;
+    private static int s_processors = FewestProcessors;
 
+    private readonly int _processors;
     private uint _random;
     private int _limitNs;
     private int _waitedNs;
 
     /// <summary>Those who wait at the same time give different seeds: addresses of their locals.</summary>
     internal Backoff(nint seed)
+        : this(seed, Volatile.Read(ref s_processors))
     {
+    }
+
+    internal Backoff(nint seed, int processors)
+    {
+        _processors = processors;
         _random = ((uint)(seed >> 3) * 0x9e3779b1) | 1;
         _limitNs = NearestNs;
     }
+
+    internal readonly int FarthestNs => FarthestNsOfEach * _processors;
+
+    internal readonly int PatientNs => PatientNsOfEach * _processors;
+
+    /// <summary>So many may wait at the same time and all run. More processors than cores do not
+    /// count.</summary>
+    internal static void Expect(int processors) => Volatile.Write(
+        ref s_processors,
+        Math.Clamp(Math.Min(processors, Environment.ProcessorCount), FewestProcessors, MostProcessors));
 
     /// <summary>Measures a pause: 40 to 70 ns on some processors, 10 on others. Once, at the start.</summary>
     internal static void Measure()

@@ -18,7 +18,7 @@ internal static unsafe partial class Scheduler
         {
             s_shared.Processors = (Processor**)AddressSpace.Need(Layout.MaxProcessors * sizeof(nint));
         }
-        s_shared.MaxProcessors = processors;
+        MaxProcessors = processors;
         InitializeTimers();
         MakeProcessors(processors);
         s_keeping = true;
@@ -50,7 +50,7 @@ internal static unsafe partial class Scheduler
         try
         {
             MakeProcessors(count);
-            Volatile.Write(ref s_shared.MaxProcessors, count);
+            MaxProcessors = count;
         }
         finally
         {

@@ -48,7 +48,15 @@ internal static unsafe partial class Scheduler
     /// <summary>Machines that exist. For tests.</summary>
     internal static int MachineCount => Volatile.Read(ref s_machineCount);
 
-    internal static int MaxProcessors => Volatile.Read(ref s_shared.MaxProcessors);
+    internal static int MaxProcessors
+    {
+        get => Volatile.Read(ref s_shared.MaxProcessors);
+        private set
+        {
+            Volatile.Write(ref s_shared.MaxProcessors, value);
+            Backoff.Expect(value);
+        }
+    }
 
     /// <summary>Goroutines that exist: runnable, running or waiting.</summary>
     internal static long LiveCount
@@ -86,7 +94,7 @@ internal static unsafe partial class Scheduler
             s_stopped = new GlobalQueue(GoroutineTable.Capacity);
             s_forked = new GlobalQueue(GoroutineTable.Capacity);
         }
-        s_shared.MaxProcessors = processors;
+        MaxProcessors = processors;
         InitializeTimers();
         MakeProcessors(processors);
         AddProcessors();
@@ -121,7 +129,7 @@ internal static unsafe partial class Scheduler
             // With one processor its holder is this machine, and it is not taking from its queue now.
             s_shared.Processors[0]->Queue.Exclusive = false;
         }
-        Volatile.Write(ref s_shared.MaxProcessors, count);
+        MaxProcessors = count;
         AddProcessors();
         RetireIdle();
         s_shared.Lock.Exit();

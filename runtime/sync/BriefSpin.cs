@@ -10,14 +10,18 @@ namespace Weft;
 internal unsafe struct BriefSpin
 {
     internal const int LeastNs = 5_000;
-    internal const int MostNs = 50_000;
+
+    private const int ImpatientNs = 20_000;
 
     private Backoff _backoff;
     private bool _isBegun;
-    private int _limitNs;
 
     /// <summary>For how long so far, roughly.</summary>
     internal int Ns { get; private set; }
+
+    /// <summary>For how long it may pay: until patience ends, and for some looks after that. 0 before it has
+    /// begun, and where it never does.</summary>
+    internal int MostNs { get; private set; }
 
     /// <summary>Whether to spin once more, if it is for so long in all.</summary>
     internal bool MayGoOn(int mostNs)
@@ -26,7 +30,7 @@ internal unsafe struct BriefSpin
         {
             Begin();
         }
-        return Ns < Math.Min(mostNs, _limitNs);
+        return Ns < Math.Min(mostNs, MostNs);
     }
 
     /// <summary>Until it is time to look again.</summary>
@@ -37,7 +41,8 @@ internal unsafe struct BriefSpin
         int seed;
         _backoff = new Backoff((nint)(&seed));
         _isBegun = true;
-        _limitNs = !Scheduler.MaySpin() ? 0
-            : Scheduler.MaxProcessors > Environment.ProcessorCount ? LeastNs : MostNs;
+        MostNs = !Scheduler.MaySpin() ? 0
+            : Scheduler.MaxProcessors > Environment.ProcessorCount ? LeastNs
+            : _backoff.PatientNs + ImpatientNs;
     }
 }

@@ -198,7 +198,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
             {
                 if (Change(old, Locked, awake ? Woken : 0))
                 {
-                    Learn(spinning.Ns, hasPaid: true);
+                    Learn(spinning, hasPaid: true);
                     return true;
                 }
             }
@@ -209,7 +209,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
             }
             else
             {
-                Learn(spinning.Ns, hasPaid: false);
+                Learn(spinning, hasPaid: false);
                 switch (Wait(g, wait, awake, starving, ref since))
                 {
                     case WaitResult.Given:
@@ -231,13 +231,13 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
 
     /// <summary>Who waits next spins a little longer if it was enough, less if it was in vain. What others
     /// write meanwhile may be lost.</summary>
-    private void Learn(int spunNs, bool hasPaid)
+    private void Learn(in BriefSpin spun, bool hasPaid)
     {
         int old = _spinNs;
         int next = hasPaid
-            ? Math.Min(old + BriefSpin.LeastNs, BriefSpin.MostNs)
+            ? Math.Min(old + BriefSpin.LeastNs, spun.MostNs)
             : Math.Max(old - (2 * BriefSpin.LeastNs), BriefSpin.LeastNs);
-        if (spunNs > 0 && next != old)
+        if (spun.Ns > 0 && next != old)
         {
             _spinNs = next;
         }

@@ -12,11 +12,12 @@ internal static class Go
 internal struct BriefSpin
 {
     internal const int LeastNs = 5_000;
-    internal const int MostNs = 50_000;
 
     private bool _isOver;
 
     internal readonly int Ns => 0;
+
+    internal readonly int MostNs => 0;
 
     internal readonly bool MayGoOn(int mostNs) => !_isOver;
 

@@ -35,6 +35,10 @@ internal readonly struct Backoff
 {
     internal Backoff(nint seed) => _ = seed;
 
+    internal static void Expect(int processors)
+    {
+    }
+
     internal int Wait()
     {
         Explorer.GiveWay();
