@@ -140,12 +140,13 @@ internal sealed partial class ReportTests
                 WaitForEver(channel);
                 GC.KeepAlive(ticker);
                 break;
-            case "collections": // The last of them find nothing to finalize.
+            case "collections": // The last of them finds nothing to finalize.
                 for (int i = 0; i < 5; i++)
                 {
                     GC.Collect();
                     GC.WaitForPendingFinalizers();
                 }
+                GC.Collect();
                 WaitForEver(channel);
                 break;
             case "lock":
