@@ -106,6 +106,18 @@ internal struct Backoff
         return waits;
     }
 
+    /// <summary>Waits for that long, without a look at anything.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Pause(int ns)
+    {
+        int pauseNs = s_pauseNs;
+        for (int left = ns; left > 0; left -= pauseNs)
+        {
+            Switch.Pause();
+        }
+        Switch.PollForCollection();
+    }
+
     /// <summary>How long the next wait is.</summary>
     internal int NextNs()
     {

@@ -353,6 +353,13 @@ internal unsafe struct RunQueue
         }
     }
 
+    /// <summary>Anybody: who is next, or null. Only to be compared.</summary>
+    internal readonly nint NextSeen => Volatile.Read(in _next);
+
+    /// <summary>Thief: takes what is next, if it still is that one.</summary>
+    internal Goroutine* StealNext(nint next) =>
+        Interlocked.CompareExchange(ref _next, 0, next) == next ? (Goroutine*)next : null;
+
     /// <summary>Thief: takes half of the victim's ring into this one (owner: the thief) and returns one of
     /// them to run. takeNext also takes a lone next.</summary>
     internal Goroutine* StealFrom(RunQueue* victim, bool takeNext)

@@ -1,6 +1,6 @@
 // Where the next goroutine comes from, in order: timers of this processor that are due; every 61st time the
 // global queue; the local queue; the global queue; the network; half of another processor's; timers of
-// others. Else the machine gives its processor up and sleeps.
+// others. Else the machine gives its processor up and sleeps, after a while perhaps (Scheduler.Linger.cs).
 //
 // Three lists, and none may keep another waiting: the local queue; of the global one the half that was made
 // ready, and the half that was stopped in the middle of what it did, which has those that would run for ever
@@ -240,26 +240,40 @@ internal static unsafe partial class Scheduler
             m->IsSpinning = true;
             Interlocked.Increment(ref s_shared.Spinning);
         }
-        for (int pass = 0; pass < StealPasses; pass++)
+        bool lingers = HasCoreForEach;
+        for (int pass = 1; pass <= StealPasses; pass++)
         {
-            StealOrder order = new((uint)count, p->NextRandom(uint.MaxValue));
-            for (; !order.Done; order.Advance())
+            Goroutine* g = StealOnce(p, takeNext: pass == StealPasses && !lingers);
+            if (g != null)
             {
-                Processor* victim = s_shared.Processors[order.Position];
-                if (victim == p)
-                {
-                    continue;
-                }
-                Goroutine* g = p->Queue.StealFrom(&victim->Queue, takeNext: pass == StealPasses - 1);
-                if (g != null)
-                {
-                    p->Steals++;
-                    Trace(p, TraceEvent.Steal, victim->Id);
-                    return g;
-                }
+                return g;
+            }
+        }
+        return lingers ? Linger(p) : null;
+    }
+
+    /// <summary>Looks at each of the others once.</summary>
+    private static Goroutine* StealOnce(Processor* p, bool takeNext)
+    {
+        uint count = (uint)Volatile.Read(ref s_shared.ProcessorCount);
+        StealOrder order = new(count, p->NextRandom(uint.MaxValue));
+        for (; !order.Done; order.Advance())
+        {
+            Processor* victim = s_shared.Processors[order.Position];
+            Goroutine* g = victim == p ? null : p->Queue.StealFrom(&victim->Queue, takeNext);
+            if (g != null)
+            {
+                Stolen(p, victim);
+                return g;
             }
         }
         return null;
+    }
+
+    private static void Stolen(Processor* p, Processor* victim)
+    {
+        p->Steals++;
+        Trace(p, TraceEvent.Steal, victim->Id);
     }
 
     /// <summary>Makes p idle. True when work appeared in time, and m still holds p.</summary>

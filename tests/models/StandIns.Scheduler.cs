@@ -22,8 +22,13 @@ internal static unsafe partial class Scheduler
     /// <summary>Waits are not counted.</summary>
     private static bool CountsWaits => false;
 
+    /// <summary>Who steals takes what is next, too, and sleeps if there is nothing.</summary>
+    private static bool HasCoreForEach => false;
+
     /// <summary>Nothing is traced.</summary>
     private static bool Traces => false;
+
+    private static Goroutine* Linger(Processor* p) => throw new NotSupportedException();
 
     private static void TraceIfOn(Processor* p)
     {

@@ -278,7 +278,8 @@ internal sealed unsafe class ExclusiveModel : QueueModel
     private void Thief()
     {
         Run(Second->StealFrom(Queue, takeNext: true));
-        Run(Second->StealFrom(Queue, takeNext: true));
+        nint next = Queue->NextSeen;
+        Run(next == 0 ? null : Queue->StealNext(next));
         _lock->Enter();
         Queue->Exclusive = true;
         _lock->Exit();
