@@ -6,6 +6,7 @@
 //   nobody began to run there between two looks    who runs there goes on computing: the thief takes it
 //   others run one after another                   they hand over to each other; it looks again, ten times
 //   nobody runs, or all compute                    it ends at once: its machine is of no use here
+//   another thief stays, or looks                  the same: one is enough, and costs the victims least
 //
 // Two that hand over to each other are best left on one core: taken apart, each message moves a dozen cache
 // lines between two, at up to 100 ns each. And while a thief stays nobody wakes one, by a system call that is
@@ -35,7 +36,7 @@ internal static unsafe partial class Scheduler
     /// nothing.</summary>
     private static Goroutine* Linger(Processor* p)
     {
-        for (int looks = 0; looks < MostLooks; looks++)
+        for (int looks = 0; looks < MostLooks && Volatile.Read(ref s_shared.Spinning) == 1; looks++)
         {
             long before = RunsOfOthers(p);
             Processor* victim = FindNextElsewhere(p, out nint next);
