@@ -11,8 +11,8 @@
 //
 // So it is for four that run at a time. The more there are, the more looks the holder bears, and the more
 // turns come before one's own: from there on both times grow with their number. With those of four, 16 cores
-// lost what 8 had won (a channel of capacity 128 shared by all: 71 ns with 8, 204 with 16): all were out of
-// patience.
+// lost what 8 had won (a channel of capacity 128 shared by all: 71 ns with 8, 204 with 16): by reckoning,
+// most were out of patience.
 //
 // Rejected: looking at a steady pace (16 cores, a channel of capacity 128: 218 ns for each message, 47 so);
 // no end of patience (shares of 1 to 4 with two); a queue of waiters that look at words of their own, as MCS
