@@ -90,9 +90,17 @@ internal struct Backoff
     internal int Wait()
     {
         int waits = NextNs();
+        Pause(waits);
+        return waits;
+    }
+
+    /// <summary>Waits for that long. In line too.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Pause(int ns)
+    {
         int pauseNs = s_pauseNs;
         int toPoll = PollNs;
-        for (int left = waits; left > 0; left -= pauseNs)
+        for (int left = ns; left > 0; left -= pauseNs)
         {
             Switch.Pause();
             toPoll -= pauseNs;
@@ -101,19 +109,6 @@ internal struct Backoff
                 toPoll = PollNs;
                 Switch.PollForCollection();
             }
-        }
-        Switch.PollForCollection();
-        return waits;
-    }
-
-    /// <summary>Waits for that long, without a look at anything.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Pause(int ns)
-    {
-        int pauseNs = s_pauseNs;
-        for (int left = ns; left > 0; left -= pauseNs)
-        {
-            Switch.Pause();
         }
         Switch.PollForCollection();
     }

@@ -30,7 +30,8 @@ internal static unsafe partial class Scheduler
     /// <summary>Fewer than so many in that time, and nobody is handed anything.</summary>
     private const int FewRuns = 2;
 
-    private static bool HasCoreForEach => MaxProcessors <= Environment.ProcessorCount;
+    /// <summary>Else the one that is waited for may be one that the system does not run.</summary>
+    internal static bool HasCoreForEach => MaxProcessors <= Environment.ProcessorCount;
 
     /// <summary>On a spinning machine, which has looked everywhere. Null when there is still
     /// nothing.</summary>

@@ -42,7 +42,7 @@ internal unsafe struct BriefSpin
         _backoff = new Backoff((nint)(&seed));
         _isBegun = true;
         MostNs = !Scheduler.MaySpin() ? 0
-            : Scheduler.MaxProcessors > Environment.ProcessorCount ? LeastNs
-            : _backoff.PatientNs + ImpatientNs;
+            : Scheduler.HasCoreForEach ? _backoff.PatientNs + ImpatientNs
+            : LeastNs;
     }
 }
