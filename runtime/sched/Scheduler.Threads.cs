@@ -123,10 +123,8 @@ internal static unsafe partial class Scheduler
     /// <summary>Makes a machine for p; 0 if there may be none more. Raw code, on a system stack.</summary>
     private static nint StartMachine(nint processor, nint spinning)
     {
-        if (Interlocked.Increment(ref s_machineCount) > MaxMachines
-            && Interlocked.Exchange(ref s_oneMoreMayStart, 0) == 0)
+        if (!CountOneMore())
         {
-            Interlocked.Decrement(ref s_machineCount);
             ReportLimit();
             return 0;
         }
@@ -144,6 +142,24 @@ internal static unsafe partial class Scheduler
             line.Throw();
         }
         return 1;
+    }
+
+    /// <summary>False at the limit. Counted only when it may start: Stats and the deadlock check would see
+    /// one that never was.</summary>
+    private static bool CountOneMore()
+    {
+        while (true)
+        {
+            int count = Volatile.Read(ref s_machineCount);
+            if (count >= MaxMachines && Interlocked.Exchange(ref s_oneMoreMayStart, 0) == 0)
+            {
+                return false;
+            }
+            if (Interlocked.CompareExchange(ref s_machineCount, count + 1, count) == count)
+            {
+                return true;
+            }
+        }
     }
 
     /// <summary>Once: what looks like a program that hangs may be one that waits for threads.</summary>
