@@ -83,7 +83,7 @@ internal sealed class ShortLockTests
         int farthest = 0;
         for (int seed = 8; seed < 8_000; seed += 8)
         {
-            Backoff backoff = new(seed, processors);
+            Backoff backoff = new(seed, Backoff.NearestNs, processors);
             int waited = 0;
             int longest = 0;
             while (waited <= backoff.PatientNs)

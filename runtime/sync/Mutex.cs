@@ -54,7 +54,7 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
     /// <summary>Locks it; waits while it is locked.</summary>
     public void Lock()
     {
-        if (Interlocked.CompareExchange(ref _state, Locked, 0) != 0)
+        if (!TakeAtOnce())
         {
             _ = LockSlow(default);
         }
@@ -67,15 +67,14 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
     public void Lock(CancellationToken token)
     {
         CancelCause.ThrowIfCancelled(token);
-        if (Interlocked.CompareExchange(ref _state, Locked, 0) != 0 && !LockSlow(new WaitEnd(token)))
+        if (!TakeAtOnce() && !LockSlow(new WaitEnd(token)))
         {
             CancelCause.Throw(token);
         }
     }
 
     /// <summary>For the C face. False when the wait was ended: the caller does not have it.</summary>
-    internal bool Lock(in WaitEnd end) =>
-        Interlocked.CompareExchange(ref _state, Locked, 0) == 0 || LockSlow(end);
+    internal bool Lock(in WaitEnd end) => TakeAtOnce() || LockSlow(end);
 
     /// <summary>Locks it if it is free. Never waits.</summary>
     /// <returns>Whether the caller has it now.</returns>
@@ -99,10 +98,10 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
     /// <exception cref="InvalidOperationException">It is not locked.</exception>
     public void Unlock()
     {
-        int seen = Interlocked.CompareExchange(ref _state, 0, Locked);
-        if (seen != Locked)
+        int old = Volatile.Read(ref _state);
+        if (old != Locked || Interlocked.CompareExchange(ref _state, 0, Locked) != Locked)
         {
-            UnlockSlow(seen);
+            UnlockSlow();
         }
     }
 
@@ -123,6 +122,17 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
     {
         Lock(token);
         return new Scope(this);
+    }
+
+    /// <summary>Whether it was free, with or without others that want it: they do not make its owner slower
+    /// than it would be alone.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TakeAtOnce()
+    {
+        int seen = Interlocked.CompareExchange(ref _state, Locked, 0);
+        return seen == 0
+            || ((seen & (Locked | Bubbled)) == 0
+                && Interlocked.CompareExchange(ref _state, seen | Locked, seen) == seen);
     }
 
     bool IBubbled.IsOf(Bubble bubble) => (Volatile.Read(ref _state) & Bubbled) != 0;
@@ -287,8 +297,9 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private void UnlockSlow(int old)
+    private void UnlockSlow()
     {
+        int old = Volatile.Read(ref _state);
         while (true)
         {
             if ((old & Locked) == 0)
