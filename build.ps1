@@ -18,7 +18,8 @@ usage: ./build.ps1 VERB [ARGUMENT...]
 
   build   compile everything; a warning is an error
   run     publish the sample program weave and count this repository with it
-  test    publish the tests in the normal and in the small-queue build, and run both
+  test    publish the tests and run them, but for the slow ones (tests/Slow.cs); test all: those too, in the
+          small-queue build as well, and on each build of .NET
   bench   publish and run the benchmarks; --dotnet by BenchmarkDotNet, --peers beside other languages
   lib     make the C library in out/lib/ and its header in out/include/
   install install the C library: ./build.ps1 install PREFIX
@@ -49,9 +50,17 @@ function Run {
 
 function Test {
     Initialize-Machine
-    Publish-Tests
-    $results = @('weft-tests', 'weft-tests-small' | ForEach-Object { Invoke-Suite $_ $Rest })
-    if (-not $Rest -and -not $IsWindows) { $results += Invoke-Runtimes }
+    $filter = @($Rest)
+    $everything = $filter.Count -and $filter[0] -eq 'all'
+    if ($everything) {
+        $filter = @($filter | Select-Object -Skip 1)
+        $env:WEFT_TESTS_ALL = '1'
+    }
+    $builds = @('weft-tests')
+    if ($Rest) { $builds += 'weft-tests-small' }
+    Publish-Tests -NormalOnly:(-not $Rest)
+    $results = @($builds | ForEach-Object { Invoke-Suite $_ $filter })
+    if ($everything -and -not $IsWindows) { $results += Invoke-Runtimes }
     $passed = ($results.Passed | Measure-Object -Sum).Sum
     $failed = ($results.Failed | Measure-Object -Sum).Sum
     "$passed passed, $failed failed"
@@ -89,6 +98,7 @@ function Pack {
 }
 
 function Stress {
+    $env:WEFT_TESTS_ALL = '1'
     Initialize-Machine
     Publish-Tests
     $rounds = if ($Rest) { [int]$Rest[0] } else { [int]::MaxValue }
@@ -148,10 +158,10 @@ function New-Packages {
 }
 
 # The analyzers look at one of the two.
-function Publish-Tests {
+function Publish-Tests([switch]$NormalOnly) {
     New-Packages
     Publish tests/Weft.Tests.csproj '-p:RunAnalyzers=false'
-    Publish tests/Weft.Tests.csproj '-p:WeftSmall=true'
+    if (-not $NormalOnly) { Publish tests/Weft.Tests.csproj '-p:WeftSmall=true' }
 }
 
 # Runs one build of the tests and returns what its summary says. A run that ends without a summary,

@@ -12,7 +12,8 @@ usage: ./build.sh VERB [ARGUMENT...]
 
   build   compile everything; a warning is an error
   run     publish the sample program weave and count this repository with it
-  test    publish the tests in the normal and in the small-queue build, and run both, side by side
+  test    publish the tests and run them, but for the slow ones (tests/Slow.cs); test all: those too, in the
+          small-queue build as well, the models, and on each build of .NET, as .ci/run does
   jit     build the tests, and run on the JIT those that are about what programs see (runtime/JIT.md)
   arm64   publish the tests for linux-arm64 and run them under qemu, with one, two and four processors
   arm64-lib  make the C library for linux-arm64 in out/arm64/lib/ and run its tests under qemu
@@ -45,35 +46,51 @@ run() {
     out/bin/weave count LICENSE ./*.* .ci asm bench native runtime tests
 }
 
+# Without arguments the normal build alone, but for its slow tests: ten minutes. `all`: everything there is.
 run_tests() {
     setup
+    builds="weft-tests weft-tests-small" everything=""
+    case "${1:-}" in
+        "") builds=weft-tests ;;
+        all)
+            everything=1
+            export WEFT_TESTS_ALL=1
+            shift
+            ;;
+    esac
     publish_normal_tests
-    small_tests "$@" &
-    small=$!
-    trap 'kill "$small"; exit 130' INT TERM
+    if [ "$builds" != weft-tests ]; then
+        small_tests "$@" &
+        small=$!
+        trap 'kill "$small"; exit 130' INT TERM
+    fi
     suite weft-tests "$@"
-    echo "== weft-tests-small"
-    wait
-    cat out/weft-tests-small.log
+    if [ "$builds" != weft-tests ]; then
+        echo "== weft-tests-small"
+        wait
+        cat out/weft-tests-small.log
+    fi
     passed=0 failed=0
-    add weft-tests
-    add weft-tests-small
-    [ $# -gt 0 ] || other_runtimes
-    [ $# -gt 0 ] || all_models
-    failures weft-tests
-    failures weft-tests-small
-    summaries weft-tests weft-tests-small
+    for program in $builds; do add "$program"; done
+    if [ -n "$everything" ]; then
+        other_runtimes
+        all_models
+    fi
+    for program in $builds; do failures "$program"; done
+    summaries $builds
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
 jit() {
+    export WEFT_TESTS_ALL=1
     setup
     build_jit_tests
     DOTNET_ROOT=$(dotnet_root) out/obj/Weft.Tests/Release.jit/bin/weft-tests "$@"
 }
 
 arm64() {
+    export WEFT_TESTS_ALL=1
     set_up_arm64
     publish_arm64 tests/Weft.Tests.csproj
     passed=0 failed=0
@@ -157,6 +174,7 @@ docs() {
 }
 
 stress() {
+    export WEFT_TESTS_ALL=1
     setup
     publish_normal_tests
     publish_small_tests
@@ -260,7 +278,7 @@ make_packages() {
 }
 
 # The two builds of the tests. The analyzers, a third of the time, look at the second one, which is made while
-# the first one's tests run.
+# the first one's tests run; where that is not made, `./build.sh build` has to do.
 publish_normal_tests() {
     make_packages -p:RunAnalyzers=false
     publish tests/Weft.Tests.csproj -p:RunAnalyzers=false
@@ -296,7 +314,7 @@ small_tests() {
     publish_small_tests >out/small-build.log 2>&1 &
     running=$!
     wait "$running" && status=0 || status=$?
-    [ $# -gt 0 ] || beside_tests &
+    [ -z "$everything" ] || beside_tests &
     if [ "$status" -eq 0 ]; then
         out/bin/weft-tests-small "$@" >"$log" 2>&1 &
         running=$!

@@ -58,6 +58,7 @@ internal sealed partial class AnalyzerTests
 
     // As an editor does it, and `dotnet format`, which asks for all of a file at once.
     [Test]
+    [Slow]
     public async Task WhatHasAnObviousFixIsMended()
     {
         using FreshProject project = new("mended", "return 0;");

@@ -8,6 +8,7 @@ using System.Text;
 
 namespace Weft.Tests;
 
+[Slow] // A server of Kestrel's is published first.
 internal sealed class AspNetCoreTests
 {
     private static readonly string[] s_sources = ["tests/aspnetcore", "runtime", "asm"];

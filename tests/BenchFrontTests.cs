@@ -67,6 +67,7 @@ internal sealed class BenchFrontTests
     }
 
     [Test]
+    [Slow]
     public async Task ThePlotsAreThoseOfTheResults()
     {
         using Folder folder = new();

@@ -157,6 +157,7 @@ internal sealed class HttpBadClientTests
     }
 
     [Test]
+    [Slow]
     public async Task ThousandsOfConnectionsLeaveNothing()
     {
         using WeaveServer server = new("http");

@@ -172,6 +172,7 @@ internal sealed class HttpFileTests
     }
 
     [Test]
+    [Slow]
     public async Task ConnectionsThatServedFilesBecomeSmallAgain()
     {
         const int count = 5000; // Far more than the 1,024 stacks that Weft keeps resident for others.

@@ -11,6 +11,7 @@ internal sealed class KqueueTests
     private static readonly Lazy<string> s_library = new(FindLibrary);
 
     [Test]
+    [Slow]
     [Arguments("NetTests", 10)]
     [Arguments("NetStreamTests", 5)]
     [Arguments("NetCloseTests", 5)]

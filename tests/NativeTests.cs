@@ -27,6 +27,7 @@ internal sealed class NativeTests
     public Task TlsIsOpenSslsOwnFunctionsAndAWait() => Passes("tls");
 
     [Test]
+    [Slow]
     [MethodDataSource(nameof(Cookbook))]
     public Task AProgramOfTheCookbookPrintsWhatItSays(string file) => Passes("cookbook", file);
 
@@ -35,9 +36,11 @@ internal sealed class NativeTests
             .Select(Path.GetFileName).OfType<string>().Order();
 
     [Test]
+    [Slow]
     public Task AllSamplesAreBuiltThroughCMakeAndRun() => Passes("cmake_samples");
 
     [Test]
+    [Slow]
     public Task AllSamplesRunCleanUnderTheSanitizers() => Passes("sanitizers");
 
     [Test]
@@ -47,6 +50,7 @@ internal sealed class NativeTests
     public Task TheStaticLibraryIsAllThatAProgramNeeds() => Passes("static");
 
     [Test]
+    [Slow]
     [Arguments("-static")]
     [Arguments("-static-pie")]
     [Arguments("weft-static")]
@@ -138,6 +142,7 @@ internal sealed class NativeTests
     public Task ACxxExceptionThatNobodyTakesEndsTheProgram(string where) => Passes("hpp_lost", where);
 
     [Test]
+    [Slow]
     public Task TheFaceOfCxxRunsCleanUnderTheSanitizers() => Passes("hpp_sanitizers");
 
     [Test]
@@ -159,12 +164,14 @@ internal sealed class NativeTests
     public Task AHostWithLittleAddressSpaceIsToldSo() => Passes("memory");
 
     [Test]
+    [Slow]
     public Task WhatAGoroutineCostsDoesNotGrowWithTheirNumber() => Passes("many");
 
     [Test]
     public Task PythonMayLoadIt() => Passes("python");
 
     [Test]
+    [Slow]
     [Arguments("1")]
     [Arguments("2")]
     [Arguments("4")]
@@ -172,6 +179,7 @@ internal sealed class NativeTests
         Passes("python_module", processors);
 
     [Test]
+    [Slow]
     public Task TheCrateForRustPassesItsTests() => Passes("rust");
 
     [Test]

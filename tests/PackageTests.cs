@@ -34,6 +34,7 @@ internal sealed class PackageTests
 
     // With them the program has a thread of .NET's that others have not.
     [Test]
+    [Slow]
     public async Task AProgramWithEventSourcesHasCountersAndStillReportsADeadlock()
     {
         using FreshProject project = new("events", """
@@ -103,6 +104,7 @@ internal sealed class PackageTests
 
     // The others need packages of test frameworks: tests/templates.sh tries all of them.
     [Test]
+    [Slow]
     public async Task AProjectFromATemplateSaysTheSameInBothModes()
     {
         _ = FreshProject.Packed("Weft.Templates");
@@ -115,6 +117,7 @@ internal sealed class PackageTests
 
     // The ends of a process, in a project without PublishAot: what `dotnet new console` makes.
     [Test]
+    [Slow]
     public async Task OnTheJitAProcessEndsAsUnderNativeAot()
     {
         using FreshProject project = new("ends", """
@@ -154,6 +157,7 @@ internal sealed class PackageTests
     }
 
     [Test]
+    [Slow]
     public async Task PublishingWithoutPublishAotIsAnErrorThatSaysSo()
     {
         using FreshProject project = new("fresh", ChannelProgram);
@@ -164,6 +168,7 @@ internal sealed class PackageTests
     }
 
     [Test]
+    [Slow]
     public async Task AnUnsupportedVersionIsNamedBesideTheSupportedOnes()
     {
         using FreshProject project = new("fresh", ChannelProgram);
@@ -176,6 +181,7 @@ internal sealed class PackageTests
 
     // The check alone: to publish takes ten seconds.
     [Test]
+    [Slow]
     public async Task APatchThatWasNeverTriedIsAWarningThatCanBeSilenced()
     {
         using FreshProject project = new("fresh", ChannelProgram);

@@ -318,6 +318,7 @@ internal sealed partial class PreemptionTests
 
     // Signals as fast as they go, at goroutines that allocate, lock, throw, format and grow their stacks.
     [Test]
+    [Slow]
     [Arguments(2, "computing")]
     [Arguments(4, "computing")]
     [Arguments(2, "blocking")]
@@ -439,6 +440,7 @@ internal sealed partial class PreemptionTests
 
     // There a signal takes many times as long as the distance between two alarms.
     [Test]
+    [Slow]
     public async Task ProgressGoesOnUnderATracer()
     {
         Skip.When(Qemu.IsHere, "qemu: what is traced would be qemu");

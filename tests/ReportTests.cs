@@ -554,6 +554,7 @@ internal sealed partial class ReportTests
 
     // A thread that has taken the signal, and has not come to the handler, is waited for: 4 of 100 were lost.
     [Test]
+    [Slow]
     public async Task AnEndRightAfterTheSignalWaitsForTheThreadThatHasTakenIt()
     {
         for (int i = 0; i < 60; i++)

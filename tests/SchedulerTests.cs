@@ -102,6 +102,7 @@ internal sealed class SchedulerTests
     }
 
     [Test]
+    [Slow]
     public async Task ProcessorsComeAndGoWhileGoroutinesSpawn()
     {
         bool stop = false;

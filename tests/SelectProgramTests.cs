@@ -301,6 +301,7 @@ internal sealed class SelectProgramTests(int procs)
     }
 
     [Test]
+    [Slow]
     [NotOnJit("millions of messages among thousands of threads: minutes")]
     public async Task TheSieveFindsTheFiveThousandthPrime()
     {

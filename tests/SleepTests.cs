@@ -405,8 +405,9 @@ internal sealed class SleepTests
         await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
         double[] late = [.. child.Output.Split().Where(w => w.Length > 0)
             .Select(w => double.Parse(w, CultureInfo.InvariantCulture))];
-        // 5 ms is the goal on a machine with nothing else to do.
-        await Assert.That(late[1]).IsLessThan(500);
+        // 5 ms is the goal on a machine with nothing else to do; beside compilers it was 0.6 s once. What looked at
+        // all timers for each would take many times as long as they sleep.
+        await Assert.That(late[1]).IsLessThan(3000);
     }
 
     /// <summary>N goroutines go to sleep, and wake within the same second, at random. Prints the median and the

@@ -104,6 +104,7 @@ internal sealed partial class StackReturnTests
     }
 
     [Test]
+    [Slow]
     public async Task GdbShowsWhereOneStandsThatIsStored()
     {
         Skip.When(Qemu.IsHere, "qemu: gdb would look at qemu");

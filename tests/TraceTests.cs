@@ -238,6 +238,7 @@ internal sealed class TraceTests
 
     // It still runs, and its beginning has been overwritten by what others did.
     [Test]
+    [Slow]
     public async Task WhoRunsForLongIsInTheRecordHoweverMuchFollows()
     {
         using MemoryStream stream = new();
