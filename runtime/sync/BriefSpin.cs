@@ -2,9 +2,6 @@
 // Whether it is of use at all is asked once, when the wait begins; for how long, by who waits. 5 us are as
 // long as Go spins; that it may pay to spin for longer, Mutex learns. Not where there are fewer cores than
 // processors: the owner may be one that the system does not run.
-//
-// The first look is further away than ShortLock's: who has lost a Mutex has just had it, mostly, and each
-// early look costs the next owner the cache line (16 cores that all want one: 123 ns with 100, 73 with 800).
 
 using Weft.Runtime;
 
@@ -14,7 +11,6 @@ internal unsafe struct BriefSpin
 {
     internal const int LeastNs = 5_000;
 
-    private const int FirstNs = 800;
     private const int ImpatientNs = 20_000;
 
     private Backoff _backoff;
@@ -27,12 +23,13 @@ internal unsafe struct BriefSpin
     /// begun, and where it never does.</summary>
     internal int MostNs { get; private set; }
 
-    /// <summary>Whether to spin once more, if it is for so long in all.</summary>
-    internal bool MayGoOn(int mostNs)
+    /// <summary>Whether to spin once more, if it is for so long in all. The first look is at most firstNs
+    /// away.</summary>
+    internal bool MayGoOn(int mostNs, int firstNs = Backoff.NearestNs)
     {
         if (!_isBegun)
         {
-            Begin();
+            Begin(firstNs);
         }
         return Ns < Math.Min(mostNs, MostNs);
     }
@@ -40,10 +37,10 @@ internal unsafe struct BriefSpin
     /// <summary>Until it is time to look again.</summary>
     internal void Spin() => Ns += _backoff.Wait();
 
-    private void Begin()
+    private void Begin(int firstNs)
     {
         int seed;
-        _backoff = new Backoff((nint)(&seed), FirstNs);
+        _backoff = new Backoff((nint)(&seed), firstNs);
         _isBegun = true;
         MostNs = !Scheduler.MaySpin() ? 0
             : Scheduler.HasCoreForEach ? _backoff.PatientNs + ImpatientNs

@@ -19,7 +19,7 @@ internal struct BriefSpin
 
     internal readonly int MostNs => 0;
 
-    internal readonly bool MayGoOn(int mostNs) => !_isOver;
+    internal readonly bool MayGoOn(int mostNs, int firstNs = 0) => !_isOver;
 
     internal void Spin()
     {
