@@ -110,7 +110,8 @@ internal static class ChannelBench
             Chan<int> to = links[(i + 1) % RingSize];
             done.Go(() => Pass(from, to, finished));
         }
-        Go.Yield(); // Lets them reach their channels.
+        links[0].Send(RingSize); // Round once: all have begun then, and wait.
+        _ = finished.Receive();
         int hops = RingSize * RingLaps;
         long start = Stopwatch.GetTimestamp();
         links[0].Send(hops);

@@ -123,6 +123,7 @@ internal unsafe struct WaitQueue
         {
             return null;
         }
+        Goroutine.PrefetchAround(waiter);
         Remove(waiter);
         return waiter->IsSelect ? FirstToWin(waiter) : waiter;
     }
