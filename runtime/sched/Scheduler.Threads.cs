@@ -148,12 +148,17 @@ internal static unsafe partial class Scheduler
     /// one that never was.</summary>
     private static bool CountOneMore()
     {
+        bool pastTheLimit = false; // Once sysmon has let one, it is ours to use.
         while (true)
         {
             int count = Volatile.Read(ref s_machineCount);
-            if (count >= MaxMachines && Interlocked.Exchange(ref s_oneMoreMayStart, 0) == 0)
+            if (count >= MaxMachines && !pastTheLimit)
             {
-                return false;
+                pastTheLimit = Interlocked.Exchange(ref s_oneMoreMayStart, 0) != 0;
+                if (!pastTheLimit)
+                {
+                    return false;
+                }
             }
             if (Interlocked.CompareExchange(ref s_machineCount, count + 1, count) == count)
             {
