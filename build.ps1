@@ -54,10 +54,9 @@ function Test {
     $everything = $filter.Count -and $filter[0] -eq 'all'
     if ($everything) {
         $filter = @($filter | Select-Object -Skip 1)
-        $env:WEFT_TESTS_ALL = '1'
     }
     $builds = @('weft-tests')
-    if ($Rest) { $builds += 'weft-tests-small' }
+    if ($Rest) { $builds += 'weft-tests-small' } else { $env:WEFT_TESTS_QUICK = '1' }
     Publish-Tests -NormalOnly:(-not $Rest)
     $results = @($builds | ForEach-Object { Invoke-Suite $_ $filter })
     if ($everything -and -not $IsWindows) { $results += Invoke-Runtimes }
@@ -98,7 +97,6 @@ function Pack {
 }
 
 function Stress {
-    $env:WEFT_TESTS_ALL = '1'
     Initialize-Machine
     Publish-Tests
     $rounds = if ($Rest) { [int]$Rest[0] } else { [int]::MaxValue }

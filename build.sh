@@ -51,10 +51,12 @@ run_tests() {
     setup
     builds="weft-tests weft-tests-small" everything=""
     case "${1:-}" in
-        "") builds=weft-tests ;;
+        "")
+            builds=weft-tests
+            export WEFT_TESTS_QUICK=1
+            ;;
         all)
             everything=1
-            export WEFT_TESTS_ALL=1
             shift
             ;;
     esac
@@ -83,14 +85,12 @@ run_tests() {
 }
 
 jit() {
-    export WEFT_TESTS_ALL=1
     setup
     build_jit_tests
     DOTNET_ROOT=$(dotnet_root) out/obj/Weft.Tests/Release.jit/bin/weft-tests "$@"
 }
 
 arm64() {
-    export WEFT_TESTS_ALL=1
     set_up_arm64
     publish_arm64 tests/Weft.Tests.csproj
     passed=0 failed=0
@@ -174,7 +174,6 @@ docs() {
 }
 
 stress() {
-    export WEFT_TESTS_ALL=1
     setup
     publish_normal_tests
     publish_small_tests

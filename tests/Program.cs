@@ -1,6 +1,6 @@
 // The entry point of weft-tests:
 //
-//   weft-tests                        run every test, but for the slow ones (Slow.cs)
+//   weft-tests                        run every test
 //   weft-tests Class | Class.Test     run some; * stands for any text
 //   weft-tests --child NAME ARG...    be one of the child programs of Programs.cs
 //   weft-tests --OPTION...            any option of the test platform; --help lists them
@@ -49,7 +49,6 @@ internal static class Program
     /// <summary>Turns a leading Class or Class.Test into the platform's own filter option.</summary>
     private static string[] Filter(string[] args)
     {
-        Slow.Runs |= args.Length > 0;
         if (args.Length == 0 && Go.Mode == GoMode.Jit)
         {
             return ["--treenode-filter", JitSuite.Filter];
