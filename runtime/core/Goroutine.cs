@@ -349,6 +349,7 @@ internal unsafe struct Goroutine
     }
 
     /// <summary>The same of one: all of its control block.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void PrefetchBlock(Goroutine* g)
     {
         if (Sse.IsSupported)
@@ -364,16 +365,8 @@ internal unsafe struct Goroutine
     /// come: the other lines come beside the waiter's, not one after the other. Of no use, and no harm, where
     /// the waiter is a select's and lies elsewhere.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void PrefetchAround(Waiter* waiter)
-    {
-        if (Sse.IsSupported)
-        {
-            byte* block = (byte*)((nint)waiter & -Size);
-            Sse.Prefetch0(block);
-            Sse.Prefetch0(block + Layout.CacheLine);
-            Sse.Prefetch0(block + (2 * Layout.CacheLine));
-        }
-    }
+    internal static void PrefetchAround(Waiter* waiter) =>
+        PrefetchBlock((Goroutine*)((nint)waiter & -Size));
 
     /// <summary>The same for what it takes to switch to it: the newest part of its stack.</summary>
     internal static void PrefetchStack(Goroutine* g)
