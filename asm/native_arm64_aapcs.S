@@ -72,9 +72,28 @@ FUNCTION wait_for_processor
         ret
 END wait_for_processor
 
+// What RhpReversePInvoke does where there is nothing to wait for; else on to \slow, or to \undo where the
+// transition frame, in x11, is to be stored again in the thread, x10, before that. x0: as below.
+.macro ENTER_MANAGED undo, slow
+        TLS     x10, x11, tls_CurrentThread
+        ldr     x11, [x10, #THREAD_FRAME]
+        ldr     w12, [x10, #THREAD_FLAGS]
+        mov     w13, #(THREAD_ATTACHED | THREAD_NO_GC)
+        and     w12, w12, w13
+        cmp     w12, #THREAD_ATTACHED
+        b.ne    \slow
+        cbz     x11, \slow
+        str     x11, [x0]
+        // Who suspends threads sets the word below, and then has all of them execute a fence.
+        str     xzr, [x10, #THREAD_FRAME]
+        adrp    x12, RhpTrapThreads
+        ldr     w12, [x12, #:lo12:RhpTrapThreads]
+        tst     w12, #TRAP_THREADS
+        b.ne    \undo
+.endm
+
 // Native code enters managed code. On a goroutine the native frames below must not move: count them. The
-// rest is what RhpReversePInvoke does where there is nothing to wait for, in line: each call of the C face
-// pays it.
+// rest is in line: each call of the C face pays it, and each start of a goroutine.
 //
 // x0: the frame, two words. The first keeps the transition frame. The second would be the Thread, which we
 // find anew.
@@ -85,26 +104,12 @@ FUNCTION __wrap_RhpReversePInvoke
         ldr     w11, [x10, #CTX_NATIVE_DEPTH]
         adds    w11, w11, #1
         str     w11, [x10, #CTX_NATIVE_DEPTH]
-        b.eq    7f                      // weft_entry: it holds a message, and may not lose its processor.
+        b.eq    7f
         ldr     x9, [x9, #TLS_MACHINE]
         ldr     w10, [x9, #M_NATIVE_COUNT]      // As in RhpPInvokeReturn.
         add     w10, w10, #1
         str     w10, [x9, #M_NATIVE_COUNT]
-        TLS     x10, x11, tls_CurrentThread
-        ldr     x11, [x10, #THREAD_FRAME]
-        ldr     w12, [x10, #THREAD_FLAGS]
-        mov     w13, #(THREAD_ATTACHED | THREAD_NO_GC)
-        and     w12, w12, w13
-        cmp     w12, #THREAD_ATTACHED
-        b.ne    2f
-        cbz     x11, 2f
-        str     x11, [x0]
-        // Who suspends threads sets the word below, and then has all of them execute a fence.
-        str     xzr, [x10, #THREAD_FRAME]
-        adrp    x12, RhpTrapThreads
-        ldr     w12, [x12, #:lo12:RhpTrapThreads]
-        tst     w12, #TRAP_THREADS
-        b.ne    1f
+        ENTER_MANAGED 1f, 2f
 3:      ldr     w10, [x9, #M_RETAKE]
         cbnz    w10, 4f
         ret
@@ -117,7 +122,10 @@ FUNCTION __wrap_RhpReversePInvoke
         ldr     x9, [x9, #TLS_MACHINE]
         b       3b
 6:      b       weft_thread_enters
-7:      b       weft_reverse_pinvoke
+7:      ENTER_MANAGED 8f, 9f            // weft_entry: it holds a message, and may not lose its processor.
+        ret
+8:      str     x11, [x10, #THREAD_FRAME]
+9:      b       weft_reverse_pinvoke
 END __wrap_RhpReversePInvoke
 
 FUNCTION __wrap_RhpReversePInvokeReturn

@@ -74,9 +74,26 @@ FUNCTION wait_for_processor
         ret
 END wait_for_processor
 
+// What RhpReversePInvoke does where there is nothing to wait for; else on to \slow, or to \undo where the
+// transition frame, in rcx, is to be stored again in the thread, rdx, before that. rdi: as below.
+.macro ENTER_MANAGED undo, slow
+        mov     tls_CurrentThread@gottpoff(%rip), %rdx
+        mov     %fs:THREAD_FRAME(%rdx), %rcx
+        mov     %fs:THREAD_FLAGS(%rdx), %esi
+        and     $(THREAD_ATTACHED | THREAD_NO_GC), %esi
+        cmp     $THREAD_ATTACHED, %esi
+        jne     \slow
+        test    %rcx, %rcx
+        jz      \slow
+        mov     %rcx, (%rdi)
+        // Who suspends threads sets the word below, and then has all of them execute a fence.
+        movq    $0, %fs:THREAD_FRAME(%rdx)
+        testl   $TRAP_THREADS, RhpTrapThreads(%rip)
+        jnz     \undo
+.endm
+
 // Native code enters managed code. On a goroutine the native frames below must not move: count them. The
-// rest is what RhpReversePInvoke does where there is nothing to wait for, in line: each call of the C face
-// pays it.
+// rest is in line: each call of the C face pays it, and each start of a goroutine.
 //
 // rdi: the frame, two words. The first keeps the transition frame. The second would be the Thread, which we
 // find anew.
@@ -86,22 +103,10 @@ FUNCTION __wrap_RhpReversePInvoke
         test    %rcx, %rcx
         jz      weft_thread_enters
         incl    CTX_NATIVE_DEPTH(%rcx)
-        jz      weft_reverse_pinvoke    // weft_entry: it holds a message, and may not lose its processor.
+        jz      4f
         mov     %fs:TLS_MACHINE(%rax), %rax
         incl    M_NATIVE_COUNT(%rax)    // As in RhpPInvokeReturn.
-        mov     tls_CurrentThread@gottpoff(%rip), %rdx
-        mov     %fs:THREAD_FRAME(%rdx), %rcx
-        mov     %fs:THREAD_FLAGS(%rdx), %esi
-        and     $(THREAD_ATTACHED | THREAD_NO_GC), %esi
-        cmp     $THREAD_ATTACHED, %esi
-        jne     2f
-        test    %rcx, %rcx
-        jz      2f
-        mov     %rcx, (%rdi)
-        // Who suspends threads sets the word below, and then has all of them execute a fence.
-        movq    $0, %fs:THREAD_FRAME(%rdx)
-        testl   $TRAP_THREADS, RhpTrapThreads(%rip)
-        jnz     1f
+        ENTER_MANAGED 1f, 2f
 3:      cmpl    $0, M_RETAKE(%rax)
         jne     wait_for_processor
         ret
@@ -114,6 +119,10 @@ FUNCTION __wrap_RhpReversePInvoke
         mov     weft_tls@gottpoff(%rip), %rax
         mov     %fs:TLS_MACHINE(%rax), %rax
         jmp     3b
+4:      ENTER_MANAGED 5f, 6f            // weft_entry: it holds a message, and may not lose its processor.
+        ret
+5:      mov     %rcx, %fs:THREAD_FRAME(%rdx)
+6:      jmp     weft_reverse_pinvoke
 END __wrap_RhpReversePInvoke
 
 FUNCTION __wrap_RhpReversePInvokeReturn

@@ -438,6 +438,11 @@ internal sealed partial class PreemptionTests
     public Task StacksGrowWhereverTheyAreInterrupted(int procs) =>
         StormIsRight("growth-storm", procs, "2");
 
+    [Test]
+    [Arguments(2)]
+    [Arguments(4)]
+    public Task StartsMayBeInterruptedAnywhere(int procs) => StormIsRight("start-storm", procs, "2");
+
     // There a signal takes many times as long as the distance between two alarms.
     [Test]
     [Slow]

@@ -97,6 +97,7 @@ internal static class Programs
         Register("net-stdin", PollTests.CopyInput);
         Register("net-no-descriptors", NetCloseTests.NoDescriptors);
         Register("net-clients", NetStreamTests.Clients);
+        Register("start-storm", StartStorm.Program);
         Register("late-signals", LateSignalTests.Program);
         Register("async-void", AsyncTests.AsyncVoid);
     }

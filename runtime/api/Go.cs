@@ -177,10 +177,11 @@ public static unsafe partial class Go
             Scheduler.Start(g);
             return;
         }
+        // One function for all classes: one of each type would be looked up at each start.
         Start(
             function,
             state,
-            typeof(TState).IsValueType ? &Invoker.CallBoxed<TState> : &Invoker.CallObject<TState>,
+            typeof(TState).IsValueType ? &Invoker.CallBoxed<TState> : &Invoker.CallObject,
             default);
     }
 
@@ -263,7 +264,7 @@ public static unsafe partial class Go
     /// <inheritdoc cref="RunIn(ExecutionContext, Action, Bubble)"/>
     internal static void RunIn<TState>(
         ExecutionContext? context, Action<TState> function, TState state, Bubble? bubble = null)
-        where TState : class => StartIn(context, function, state, &Invoker.CallObject<TState>, bubble);
+        where TState : class => StartIn(context, function, state, &Invoker.CallObject, bubble);
 
     private static void StartIn(
         ExecutionContext? context,

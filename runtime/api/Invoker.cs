@@ -15,11 +15,12 @@ internal static unsafe class Invoker
         Unsafe.As<Action<TState>>(Take(g))(state);
     }
 
-    internal static void CallObject<TState>(Goroutine* g)
+    /// <summary>For any class: an Action of it is called as one of objects.</summary>
+    internal static void CallObject(Goroutine* g)
     {
         object? state = Goroutine.StateObject(g);
         Goroutine.StateObject(g) = null;
-        Unsafe.As<Action<TState>>(Take(g))(Unsafe.As<object?, TState>(ref state));
+        Unsafe.As<Action<object?>>(Take(g))(state);
     }
 
     internal static void CallBoxed<TState>(Goroutine* g)
@@ -29,6 +30,7 @@ internal static unsafe class Invoker
         Unsafe.As<Action<TState>>(Take(g))((TState)state);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Delegate Take(Goroutine* g)
     {
         Delegate function = Goroutine.Delegate(g)!;

@@ -130,6 +130,10 @@ internal unsafe struct Machine
     /// <summary>State of the generator for the order in which a select looks. What runs on it.</summary>
     internal ulong SelectRandom;
 
+    /// <summary>This thread's cell for thread statics, Current.StaticsCell: null in it while what runs here
+    /// has none.</summary>
+    internal nint* StaticsCell;
+
     /// <summary>The next idle, or free, one. Guarded by the scheduler's lock.</summary>
     internal Machine* Link;
 

@@ -40,6 +40,7 @@ internal static unsafe partial class Scheduler
         Os.NameThread("weft machine"u8);
         nint cell = (nint)Current.StaticsCell();
         nint pointer = Current.ThreadPointer();
+        m->StaticsCell = (nint*)cell;
         m->ThreadLocalLow = Math.Min(Math.Min(thread, cell), pointer);
         m->ThreadLocalHigh = Math.Max(
             Math.Max(thread + RuntimeThread.Size, cell + sizeof(nint)), pointer + sizeof(nint));
@@ -275,7 +276,7 @@ internal static unsafe partial class Scheduler
                 }
                 Bubble? ended = g->IsBubbled ? Bubble.Of(g) : null;
                 ended?.Remove(g);
-                Recycle(Current.Machine()->Processor, g);
+                Recycle(g->Machine->Processor, g);
                 if (ended != null)
                 {
                     RunNext(ended.Ended());

@@ -287,25 +287,6 @@ internal static unsafe partial class Scheduler
         Os.WakeAddress(&g->Wakened, 1);
     }
 
-    /// <summary>The same for one that has not begun: see RunQueue.</summary>
-    private static void SubmitFresh(Goroutine* g)
-    {
-        Switch.EnterCritical();
-        Machine* m = Current.Machine();
-        Processor* p = m == null ? null : m->Processor;
-        if (p == null)
-        {
-            TraceReadyOutside(g);
-            SubmitGlobal(g);
-        }
-        else
-        {
-            TraceReady(p, g);
-            WakeAfter(p, PushFresh(p, g));
-        }
-        Switch.LeaveCritical();
-    }
-
     /// <summary>Puts a runnable goroutine where it will be found, and sees that somebody looks.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Submit(Goroutine* g)
@@ -402,7 +383,7 @@ internal static unsafe partial class Scheduler
         }
     }
 
-    /// <summary>The same for one that has not begun.</summary>
+    /// <summary>The same for one that has not begun, started by one that forks: see RunQueue.</summary>
     private static bool PushFresh(Processor* p, Goroutine* g)
     {
         if (Layout.RandomChoice && p->NextRandom(2) == 0)

@@ -30,27 +30,24 @@ internal static unsafe partial class Scheduler
         {
             return JitThreads.Create(kind, fixedSize, flows);
         }
+        Goroutine* starter = Current.Goroutine();
         fixedSize = kind == GoroutineKind.Fixed ? StackSizes.RoundUp(fixedSize) : 0;
-        nint place = fixedSize != 0 ? TakeFixedStack(fixedSize) : 0;
-        Switch.EnterCritical();
-        Machine* m = Current.Machine();
+        nint place = fixedSize != 0 ? TakeFixedStack(starter, fixedSize) : 0;
         Goroutine* g;
-        if (m == null)
+        bool mayFlow;
+        if (starter != null)
         {
-            bool isStandIn = kind == GoroutineKind.Thread;
-            g = null;
-            if (GoroutineTable.Take(&g, 1, isStandIn) > 0 && !isStandIn)
-            {
-                g->Id = Interlocked.Increment(ref s_nextId);
-                Interlocked.Increment(ref s_externalLive);
-            }
+            starter->NoPreempt = 1; // Its processor stays the same one.
+            Machine* m = starter->Machine;
+            g = TakeFree(m->Processor);
+            mayFlow = flows && *m->StaticsCell != 0;
+            starter->NoPreempt = 0;
         }
         else
         {
-            g = TakeFree(m->Processor);
+            g = TakeOutside(kind == GoroutineKind.Thread);
+            mayFlow = flows && *Current.StaticsCell() != 0;
         }
-        bool mayFlow = flows && *Current.StaticsCell() != 0;
-        Switch.LeaveCritical();
         if (g == null)
         {
             if (place != 0)
@@ -74,6 +71,27 @@ internal static unsafe partial class Scheduler
         return g;
     }
 
+    /// <summary>A dead one for who is no goroutine: a thread, or a machine in its loop. Null where there is
+    /// none.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Goroutine* TakeOutside(bool isStandIn)
+    {
+        Switch.EnterCritical();
+        Machine* m = Current.Machine();
+        Goroutine* g = null;
+        if (m != null)
+        {
+            g = TakeFree(m->Processor);
+        }
+        else if (GoroutineTable.Take(&g, 1, isStandIn) > 0 && !isStandIn)
+        {
+            g->Id = Interlocked.Increment(ref s_nextId);
+            Interlocked.Increment(ref s_externalLive);
+        }
+        Switch.LeaveCritical();
+        return g;
+    }
+
     /// <summary>Runs what Create made. The delegate and its argument are in place.</summary>
     internal static void Start(Goroutine* g)
     {
@@ -89,14 +107,17 @@ internal static unsafe partial class Scheduler
             JitThreads.Start(g);
             return;
         }
-        if (starter != null && starter->WaitSince == 0)
-        {
-            SubmitFresh(g);
-        }
-        else
+        if (starter == null)
         {
             Submit(g);
+            return;
         }
+        starter->NoPreempt = 1; // As in Create.
+        Processor* p = starter->Machine->Processor;
+        TraceReady(p, g);
+        // One that has not waited yet forks: see RunQueue.
+        WakeAfter(p, starter->WaitSince == 0 ? PushFresh(p, g) : Push(p, g, next: true));
+        starter->NoPreempt = 0;
     }
 
     /// <summary>g runs for the first time, on the machine that holds p: it gets its stack, and its first
@@ -105,13 +126,19 @@ internal static unsafe partial class Scheduler
     {
         if (g->Kind != GoroutineKind.Fixed)
         {
-            int home = TakeHome(p);
+            int home = p->FreeHomeCount != 0 ? p->FreeHomes[--p->FreeHomeCount] : TakeHome(p);
             nint high = Homes.Enter(home);
             g->Home = home;
             g->StackLow = (high - 1) & -Os.PageSize;
             g->StackHigh = high;
-            g->SharesPage = Homes.IsSharing(home);
-            Homes.SetTenant(home, GoroutineTable.NumberOf(g));
+            if (Homes.IsSharing(home))
+            {
+                g->SharesPage = true;
+            }
+            else
+            {
+                Homes.SetTenant(home, GoroutineTable.NumberOf(g));
+            }
         }
         // 0 where no check need ever ask: it never moves, or grows on the fault, whatever runs.
         g->Context.ReserveLow = g->Kind == GoroutineKind.Movable ? g->StackLow : 0;
@@ -164,7 +191,7 @@ internal static unsafe partial class Scheduler
     internal static void Exit(Goroutine* g)
     {
         g->NoPreempt = 1;
-        if (*Current.StaticsCell() != 0)
+        if (*g->Machine->StaticsCell != 0)
         {
             g->NoPreempt = 0;
             DotNetThread.End();
@@ -246,23 +273,22 @@ internal static unsafe partial class Scheduler
         return g;
     }
 
+    /// <summary>A home where p has none that is free, and some more for later.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static int TakeHome(Processor* p)
     {
-        if (p->FreeHomeCount == 0)
+        nint taken = Homes.Take(p->FreeHomes, Math.Max(1, Homes.FreePerProcessor / 2));
+        if (taken <= 0)
         {
-            nint taken = Homes.Take(p->FreeHomes, Math.Max(1, Homes.FreePerProcessor / 2));
-            if (taken <= 0)
-            {
-                Fatal.Line line = new();
-                line.Add("no memory for the stack of another goroutine, error "u8);
-                line.Add(-taken);
-                line.Add(Os.GuardByProtection
-                    ? "; a guard costs two mappings here: raise sysctl vm.max_map_count"u8
-                    : "; see ulimit -v and the memory limits of the container"u8);
-                line.Throw();
-            }
-            p->FreeHomeCount = (int)taken;
+            Fatal.Line line = new();
+            line.Add("no memory for the stack of another goroutine, error "u8);
+            line.Add(-taken);
+            line.Add(Os.GuardByProtection
+                ? "; a guard costs two mappings here: raise sysctl vm.max_map_count"u8
+                : "; see ulimit -v and the memory limits of the container"u8);
+            line.Throw();
         }
+        p->FreeHomeCount = (int)taken;
         return p->FreeHomes[--p->FreeHomeCount];
     }
 
@@ -348,12 +374,15 @@ internal static unsafe partial class Scheduler
         }
     }
 
-    private static nint TakeFixedStack(nint size)
+    private static nint TakeFixedStack(Goroutine* starter, nint size)
     {
-        Switch.EnterCritical();
-        Machine* m = Current.Machine();
-        nint place = m == null ? 0 : FixedStacks.TakeKept(m->Processor, size);
-        Switch.LeaveCritical();
+        nint place = 0;
+        if (starter != null)
+        {
+            starter->NoPreempt = 1; // As in Create.
+            place = FixedStacks.TakeKept(starter->Machine->Processor, size);
+            starter->NoPreempt = 0;
+        }
         place = place != 0 ? place : FixedStacks.Take(size);
         return place > 0 ? place : throw new InsufficientMemoryException(OutOfGoroutines());
     }

@@ -38,6 +38,8 @@
 // pages.
 // Locks: s_lock guards the pool. Never taken in a signal handler.
 
+using System.Runtime.CompilerServices;
+
 namespace Weft.Runtime;
 
 internal static unsafe class Homes
@@ -150,6 +152,7 @@ internal static unsafe class Homes
     internal static nint LowOf(int home) => s_base + (home * Size) + Os.PageSize;
 
     /// <summary>One past the highest byte of a stack in its own page.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static nint HighOf(int home) => s_base + ((home + 1) * Size) - Above(home);
 
     /// <summary>How many bytes are left free above the stacks of that home, wherever they are.</summary>
@@ -157,17 +160,16 @@ internal static unsafe class Homes
 
     /// <summary>Makes room for a stack that begins, or comes back: in the page that the home shares, if it
     /// does and nobody is there, or in its own. Where that is: one past the highest byte.</summary>
-    internal static nint Enter(int home)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static nint Enter(int home) => IsSharing(home) ? EnterSharing(home) : HighOf(home);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static nint EnterSharing(int home)
     {
-        if (IsSharing(home))
-        {
-            int page = PageOf(home);
-            if (Interlocked.CompareExchange(ref s_states[page], Taken, 0) == 0)
-            {
-                return HighOf(page);
-            }
-        }
-        return EnterOwn(home);
+        int page = PageOf(home);
+        return Interlocked.CompareExchange(ref s_states[page], Taken, 0) == 0
+            ? HighOf(page)
+            : EnterOwn(home);
     }
 
     /// <summary>The same in its own page. Raw code.</summary>
@@ -184,12 +186,18 @@ internal static unsafe class Homes
 
     /// <summary>The stack that was in [.., high) of one of the home's pages is gone. Raw code; in a signal
     /// handler.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Leave(int home, nint high)
     {
-        if (!IsSharing(home))
+        if (IsSharing(home))
         {
-            return;
+            LeaveSharing(home, high);
         }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void LeaveSharing(int home, nint high)
+    {
         int page = PageOf(home);
         if (high == HighOf(page))
         {
@@ -202,9 +210,10 @@ internal static unsafe class Homes
     }
 
     /// <summary>Notes who starts in a home, for <see cref="TenantOf"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void SetTenant(int home, nint number)
     {
-        if (home < OwnPages && AreShared)
+        if (AreShared && home < s_ownPages)
         {
             s_tenants[home] = (int)number;
         }

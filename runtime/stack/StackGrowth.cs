@@ -192,6 +192,7 @@ internal static unsafe class StackGrowth
     }
 
     /// <summary>g has left the stack that it had at [low, high), grown or in one of its pages.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void GiveUp(Goroutine* g, nint low, nint high)
     {
         if (GrownStacks.IsGrown(low, high))
