@@ -36,6 +36,7 @@ internal static class Programs
         Register("perf-labels", PerfTests.Program);
         Register("profile-many", ProfileTests.ProfileMany);
         Register("read-trace", PerfettoFile.Print);
+        Register("ask-trace-processor", TraceProcessor.Program);
         Register("traced-collections", TraceTests.TracedCollections);
         Register("overflow", StackTests.Overflow);
         Register("overflow-fixed", StackTests.OverflowFixed);

@@ -44,12 +44,10 @@ internal sealed class TraceTests
     [Test]
     public async Task WhatTheEnvironmentAsksForHasAllThatWasCounted()
     {
-        string path = Path.GetTempFileName();
-        ChildResult child = ChildProcess.Run("traced-start", [], new() { ["WEFT_TRACE"] = path, ["WEFT_MAXPROCS"] = "2" });
+        string path = await TracedFromStartToEnd();
         PerfettoFile file = new(File.ReadAllBytes(path));
         File.Delete(path);
 
-        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
         await Assert.That(file.Faults).IsEmpty();
         await Assert.That(file.Runs.Count()).IsEqualTo((int)file.Figures["Runs"]);
         await Assert.That(file.Instants.Count(i => i.Name == "steal")).IsEqualTo((int)file.Figures["Steals"]);
@@ -57,6 +55,30 @@ internal sealed class TraceTests
         await Assert.That(file.Instants.Count(i => i.Name == "network poll"))
             .IsBetween((int)file.Figures["Polls"] - 3, (int)file.Figures["Polls"]);
         await Assert.That(file.Tracks.Count(track => track.Thread != 0)).IsGreaterThanOrEqualTo(1);
+    }
+
+    // For a trace of another program: weft-tests --child ask-trace-processor FILE.
+    [Test]
+    public async Task PerfettosTraceProcessorFindsTheSame()
+    {
+        string? program = TraceProcessor.Path;
+        Skip.When(program is null, "there is no trace_processor_shell of Perfetto's; TRACE_PROCESSOR has its path");
+        string path = await TracedFromStartToEnd();
+        string wrong = TraceProcessor.Wrong(
+            TraceProcessor.Ask(program!, path), new PerfettoFile(File.ReadAllBytes(path)));
+        File.Delete(path);
+
+        await Assert.That(wrong).IsEmpty();
+    }
+
+    private static async Task<string> TracedFromStartToEnd()
+    {
+        string path = Path.GetTempFileName();
+        ChildResult child = ChildProcess.Run(
+            "traced-start", [], new() { ["WEFT_TRACE"] = path, ["WEFT_MAXPROCS"] = "2" });
+
+        await Assert.That(child.ExitCode).IsEqualTo(0).Because(child.ToString());
+        return path;
     }
 
     internal static int TracedProgram(string[] args) => WeftHost.Run(() =>
