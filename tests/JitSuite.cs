@@ -11,15 +11,15 @@ internal static class JitSuite
 {
     private static readonly string[] s_classes =
     [
-        nameof(AsyncTests), nameof(CancellationTests), nameof(ChanBridgeTests), nameof(ChanElementTests),
-        nameof(ChanHistoryTests), nameof(ChanMemoryTests), nameof(ChanProgramTests), nameof(ChanTests),
-        nameof(CondTests), nameof(ContextFlowTests), nameof(ContextTests), nameof(ErrGroupTests),
+        nameof(AspNetCoreTests), nameof(AsyncTests), nameof(CancellationTests), nameof(ChanBridgeTests),
+        nameof(ChanElementTests), nameof(ChanHistoryTests), nameof(ChanMemoryTests), nameof(ChanProgramTests),
+        nameof(ChanTests), nameof(CondTests), nameof(ContextFlowTests), nameof(ContextTests), nameof(ErrGroupTests),
         nameof(GoScopeTests), nameof(JitTests), nameof(LockProgramTests), nameof(MetricsTests), nameof(MutexTests),
-        nameof(NetCloseTests), nameof(NetDeadlineTests), nameof(NetStreamTests), nameof(NetTests),
-        nameof(OnceTests), nameof(PipeTests), nameof(PowerSeriesTests), nameof(ReplayTests), nameof(RWMutexTests), nameof(SelectMemoryTests),
-        nameof(SelectProgramTests), nameof(SelectTests), nameof(SemaphoreTests), nameof(SleepTests),
-        nameof(TestingPageTests), nameof(TimeProviderTests), nameof(TimerReachTests), nameof(TimerTests),
-        nameof(TokenTests), nameof(VirtualTimeTests), nameof(WaitGroupTests),
+        nameof(NetCloseTests), nameof(NetDeadlineTests), nameof(NetStreamTests), nameof(NetTests), nameof(OnceTests),
+        nameof(PipeTests), nameof(PowerSeriesTests), nameof(ReplayTests), nameof(RWMutexTests),
+        nameof(SelectMemoryTests), nameof(SelectProgramTests), nameof(SelectTests), nameof(SemaphoreTests),
+        nameof(SleepTests), nameof(TestingPageTests), nameof(TimeProviderTests), nameof(TimerReachTests),
+        nameof(TimerTests), nameof(TokenTests), nameof(VirtualTimeTests), nameof(WaitGroupTests),
     ];
 
     /// <summary>For the test platform's filter.</summary>
