@@ -1,6 +1,8 @@
 // The two modes of the one assembly (runtime/JIT.md): what a program can ask, what it is told where the JIT
 // cannot do it, and that nothing of the one is left in the other.
 
+using System.Diagnostics;
+using System.Reflection;
 using System.Text;
 
 namespace Weft.Tests;
@@ -77,6 +79,33 @@ internal sealed class JitTests
         }
 
         await Assert.That(failure!.Message).Contains("10 goroutines").And.Contains("Go.MaxThreads");
+    }
+
+    // A debugger evaluates what these name. Native programs have no such attributes.
+    [Test]
+    [OnlyOnJit]
+    public async Task ADebuggerShowsAChannelAndChangesNothing()
+    {
+        Chan<int> channel = new(3);
+        channel.Send(1);
+        _ = channel.Receive();
+        channel.Send(2);
+        channel.Send(3);
+        channel.Send(4); // Round the end of the buffer.
+        Chan<DateTimeOffset> asked = Time.After(TimeSpan.Zero).Channel!;
+        Go.Run(() => channel.Send(5));
+        SpinWait.SpinUntil(() => channel.DebugText.Contains("senders wait"), TimeSpan.FromSeconds(20));
+
+        ChanDebugView<int> view = new(channel);
+        ChanDebugView<DateTimeOffset> other = new(asked);
+        string[] shown = [view.State, string.Join(' ', view.Elements), other.State, other.State];
+
+        await Assert.That(string.Join("; ", shown))
+            .IsEqualTo("Count = 3 of 3, senders wait; 2 3 4; Count = 0 of 1; Count = 0 of 1");
+        await Assert.That(typeof(Chan<>).GetCustomAttribute<DebuggerTypeProxyAttribute>()!.ProxyTypeName)
+            .Contains(nameof(ChanDebugView<>));
+        await Assert.That(asked.Count).IsEqualTo(1);
+        await Assert.That(channel.Receive()).IsEqualTo(2);
     }
 
     [Test]

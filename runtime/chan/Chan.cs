@@ -18,6 +18,7 @@
 // Locks: see ChanState.cs.
 
 using System.Collections;
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Weft.Runtime;
@@ -32,6 +33,8 @@ namespace Weft;
 /// <see cref="Select"/> waits on several.
 /// </summary>
 /// <typeparam name="T">The element.</typeparam>
+[DebuggerDisplay("{DebugText,nq}")]
+[DebuggerTypeProxy(typeof(ChanDebugView<>))]
 public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
 {
     private readonly T[] _buffer;
@@ -53,6 +56,7 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     }
 
     /// <summary>What ChanExtensions.Count shows.</summary>
+    [DebuggerBrowsable(DebuggerBrowsableState.Never)] // It asks the source, which may send then.
     internal int BufferedCount
     {
         get
@@ -61,6 +65,12 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
             return Volatile.Read(ref _count);
         }
     }
+
+    /// <summary>For debuggers: ChanDebugView.cs.</summary>
+    [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+    internal string DebugText =>
+        $"Count = {_count} of {Capacity}{(_closed ? ", closed" : "")}"
+        + (_receivers.LooksEmpty ? "" : ", receivers wait") + (_senders.LooksEmpty ? "" : ", senders wait");
 
     internal override bool CanSendNow => _closed || !_receivers.IsEmpty || _count < Capacity;
 
@@ -269,6 +279,17 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
         Outcome outcome = ReceiveNow(ref value, out Goroutine* sender);
         Unlock(sender);
         return outcome == Outcome.Done;
+    }
+
+    /// <summary>For debuggers: what is in the buffer.</summary>
+    internal T[] CopyForDebugger()
+    {
+        T[] elements = new T[Math.Clamp(_count, 0, Capacity)];
+        for (int i = 0; i < elements.Length; i++)
+        {
+            elements[i] = _buffer[(_first + i) % Capacity];
+        }
+        return elements;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

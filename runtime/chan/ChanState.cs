@@ -87,6 +87,7 @@ public abstract unsafe class Chan : IParkPlace, IBubbled
     }
 
     /// <summary>Never 0, the same for good.</summary>
+    [DebuggerBrowsable(DebuggerBrowsableState.Never)] // Who asks first makes it.
     internal long Id
     {
         get

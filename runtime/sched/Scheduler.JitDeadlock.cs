@@ -5,7 +5,7 @@
 //   who waits       threads in Weft. One in a lock or another wait of .NET's counts as one that runs, so a
 //                   deadlock that has such a wait in it is not reported
 //   signals         .NET's own table says which have a handler of the program
-//   no report       under a debugger, which has threads of its own and stops ours
+//   a debugger      has threads of its own and stops ours: a line, once, and the program goes on
 //
 // Rejected: looks by the keeper of the time: a finalizer may wait for a timer.
 
@@ -35,15 +35,25 @@ internal static unsafe partial class Scheduler
     {
         long delay = FirstDeadlockCheckNs;
         int woken = 0;
+        bool isSaid = false;
         while (true)
         {
             Thread.Sleep((int)(delay / 1_000_000));
             int now = Volatile.Read(ref s_threadsWoken);
             delay = now != woken ? FirstDeadlockCheckNs : Math.Min(2 * delay, LastDeadlockCheckNs);
             woken = now;
-            if (DetectsDeadlocks && !Debugger.IsAttached && IsDeadlockOnJit(woken))
+            if (!DetectsDeadlocks || !IsDeadlockOnJit(woken))
+            {
+                continue;
+            }
+            if (!Debugger.IsAttached)
             {
                 StackDump.WriteAndExit("weft: fatal: all goroutines are asleep: deadlock"u8);
+            }
+            if (!isSaid)
+            {
+                Fatal.Write("weft: all goroutines wait for each other; the debugger shows where\n");
+                isSaid = true;
             }
         }
     }

@@ -8,6 +8,7 @@
 // So a spawn writes a line of the control block, and who ends without waiting leaves its stack, still in the
 // cache, to the next one that begins.
 
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
@@ -214,6 +215,8 @@ internal static unsafe partial class Scheduler
         Exit(g);
     }
 
+    // What it catches does its work: a debugger need not stop there.
+    [DebuggerDisableUserUnhandledExceptions]
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void RunDelegate(Goroutine* g)
     {

@@ -20,6 +20,7 @@
 // unlike in Go, so a free mutex is free for anybody who sees it.
 // Locks: _lock, a leaf but for the scheduler's.
 
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using Weft.Runtime;
@@ -36,6 +37,7 @@ namespace Weft;
 /// needs <c>using Mutex = Weft.Mutex;</c>. System.Threading.Mutex is for threads: it belongs to the one that
 /// took it, and a goroutine may go on in another.
 /// </remarks>
+[DebuggerDisplay("Locked = {(_state & Locked) != 0}")]
 public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
 {
     private const int Locked = 1;

@@ -5,6 +5,7 @@
 // One that gives up may have been what the others waited behind: then they are looked at again.
 // Locks: _lock, a leaf but for the scheduler's.
 
+using System.Diagnostics;
 using Weft.Runtime;
 
 namespace Weft;
@@ -17,6 +18,7 @@ namespace Weft;
 /// Where both <c>using System.Threading</c> (an implicit one) and <c>using Weft</c> are in force, the name
 /// needs <c>using Semaphore = Weft.Semaphore;</c>.
 /// </remarks>
+[DebuggerDisplay("Held = {_held} of {Size}")]
 public sealed unsafe class Semaphore : IParkLock, IParkPlace, ITokenQueue, IBubbled
 {
     private readonly Bubble? _bubble = Bubble.OfCaller();

@@ -5,6 +5,7 @@
 // and waited again, and would be released with the others; a refused Add would show to others meanwhile.
 // Locks: _lock, a leaf but for the scheduler's.
 
+using System.Diagnostics;
 using Weft.Runtime;
 
 namespace Weft;
@@ -14,6 +15,7 @@ namespace Weft;
 /// threads at once. Call <see cref="Add"/> before the goroutine starts, not inside it. What was written
 /// before <see cref="Done"/> is seen after <see cref="Wait()"/>.
 /// </summary>
+[DebuggerDisplay("Count = {_count}")]
 public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue, IBubbled
 {
     private readonly Bubble? _bubble = Bubble.OfCaller();
