@@ -19,6 +19,7 @@
 // The control block never moves; the stack does, while Running. A thread that is no goroutine and has
 // to wait borrows a block too (Kind.Thread), and has no stack of Weft's.
 
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
@@ -397,8 +398,16 @@ internal unsafe struct Goroutine
         }
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    // Short, and without NoInlining: so the compiler looks into it, sees that it does not return, and keeps
+    // nothing in memory for what would follow.
     private readonly void FailTransition(GoroutineState from, GoroutineState to)
+    {
+        ReportTransition(from, to);
+        throw new UnreachableException();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private readonly void ReportTransition(GoroutineState from, GoroutineState to)
     {
         Fatal.Line line = new();
         line.Add("goroutine "u8);

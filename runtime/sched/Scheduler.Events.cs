@@ -98,12 +98,13 @@ internal static unsafe partial class Scheduler
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void TraceRun(TraceRing* ring, Goroutine* g)
+    private static Goroutine* TraceRun(TraceRing* ring, Goroutine* g)
     {
         Goroutine* before = Current.Goroutine(); // None where the machine's loop goes on with g.
         ParkReason reason = before == null ? ParkReason.None
             : before->Reason == ParkReason.None ? ParkReason.Yield : before->Reason;
         TraceRing.Write(ring, TraceEvent.Run, g->Id, (int)reason);
+        return g;
     }
 
     /// <summary>g, if that is known, has left its stack, on m's system stack. Not where it came back from

@@ -86,7 +86,7 @@ internal static unsafe partial class Scheduler
                 HandToLocked(m, g);
                 continue;
             }
-            Assume(m, g);
+            g = Assume(m, g);
             if (g->NeedsLoop)
             {
                 g->Reason = ParkReason.None; // Others do that themselves, when they go on.
@@ -138,26 +138,24 @@ internal static unsafe partial class Scheduler
         EndMachine(m);
     }
 
-    /// <summary>Makes g the goroutine that m runs. The switch must follow.</summary>
+    /// <summary>Makes g the goroutine that m runs, and returns it: what is called in between returns it too,
+    /// so that it stays in a register where nothing is. The switch must follow.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Assume(Machine* m, Goroutine* g)
+    private static Goroutine* Assume(Machine* m, Goroutine* g)
     {
         Processor* p = m->Processor;
         p->Runs++;
         if (p->Trace != null)
         {
-            TraceRun(p->Trace, g);
+            g = TraceRun(p->Trace, g);
         }
         g->Transition(GoroutineState.Runnable, GoroutineState.Running);
-        if (g->Machine != m)
-        {
-            Settle(m, g);
-        }
+        return g->Machine == m ? g : Settle(m, g);
     }
 
     /// <summary>g ran on another machine last, or never, or its stack is stored.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Settle(Machine* m, Goroutine* g)
+    private static Goroutine* Settle(Machine* m, Goroutine* g)
     {
         Machine* old = g->Machine;
         g->Machine = m;
@@ -173,6 +171,7 @@ internal static unsafe partial class Scheduler
         {
             Migrate(old, m, g);
         }
+        return g;
     }
 
     /// <summary>g ran on the machine old last. Where native frames or an exception dispatch lie

@@ -66,7 +66,7 @@ internal static unsafe partial class Scheduler
         g->NoPreempt = 1;
         g->Reason = reason;
         g->WaitSince = CoarseNow;
-        Assume(m, next);
+        next = Assume(m, next);
         g->Transition(GoroutineState.Running, GoroutineState.Waiting); // No call between this and the switch.
         Goroutine* message = Switch.ToAndUnlock(g, next, ref held.Word);
         if (message != null)
@@ -161,7 +161,7 @@ internal static unsafe partial class Scheduler
             return;
         }
         g->Transition(GoroutineState.Running, GoroutineState.Runnable);
-        Assume(m, next);
+        next = Assume(m, next);
         Goroutine* message = Switch.To(g, next, null);
         if (message != null)
         {
@@ -238,7 +238,7 @@ internal static unsafe partial class Scheduler
         Goroutine* message;
         if (next != null)
         {
-            Assume(m, next);
+            next = Assume(m, next);
             message = Switch.To(g, next, g);
         }
         else

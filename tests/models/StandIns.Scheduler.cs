@@ -106,7 +106,7 @@ internal static unsafe partial class Scheduler
     internal static void Continue(Machine* m, Goroutine* g)
     {
         g->Transition(GoroutineState.Waiting, GoroutineState.Runnable);
-        Assume(m, g);
+        _ = Assume(m, g);
     }
 
     /// <summary>g, which waits, is in m's ring.</summary>
@@ -120,9 +120,7 @@ internal static unsafe partial class Scheduler
     internal static Goroutine* Next(Machine* m)
     {
         Current.SetMachine(m);
-        Goroutine* g = FindRunnable(m);
-        Assume(m, g);
-        return g;
+        return Assume(m, FindRunnable(m));
     }
 
     /// <summary>What it runs next if it sleeps now.</summary>
@@ -156,11 +154,12 @@ internal static unsafe partial class Scheduler
 
     internal static void Return(Machine* m, Goroutine* g) => ReturnFromNative(m, g);
 
-    private static void Assume(Machine* m, Goroutine* g)
+    private static Goroutine* Assume(Machine* m, Goroutine* g)
     {
         m->Processor->Runs++;
         g->Transition(GoroutineState.Runnable, GoroutineState.Running);
         g->Machine = m;
+        return g;
     }
 
     private static void Complete(Goroutine* g)
