@@ -117,7 +117,8 @@ internal sealed partial class StackReturnTests
                 "-ex", "run", "-ex", "goroutine all bt", "-ex", "kill",
                 "--args", Environment.ProcessPath!, "--child", "stack-stored",
             ],
-            environment: new() { ["WEFTDEBUG"] = "homes=1" });
+            environment: new() { ["WEFTDEBUG"] = "homes=1" },
+            timeout: TimeSpan.FromMinutes(4)); // Five seconds of a core's time, on a machine with other work a minute.
 
         int found = child.Output.Split(nameof(StandsHere)).Length - 1;
         await Assert.That(found).IsGreaterThanOrEqualTo(Many).Because(child.ToString());
