@@ -17,6 +17,7 @@
 // goroutine. A slot for each reader, or BRAVO's table: who leaves on another processor does not find his.
 
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Weft.Runtime;
 
 namespace Weft;
@@ -34,6 +35,7 @@ internal static unsafe class ReaderStripes
     }
 
     /// <summary>A number for where the caller runs. Before the start there are no processors.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static int Here()
     {
         Machine* m = Current.IsStarted ? Current.Machine() : null;

@@ -120,8 +120,8 @@ internal sealed class WordModel() : RWMutexModel(stripes: false)
 {
     internal override (string, string)[] Barriers =>
     [
-        ("word-read", "RWMutex.RLock Add RWMutex._state"),
-        ("word-leave", "RWMutex.RUnlock Add RWMutex._state"),
+        ("word-read", "RWMutex.AddReader Add RWMutex._state"),
+        ("word-leave", "RWMutex.TakeReader Add RWMutex._state"),
         ("word-open", "RWMutex.Unlock CompareExchange RWMutex._state"),
     ];
 
@@ -132,9 +132,9 @@ internal sealed class StripesModel() : RWMutexModel(stripes: true)
 {
     internal override (string, string)[] Barriers =>
     [
-        ("stripes-read", "RWMutex.RLock Increment ?"),
+        ("stripes-read", "RWMutex.AddReaderInStripe Increment ?"),
         ("stripes-try", "RWMutex.TryEnter Increment ?"),
-        ("stripes-leave", "RWMutex.RUnlock Decrement ?"),
+        ("stripes-leave", "RWMutex.TakeReaderFromStripe Decrement ?"),
         ("stripes-take-back", "RWMutex.TakeBack Decrement ?"),
         ("stripes-shut", "RWMutex.ShutGate Add RWMutex._state"),
         ("stripes-park", "RWMutex.ParkForReaders Add RWMutex._state"),
