@@ -98,7 +98,8 @@ internal static unsafe class DotNetWait
         return (int)state;
     }
 
-    private static bool Commit(Goroutine* g, void* sequence) =>
+    /// <summary>g has left its stack. False: its wait has ended before.</summary>
+    internal static bool Commit(Goroutine* g, void* sequence) =>
         TryChange(g, (long)sequence, Preparing, Parked);
 
     private static bool TryChange(Goroutine* g, long sequence, long from, long to)

@@ -9,6 +9,8 @@ internal interface IBubbled
 
 internal sealed unsafe class Bubble
 {
+    internal bool IsOrdered => false;
+
     internal TimerHeap Heap => throw new NotSupportedException();
 
     internal static Bubble? OfCaller() => null;

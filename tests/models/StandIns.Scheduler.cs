@@ -9,6 +9,7 @@ internal static unsafe partial class Scheduler
 {
     private const long SliceNs = 10_000_000;
 
+    private static byte* s_ages;
     private static int s_processorsTaken;
     private static int s_waitingThreads;
     private static int s_threadsWoken;
@@ -61,10 +62,15 @@ internal static unsafe partial class Scheduler
     /// <summary>Start-up.</summary>
     internal static void Make(int processors)
     {
-        GcAges.Initialize((nint)Explorer.Allocate<byte>("ages", 1024), (Goroutine*)Explorer.Static(0));
+        s_ages = Explorer.Allocate<byte>("ages", 1024);
+        GcAges.Initialize((nint)s_ages, (Goroutine*)Explorer.Static(0));
         Netpoll.Make();
         Initialize(processors);
     }
+
+    /// <summary>What GcAges keeps of it.</summary>
+    internal static byte* AgeOf(Goroutine* g) =>
+        s_ages + (nint)((nuint)g / Goroutine.Size) - (nint)((nuint)Explorer.Static(0) / Goroutine.Size);
 
     /// <summary>A machine that holds a processor, with nothing in its queue.</summary>
     internal static Machine* MakeMachine(string name)

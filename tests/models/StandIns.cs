@@ -188,6 +188,8 @@ internal static unsafe class Switch
     internal static Goroutine* ToSystem(Goroutine* from, Machine* to, Goroutine* message) =>
         throw new NotSupportedException();
 
+    internal static void* WaitHooks() => throw new NotSupportedException();
+
     internal static nint CallOnSystemStack(nint function, nint a, nint b) =>
         ((delegate*<nint, nint, nint>)function)(a, b);
 }

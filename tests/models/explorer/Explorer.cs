@@ -80,6 +80,7 @@ internal static unsafe partial class Explorer
     private static bool s_isOver;
     private static bool s_maySleep;
     private static bool s_restart;
+    private static bool s_isStopped;
 
     /// <summary>The time.</summary>
     internal static long Now { get; private set; }
@@ -214,9 +215,28 @@ internal static unsafe partial class Explorer
         return taken;
     }
 
+    /// <summary>No other thread of the model goes on meanwhile, wherever it is. Not a barrier.</summary>
+    internal static void StopTheWorld(Action function)
+    {
+        Point();
+        s_isStopped = true;
+        try
+        {
+            function();
+        }
+        finally
+        {
+            s_isStopped = false;
+        }
+    }
+
     /// <summary>Before a step that others could see.</summary>
     private static void Point()
     {
+        if (s_isStopped)
+        {
+            return;
+        }
         if (++s_steps > MaxSteps)
         {
             throw new ModelException("It does not end.");
