@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+
 namespace Weft.Tests;
 
 /// <summary>The tests of another processor run under qemu's user mode here (`./build.sh arm64`). It is not the
@@ -12,6 +14,16 @@ internal static class Qemu
 
     /// <summary>Why what needs tens of thousands of goroutines is not tested.</summary>
     internal const string FewMappings = "qemu: guards take mappings there, and there are not enough for so many";
+
+    /// <summary>Whether it knows a socket's time-outs when it is asked; version 10.0.13 says nothing.</summary>
+    internal static bool SaysTimeOuts
+    {
+        get
+        {
+            using Socket socket = new(SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 50 };
+            return socket.ReceiveTimeout == 50;
+        }
+    }
 
     /// <summary>What a limit is there, where code runs some ten times slower.</summary>
     internal static TimeSpan Limit(TimeSpan here) => IsHere ? 4 * here : here;

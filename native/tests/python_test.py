@@ -33,6 +33,45 @@ def tasks():
     assert weft.now() - before >= 0.002 and weft.count() >= 1
 
 
+def ends_of_waits():
+    never, full = weft.Chan(), weft.Chan()
+    listener = weft.Listener("127.0.0.1:0")
+    conn = weft.dial("127.0.0.1:%d" % listener.port)
+    waits = [never.recv, lambda: never.recv(timeout=60), lambda: full.send(object()), lambda: weft.sleep(60),
+             lambda: weft.select(never.receiving(), full.sending(object())), never.__iter__().__next__,
+             lambda: conn.read(1), weft.Listener("127.0.0.1:0").accept, weft.go(never.recv).join]
+    for wait in waits:
+        task = weft.go(wait)
+        weft.sleep(0.002)
+        task.cancel()
+        assert raises(weft.Cancelled, task.join).errno == errno.ECANCELED
+    assert not full._kept
+
+    def interrupted():
+        raises(InterruptedError, answers.recv)
+        return answers.recv()
+
+    answers = weft.Chan()
+    task = weft.go(interrupted)
+    weft.sleep(0.002)
+    task.interrupt()
+    answers.send("after it")
+    assert task.join() == "after it"
+
+    def cleans_up():
+        try:
+            weft.sleep(60)
+        finally:
+            cleaned.send(1, timeout=0)  # Needs no wait.
+
+    cleaned = weft.Chan(1)
+    task = weft.go(cleans_up)
+    task.cancel()  # Before it runs, perhaps.
+    raises(weft.Cancelled, task.join)
+    assert cleaned.recv() == 1
+    task.cancel()
+
+
 def channels():
     objects = weft.Chan(2)
     kept = object()
@@ -173,7 +212,7 @@ elif sys.argv[2:3] == ["unjoined"]:
     weft.go(int, "not a number")
     time.sleep(0.2)
 else:
-    for test in tasks, channels, network, unlocked:
+    for test in tasks, ends_of_waits, channels, network, unlocked:
         test()
         weft.go(test).join()
     print("passed")

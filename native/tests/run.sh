@@ -364,7 +364,7 @@ rust() {
     cp -R "$examples/rust/." "$crate"
     cd "$crate"
     export WEFT_PREFIX="$prefix"
-    says 'test result: ok. 6 passed' cargo test --offline --quiet --tests
+    says 'test result: ok. 7 passed' cargo test --offline --quiet --tests
     output=$(cargo run --offline --quiet --example pipeline) || fail "exit code $?"
     [ "$output" = "the squares of 1 to 1000 add up to 333833500" ] || fail "the program prints: $output"
 }

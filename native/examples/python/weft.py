@@ -30,7 +30,7 @@ import threading
 import time
 import traceback
 
-__all__ = ["Chan", "Closed", "Conn", "Listener", "Task", "WeftError", "count", "dial", "go", "now", "select", "sleep",
+__all__ = ["Cancelled", "Chan", "Closed", "Conn", "Listener", "Task", "WeftError", "count", "dial", "go", "now", "select", "sleep",
            "yield_"]
 
 _FOREVER = -1
@@ -44,6 +44,13 @@ class WeftError(OSError):
 
 class Closed(WeftError):
     """The channel is closed."""
+
+
+class Cancelled(WeftError):
+    """Task.cancel: the goroutine's waits raise this from then on."""
+
+
+_KINDS = {errno.EPIPE: Closed, errno.ECANCELED: Cancelled, errno.ETIMEDOUT: TimeoutError, errno.EINTR: InterruptedError}
 
 
 class _Library:
@@ -76,8 +83,7 @@ class _Library:
         return code
 
     def _fail(self, code):
-        kind = Closed if code == -errno.EPIPE else TimeoutError if code == -errno.ETIMEDOUT else WeftError
-        raise kind(-code, self._waits.weft_strerror(code).decode())
+        raise _KINDS.get(-code, WeftError)(-code, self._waits.weft_strerror(code).decode())
 
 
 _lib = _Library(os.environ.get("WEFT_LIBRARY", "libweft.so.0"))
@@ -101,6 +107,7 @@ class Task:
     def __init__(self, function, arguments, keywords):
         self._call = function, arguments, keywords
         self._done = Chan(type=ctypes.c_char)
+        self._handle = ctypes.c_void_p()
         self._value = self._error = None
 
     def _run(self):
@@ -111,6 +118,15 @@ class Task:
         except BaseException as error:  # join raises it, or __del__ shows it. Without this frame, which has self.
             self._error = error.with_traceback(error.__traceback__.tb_next)
         self._done.close()
+
+    def cancel(self):
+        """From now on its waits raise Cancelled; what needs no wait is done all the same. It goes on, and should end.
+        Not those of other modules, time.sleep say. Does not wait."""
+        _lib.check("weft_task_cancel", self._handle)
+
+    def interrupt(self):
+        """The wait that it is in, or its next one, raises InterruptedError, once. Does not wait."""
+        _lib.check("weft_task_interrupt", self._handle)
 
     def join(self, timeout=None):
         """Waits for its end: what the function has returned, or raised. TimeoutError when the time has passed."""
@@ -132,7 +148,11 @@ class Task:
         return self._done
 
     def __del__(self):
-        if getattr(self, "_error", None) is not None and not sys.is_finalizing():
+        if sys.is_finalizing():
+            return
+        if getattr(self, "_handle", None):
+            _lib("weft_task_free", self._handle)
+        if not isinstance(getattr(self, "_error", None), (type(None), Cancelled)):
             print("weft: in a goroutine that nobody has joined:", file=sys.stderr)
             traceback.print_exception(type(self._error), self._error, self._error.__traceback__)
 
@@ -142,7 +162,7 @@ _ends = False
 _numbers = itertools.count(1)
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
 def _start(number):
     # Python code is on a goroutine from here on. It cannot change threads before it first calls Weft: that is this.
     _lib.stay()
@@ -169,7 +189,8 @@ def go(function, *arguments, **keywords):
     name = getattr(function, "__name__", "python").encode()
     attributes = _Attributes(ctypes.sizeof(_Attributes), _STACK, 0, 0, name)
     try:
-        _lib.check("weft_go_with", ctypes.byref(attributes), _start, ctypes.c_void_p(number))
+        _lib.check("weft_task_go", ctypes.byref(task._handle), ctypes.byref(attributes), _start,
+                   ctypes.c_void_p(number))
     except BaseException:
         del _tasks[number]
         raise

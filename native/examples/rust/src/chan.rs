@@ -1,7 +1,7 @@
 //! Channels. A move in Rust is a copy of bytes, and so is a channel of C: nothing is boxed. Who has sent a value
 //! forgets it; who has received one owns it.
 
-use crate::{check, ffi, nanoseconds, start};
+use crate::{check, ffi, go::ended, nanoseconds, start};
 use std::ffi::c_void;
 use std::fmt;
 use std::marker::PhantomData;
@@ -98,7 +98,10 @@ impl<T: Send> Chan<T> {
         match unsafe { ffi::weft_chan_send(self.raw(), (&raw const value).cast()) } {
             0 => Ok(()),
             ffi::EPIPE => Err(SendError(ManuallyDrop::into_inner(value))),
-            code => panic!("weft_chan_send: {:?}", crate::Error(code)),
+            code => {
+                drop(ManuallyDrop::into_inner(value));
+                ended(code)
+            }
         }
     }
 
@@ -123,7 +126,7 @@ impl<T: Send> Chan<T> {
         match unsafe { ffi::weft_chan_recv(self.raw(), value.as_mut_ptr().cast()) } {
             0 => Some(unsafe { value.assume_init() }),
             ffi::EPIPE => None,
-            code => panic!("weft_chan_recv: {:?}", crate::Error(code)),
+            code => ended(code),
         }
     }
 
@@ -169,7 +172,10 @@ impl<T: Send> Chan<T> {
             0 => Ok(()),
             ffi::EAGAIN | ffi::ETIMEDOUT => Err(TrySendError::Full(ManuallyDrop::into_inner(value))),
             ffi::EPIPE => Err(TrySendError::Closed(ManuallyDrop::into_inner(value))),
-            code => panic!("weft: {:?}", crate::Error(code)),
+            code => {
+                drop(ManuallyDrop::into_inner(value));
+                ended(code)
+            }
         }
     }
 
@@ -179,7 +185,7 @@ impl<T: Send> Chan<T> {
             0 => Ok(unsafe { value.assume_init() }),
             ffi::EAGAIN | ffi::ETIMEDOUT => Err(RecvTimeoutError::Timeout),
             ffi::EPIPE => Err(RecvTimeoutError::Closed),
-            code => panic!("weft: {:?}", crate::Error(code)),
+            code => ended(code),
         }
     }
 }

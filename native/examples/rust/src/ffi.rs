@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int, c_void};
 pub enum RawChan {}
 pub enum RawConn {}
 pub enum RawListener {}
+pub enum RawTask {}
 
 #[repr(C)]
 pub struct Case {
@@ -29,11 +30,19 @@ pub const FOREVER: i64 = -1;
 pub const EAGAIN: c_int = -11;
 pub const EPIPE: c_int = -32;
 pub const ETIMEDOUT: c_int = -110;
+pub const ECANCELED: c_int = -125;
 
 extern "C" {
     pub fn weft_init(options: *const c_void) -> c_int;
     pub fn weft_strerror(result: c_int) -> *const c_char;
-    pub fn weft_go_with(attr: *const Attr, function: extern "C" fn(*mut c_void), argument: *mut c_void) -> c_int;
+    pub fn weft_task_go(
+        task: *mut *mut RawTask,
+        attr: *const Attr,
+        function: extern "C" fn(*mut c_void) -> *mut c_void,
+        argument: *mut c_void,
+    ) -> c_int;
+    pub fn weft_task_cancel(task: *mut RawTask) -> c_int;
+    pub fn weft_task_free(task: *mut RawTask) -> c_int;
     pub fn weft_lock_thread() -> c_int;
     pub fn weft_yield() -> c_int;
     pub fn weft_sleep(nanoseconds: i64) -> c_int;

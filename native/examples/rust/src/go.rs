@@ -3,7 +3,8 @@
 use crate::{check, ffi, nanoseconds, start, Chan, Error};
 use std::any::Any;
 use std::ffi::c_void;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::ptr::null_mut;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,14 +13,40 @@ const LIGHT_STACK: usize = 256 << 10;
 
 type Outcome<R> = Result<R, Box<dyn Any + Send>>;
 
+/// What a goroutine unwinds with that was cancelled, and waits: `join` gives it, as a panic's payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancelled;
+
+struct Task(*mut ffi::RawTask);
+
+// SAFETY: a handle may be used from everywhere.
+unsafe impl Send for Task {}
+unsafe impl Sync for Task {}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has the handle; null is one that is known to be none.
+        unsafe { ffi::weft_task_free(self.0) };
+    }
+}
+
 /// A goroutine that may be waited for. Dropped: it goes on alone.
 pub struct JoinHandle<R> {
     outcome: Arc<Mutex<Option<Outcome<R>>>>,
     done: Chan<()>,
+    task: Task,
 }
 
 impl<R> JoinHandle<R> {
-    /// Waits for its end: what the function has returned, or its panic.
+    /// From now on each wait of its unwinds with `Cancelled`, without a message; reads, writes, dial and accept give
+    /// an error that says so. What needs no wait is done all the same. It drops what it has, as in a panic, so nothing
+    /// may wait in a drop there: that would be a panic in a panic.
+    pub fn cancel(&self) {
+        // SAFETY: the handle is valid until the drop.
+        unsafe { ffi::weft_task_cancel(self.task.0) };
+    }
+
+    /// Waits for its end: what the function has returned, or its panic; `Cancelled` if that has ended it.
     pub fn join(self) -> Outcome<R> {
         let _ = self.done.recv(); // Closed at the end.
         let outcome = self.outcome.lock().unwrap().take();
@@ -61,7 +88,8 @@ where
     R: Send + 'static,
 {
     start();
-    let handle = JoinHandle { outcome: Arc::new(Mutex::new(None)), done: Chan::new(0) };
+    let mut handle =
+        JoinHandle { outcome: Arc::new(Mutex::new(None)), done: Chan::new(0), task: Task(null_mut()) };
     let (outcome, done) = (handle.outcome.clone(), handle.done.clone());
     let body: Box<dyn FnOnce() + Send> = Box::new(move || {
         let result = catch_unwind(AssertUnwindSafe(function));
@@ -73,31 +101,42 @@ where
         ffi::Attr { size: size_of::<ffi::Attr>(), stack_size, stack_kind: 0, flags: 0, name: c"rust".as_ptr() };
     let function = if stays { locked } else { moving };
     // SAFETY: the goroutine owns the argument, unless it could not be started.
-    if let Err(error) = check(unsafe { ffi::weft_go_with(&attr, function, argument.cast()) }) {
+    if let Err(error) = check(unsafe { ffi::weft_task_go(&mut handle.task.0, &attr, function, argument.cast()) }) {
         drop(unsafe { Box::from_raw(argument) });
-        panic!("weft_go_with: {error:?}");
+        panic!("weft_task_go: {error:?}");
     }
     handle
 }
 
-extern "C" fn locked(argument: *mut c_void) {
+extern "C" fn locked(argument: *mut c_void) -> *mut c_void {
     // SAFETY: in a goroutine. It has not waited yet, and stays on this thread until it ends.
     unsafe { ffi::weft_lock_thread() };
-    moving(argument);
+    moving(argument)
 }
 
-extern "C" fn moving(argument: *mut c_void) {
+extern "C" fn moving(argument: *mut c_void) -> *mut c_void {
     // SAFETY: it is what spawn has boxed, and is here once. The body catches panics of the user's.
     let body = unsafe { Box::from_raw(argument.cast::<Box<dyn FnOnce() + Send>>()) };
     body();
+    null_mut()
+}
+
+/// The caller's wait has ended with that code, and nothing of it was done.
+pub(crate) fn ended(code: i32) -> ! {
+    if code == ffi::ECANCELED {
+        resume_unwind(Box::new(Cancelled));
+    }
+    panic!("weft: {:?}", Error(code))
 }
 
 /// Waits for at least that time.
 pub fn sleep(time: Duration) {
     start();
-    // SAFETY: no arguments to be wrong. It fails for want of memory only.
+    // SAFETY: no arguments to be wrong.
     let code = unsafe { ffi::weft_sleep(nanoseconds(time)) };
-    assert!(code == 0, "weft_sleep: {:?}", Error(code));
+    if code != 0 {
+        ended(code);
+    }
 }
 
 /// Lets other goroutines run.

@@ -9,7 +9,7 @@ mod net;
 mod select;
 
 pub use chan::{Chan, RecvTimeoutError, SendError, TrySendError};
-pub use go::{go, go_light, sleep, yield_now, JoinHandle};
+pub use go::{go, go_light, sleep, yield_now, Cancelled, JoinHandle};
 pub use net::{dial, Conn, Listener};
 pub use select::Select;
 

@@ -1,6 +1,6 @@
 //! Select: does one of several sends and receives, and calls what belongs to it.
 
-use crate::{ffi, nanoseconds, Chan, Error};
+use crate::{ffi, go::ended, nanoseconds, Chan};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl<'a, R> Select<'a, R> {
         match (index, self.limit) {
             (ffi::EAGAIN | ffi::ETIMEDOUT, Some(limit)) => (limit.1)(),
             (0.., _) => self.choices.swap_remove(index as usize).chosen(cases[index as usize].result),
-            _ => panic!("weft_select: {:?}", Error(index)),
+            _ => ended(index),
         }
     }
 }

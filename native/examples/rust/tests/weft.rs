@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
-use weft::{dial, go, go_light, sleep, yield_now, Chan, Listener, RecvTimeoutError, Select, SendError, TrySendError};
+use weft::{
+    dial, go, go_light, sleep, yield_now, Cancelled, Chan, Listener, RecvTimeoutError, Select, SendError, TrySendError,
+};
 
 const MS: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(60);
@@ -180,4 +182,50 @@ fn the_network_answers() {
     server.join().unwrap();
     assert!(dial(&address, Some(LONG)).is_err());
     assert!(Listener::new("nonsense").is_err());
+}
+
+#[test]
+fn a_cancelled_one_unwinds_from_its_waits_and_loses_nothing() {
+    static LIVE: AtomicI32 = AtomicI32::new(0);
+    let never = Chan::<Counted>::new(0);
+    let waits: [fn(&Chan<Counted<'static>>); 6] = [
+        |chan| drop(chan.recv()),
+        |chan| drop(chan.send(Counted::new(&LIVE, "sent"))),
+        |chan| drop(chan.send_timeout(Counted::new(&LIVE, "sent"), LONG)),
+        |chan| drop(chan.recv_timeout(LONG)),
+        |_| sleep(LONG),
+        |chan| Select::new().send(chan, Counted::new(&LIVE, "chosen"), |_| ()).timeout(LONG, || ()).wait(),
+    ];
+    for (i, wait) in waits.into_iter().enumerate() {
+        for before in [false, true] {
+            let (chan, kept) = (never.clone(), Counted::new(&LIVE, "kept"));
+            let may_begin = Chan::<()>::new(0);
+            let begins = may_begin.clone();
+            let body = move || {
+                let _kept = kept;
+                while before && begins.try_recv() == Err(RecvTimeoutError::Timeout) {
+                    yield_now(); // This and the look need no wait.
+                }
+                wait(&chan);
+            };
+            // SAFETY: nothing of a thread's is in it.
+            let task = if i % 2 == 0 { go(body) } else { unsafe { go_light(body) } };
+            if !before {
+                sleep(5 * MS);
+            }
+            task.cancel();
+            may_begin.close();
+            assert!(task.join().unwrap_err().is::<Cancelled>(), "wait {i}");
+        }
+    }
+    assert_eq!(LIVE.load(Ordering::SeqCst), 0);
+
+    let listener = Listener::new("127.0.0.1:0").unwrap();
+    let accepts = go(move || listener.accept().err().map(|error| error.code()));
+    let done = go(|| 7);
+    sleep(5 * MS);
+    accepts.cancel();
+    done.cancel();
+    assert_eq!(accepts.join().unwrap(), Some(-125));
+    assert_eq!(done.join().unwrap(), 7);
 }
