@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace Weft.Tests;
 
@@ -9,7 +10,9 @@ internal static class Qemu
     /// <summary>The verb sets this, for qemu to find the libraries.</summary>
     internal static bool IsHere { get; } = Environment.GetEnvironmentVariable("QEMU_LD_PREFIX") is not null;
 
-    /// <summary>Why TLS is not tested: Debian's cross packages have no OpenSSL.</summary>
+    /// <summary>Whether there is an OpenSSL; Debian's cross packages have none (runtime/PLATFORMS.md).</summary>
+    internal static bool HasTls { get; } = !IsHere || NativeLibrary.TryLoad("libssl.so.3", out _);
+
     internal const string NoTls = "qemu: there is no libssl for that processor";
 
     /// <summary>Why what needs tens of thousands of goroutines is not tested.</summary>
