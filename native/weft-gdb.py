@@ -113,7 +113,10 @@ def threads_of():
     before = gdb.selected_thread()
     for thread in gdb.selected_inferior().threads():
         thread.switch()
-        base = int(gdb.parse_and_eval("(unsigned long)" + processor().THREAD))
+        base = gdb.parse_and_eval(processor().THREAD)
+        if base.type.code == gdb.TYPE_CODE_VOID:
+            continue  # Whoever is debugged through has no such register: qemu.
+        base = int(base) & (2**64 - 1)
         try:
             goroutine = word((base + offset) & (2**64 - 1))
         except gdb.MemoryError:
@@ -176,6 +179,8 @@ def in_goroutine(goroutine, running, command):
         gdb.execute(command)
         before.switch()
         return
+    if goroutine.state == RUNNING:
+        raise gdb.GdbError("goroutine %d runs, but gdb does not know on which thread" % goroutine.number)
     sp = goroutine.saved_sp
     if sp == 0:
         raise gdb.GdbError(
