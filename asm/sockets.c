@@ -170,28 +170,22 @@ static __attribute__((noinline)) int socket_option(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
 }
 
-// False where the kernel does not say it, as qemu 10.0.13's: then it has to wait for it, too.
-static __attribute__((noinline)) int find_end(struct wait *w)
+static __attribute__((noinline)) void find_end(struct wait *w)
 {
     struct timeval limit = { 0, 0 };
     socklen_t size = sizeof limit;
     int error = getsockopt(w->fd, SOL_SOCKET, w->mode == READ ? SO_RCVTIMEO : SO_SNDTIMEO, &limit, &size);
     int64_t ns = limit.tv_sec * NS_PER_SECOND + limit.tv_usec * 1000L;
     w->end = error != 0 || ns == 0 ? NEVER : now() + ns;
-    if (error == 0 && size != sizeof limit)
-        w->outcome = BLOCK;
-    return w->outcome != BLOCK;
 }
 
-static int find_end_before_event(struct wait *w)
+static void find_end_before_event(struct wait *w)
 {
-    if (!find_end(w))
-        return 0;
+    find_end(w);
     int64_t start = now(), most = MOST_BEFORE_EVENT;
     if (w->end != NEVER && (w->end - start) / PART_BEFORE_EVENT < most)
         most = (w->end - start) / PART_BEFORE_EVENT;
     w->end = start + most;
-    return 1;
 }
 
 // How long until the end, rounded up; 0 when it is over.
@@ -324,10 +318,8 @@ static int enter(struct wait *w, int *in_line)
     }
     *in_line = !weft_monitor_acquire(&f->sides[w->mode], 0);
     if (*in_line) {
-        if (w->end == UNKNOWN && !find_end(w)) {
-            give_file(f);
-            return 0;
-        }
+        if (w->end == UNKNOWN)
+            find_end(w);
         int left = time_left_ms(w);
         if (left == 0 || !weft_monitor_acquire(&f->sides[w->mode], left)) {
             give_file(f);
@@ -371,8 +363,7 @@ static int wait_again(struct wait *w)
                 w->outcome = NON_BLOCKING;
                 return 0;
             }
-            if (!find_end_before_event(w))
-                return 0;
+            find_end_before_event(w);
         }
         if (!enter(w, &in_line))
             return 0;
@@ -386,8 +377,8 @@ static int wait_again(struct wait *w)
         return 0;
     }
     w->doubted = 0;
-    if (w->end == UNKNOWN && !find_end(w))
-        return 0;
+    if (w->end == UNKNOWN)
+        find_end(w);
     if (!arm(w)) {
         w->outcome = BLOCK;
         return 0;

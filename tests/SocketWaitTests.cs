@@ -214,6 +214,7 @@ internal sealed partial class SocketWaitTests
     [Test]
     public async Task TheyEndAsOnAThread()
     {
+        Qemu.SkipWithoutTimeOuts();
         Dictionary<string, string> off = new() { ["WEFTDEBUG"] = "dotnetwaits=0" };
         Task<ChildResult> blocking = Task.Run(() => ChildProcess.Run("socket-outcomes", [], off));
         ChildResult parking = ChildProcess.Run("socket-outcomes");
@@ -467,6 +468,7 @@ internal sealed partial class SocketWaitTests
     [Test]
     public async Task WhoWaitsInLineHasATimeOutToo()
     {
+        Qemu.SkipWithoutTimeOuts();
         string? failure = Crew.Run(2, crew =>
         {
             (Socket a, Socket b) = SocketOutcomes.Pair();
