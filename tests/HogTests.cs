@@ -54,7 +54,7 @@ internal sealed class HogTests
             crew.Thread(() =>
             {
                 long start = Stopwatch.GetTimestamp();
-                while (!seen && Stopwatch.GetElapsedTime(start).TotalSeconds < 20)
+                while (!seen && Stopwatch.GetElapsedTime(start) < Qemu.Limit(TimeSpan.FromSeconds(20)))
                 {
                     seen = AnyWaitsToAllocateWithoutAProcessor();
                 }
