@@ -28,17 +28,17 @@ internal static class TraceProcessor
     ];
 
     /// <summary>Where it is, or null.</summary>
-    internal static string? Path =>
+    internal static string? Executable =>
         Environment.GetEnvironmentVariable("TRACE_PROCESSOR") is { Length: > 0 } path
             ? path
             : (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')
-                .Select(folder => System.IO.Path.Combine(folder, "trace_processor_shell"))
+                .Select(folder => Path.Combine(folder, "trace_processor_shell"))
                 .FirstOrDefault(File.Exists);
 
     /// <summary>FILE: what it says of it, and what is wrong; 0 if nothing is.</summary>
     internal static int Program(string[] args)
     {
-        if (Path is not { } program)
+        if (Executable is not { } program)
         {
             Console.Error.WriteLine("there is no trace_processor_shell: TRACE_PROCESSOR has its path");
             return 2;
@@ -56,7 +56,7 @@ internal static class TraceProcessor
     /// <summary>Its answers.</summary>
     internal static Dictionary<string, long> Ask(string program, string trace)
     {
-        string queries = System.IO.Path.GetTempFileName();
+        string queries = Path.GetTempFileName();
         File.WriteAllLines(queries, s_questions.Select(question => $"{question.Query};"));
         ChildResult child = ChildProcess.Execute(
             program, ["-q", queries, trace], timeout: TimeSpan.FromMinutes(5));

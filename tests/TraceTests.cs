@@ -61,7 +61,7 @@ internal sealed class TraceTests
     [Test]
     public async Task PerfettosTraceProcessorFindsTheSame()
     {
-        string? program = TraceProcessor.Path;
+        string? program = TraceProcessor.Executable;
         Skip.When(program is null, "there is no trace_processor_shell of Perfetto's; TRACE_PROCESSOR has its path");
         string path = await TracedFromStartToEnd();
         string wrong = TraceProcessor.Wrong(
