@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
 namespace Weft.Tests;
@@ -17,16 +16,6 @@ internal static class Qemu
 
     /// <summary>Why what needs tens of thousands of goroutines is not tested.</summary>
     internal const string FewMappings = "qemu: guards take mappings there, and there are not enough for so many";
-
-    /// <summary>Skips the calling test where a socket's time-out cannot be had: getsockopt gives nothing, and says
-    /// that it has (version 10.0.13), so a goroutine waits for ever.</summary>
-    internal static void SkipWithoutTimeOuts()
-    {
-        const int socketLevel = 1, receiveTimeOut = 20;
-        using Socket socket = new(SocketType.Dgram, ProtocolType.Udp);
-        bool says = !IsHere || socket.GetRawSocketOption(socketLevel, receiveTimeOut, stackalloc byte[16]) > 0;
-        Skip.Unless(says, "qemu: it does not say what the time-out of a socket is");
-    }
 
     /// <summary>What a limit is there, where code runs some ten times slower.</summary>
     internal static TimeSpan Limit(TimeSpan here) => IsHere ? 4 * here : here;

@@ -171,7 +171,7 @@ internal sealed partial class SocketFormTests
     {
         if (timeOutMs > 0)
         {
-            Qemu.SkipWithoutTimeOuts();
+            SocketOutcomes.SkipWithoutTimeOuts();
         }
         const int nothingYet = 0x10006; // Of the base library's errors.
         string? failure = Crew.Run(1, crew =>

@@ -214,7 +214,7 @@ internal sealed partial class SocketWaitTests
     [Test]
     public async Task TheyEndAsOnAThread()
     {
-        Qemu.SkipWithoutTimeOuts();
+        SocketOutcomes.SkipWithoutTimeOuts();
         Dictionary<string, string> off = new() { ["WEFTDEBUG"] = "dotnetwaits=0" };
         Task<ChildResult> blocking = Task.Run(() => ChildProcess.Run("socket-outcomes", [], off));
         ChildResult parking = ChildProcess.Run("socket-outcomes");
@@ -468,7 +468,7 @@ internal sealed partial class SocketWaitTests
     [Test]
     public async Task WhoWaitsInLineHasATimeOutToo()
     {
-        Qemu.SkipWithoutTimeOuts();
+        SocketOutcomes.SkipWithoutTimeOuts();
         string? failure = Crew.Run(2, crew =>
         {
             (Socket a, Socket b) = SocketOutcomes.Pair();
