@@ -60,9 +60,10 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
     /// <summary>Locks it; waits while it is locked.</summary>
     public void Lock()
     {
-        if (!TakeAtOnce())
+        int seen = Interlocked.CompareExchange(ref _state, Locked, 0);
+        if (seen != 0)
         {
-            _ = LockSlow(default);
+            LockNotFree(seen);
         }
     }
 
@@ -136,9 +137,20 @@ public sealed unsafe class Mutex : IParkLock, IParkPlace, ITokenQueue, IBubbled
     private bool TakeAtOnce()
     {
         int seen = Interlocked.CompareExchange(ref _state, Locked, 0);
-        return seen == 0
-            || ((seen & (Locked | Bubbled)) == 0
-                && Interlocked.CompareExchange(ref _state, seen | Locked, seen) == seen);
+        return seen == 0 || TakeFrom(seen);
+    }
+
+    private bool TakeFrom(int seen) => (seen & (Locked | Bubbled)) == 0
+        && Interlocked.CompareExchange(ref _state, seen | Locked, seen) == seen;
+
+    /// <summary>The rest of Lock, which does this last and so has no frame: RWMutex.Counts.cs.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void LockNotFree(int seen)
+    {
+        if (!TakeFrom(seen))
+        {
+            _ = LockSlow(default);
+        }
     }
 
     bool IBubbled.IsOf(Bubble bubble) => (Volatile.Read(ref _state) & Bubbled) != 0;

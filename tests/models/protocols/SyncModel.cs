@@ -79,7 +79,7 @@ internal unsafe class MutexModel : SyncModel
 
     internal override (string, string)[] Barriers =>
     [
-        ("mutex-lock", "Mutex.TakeAtOnce CompareExchange Mutex._state"),
+        ("mutex-lock", "Mutex.Lock CompareExchange Mutex._state + Mutex.TakeFrom CompareExchange Mutex._state"),
         ("mutex-change", "Mutex.Change CompareExchange Mutex._state"),
         ("mutex-unlock", "Mutex.Unlock CompareExchange Mutex._state"),
         ("mutex-unlock-slow", "Mutex.UnlockSlow CompareExchange Mutex._state"),
