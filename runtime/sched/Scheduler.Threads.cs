@@ -103,15 +103,28 @@ internal static unsafe partial class Scheduler
     /// false if there may be none more.</summary>
     private static bool HandTo(Machine* m, Processor* p, bool spinning)
     {
-        if (m == null)
+        bool isNew = m == null;
+        if (isNew)
         {
-            return Switch.CallOnSystemStack(
-                (nint)(delegate*<nint, nint, nint>)&StartMachine, (nint)p, spinning ? 1 : 0) != 0;
+            m = TakeNewMachine(); // Here: StartMachine must not wait for a ShortLock.
         }
         m->NextProcessor = p;
         m->IsSpinning = spinning;
-        Awaken(m);
-        return true;
+        if (!isNew)
+        {
+            Awaken(m);
+            return true;
+        }
+        delegate*<nint, nint, nint> start = &StartMachine;
+        bool started = Switch.CallOnSystemStack((nint)start, (nint)m, 0) != 0;
+        if (!started)
+        {
+            s_shared.Lock.Enter();
+            m->Link = s_newMachines;
+            s_newMachines = m;
+            s_shared.Lock.Exit();
+        }
+        return started;
     }
 
     private static void Awaken(Machine* m)
@@ -120,18 +133,18 @@ internal static unsafe partial class Scheduler
         Os.WakeAddress(&m->Wake, 1);
     }
 
-    /// <summary>Makes a machine for p; 0 if there may be none more. Raw code, on a system stack.</summary>
-    private static nint StartMachine(nint processor, nint spinning)
+    /// <summary>Starts the thread of a new machine; 0 if there may be none more. Raw code, on a system
+    /// stack, with collections shut out: so it waits for no ShortLock, whose holder may be stopped for
+    /// one.</summary>
+    private static nint StartMachine(nint machine, nint unused)
     {
         if (!CountOneMore())
         {
             ReportLimit();
             return 0;
         }
-        Machine* m = TakeNewMachine();
+        Machine* m = (Machine*)machine;
         m->Id = Interlocked.Increment(ref s_machinesStarted);
-        m->NextProcessor = (Processor*)processor;
-        m->IsSpinning = spinning != 0;
         nint error = Os.StartThread(&MachineMain, (nint)m);
         if (error < 0)
         {
@@ -298,10 +311,11 @@ internal static unsafe partial class Scheduler
         s_idleMachineCount--;
     }
 
-    /// <summary>A struct for a thread to be made. A later thread may find a better one: ReuseMachine. Raw
-    /// code.</summary>
+    /// <summary>A struct for a thread to be made. A later thread may find a better one: ReuseMachine. Not with
+    /// collections shut out.</summary>
     private static Machine* TakeNewMachine()
     {
+        Check.Debug(RuntimeThread.MayBeStopped, "machine: a lock is waited for with collections shut out"u8);
         s_shared.Lock.Enter();
         Machine* m = s_newMachines;
         if (m == null)

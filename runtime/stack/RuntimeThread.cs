@@ -117,6 +117,9 @@ internal static unsafe class RuntimeThread
     internal static void SetField(nint thread, nint offset, nint value) =>
         *(nint*)(thread + offset) = value;
 
+    /// <summary>Whether the runtime may stop the calling thread for a collection.</summary>
+    internal static bool MayBeStopped => (Field(Current.Thread(), s_table.Flags) & s_table.NoCollection) == 0;
+
     /// <summary>How many exceptions are in flight in the calling goroutine or thread. In a finally block that
     /// one of them runs, and in a catch block, it is one more than where the try block began. Each is a
     /// record on the stack whose first word is the next one's address.</summary>

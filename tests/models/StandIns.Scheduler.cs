@@ -233,6 +233,11 @@ internal static class Startup
     internal static void Start() => throw new NotSupportedException();
 }
 
+internal static class RuntimeThread
+{
+    internal static bool MayBeStopped => true;
+}
+
 internal static class GoroutineTable
 {
     internal const int Capacity = 8;
