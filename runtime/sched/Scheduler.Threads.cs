@@ -311,8 +311,8 @@ internal static unsafe partial class Scheduler
         s_idleMachineCount--;
     }
 
-    /// <summary>A struct for a thread to be made. A later thread may find a better one: ReuseMachine. Not with
-    /// collections shut out.</summary>
+    /// <summary>A struct for a thread to be made. A later thread may find a better one: ReuseMachine. Not
+    /// with collections shut out.</summary>
     private static Machine* TakeNewMachine()
     {
         Check.Debug(RuntimeThread.MayBeStopped, "machine: a lock is waited for with collections shut out"u8);
