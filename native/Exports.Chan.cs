@@ -1,8 +1,9 @@
 // Channels, and select over an array of cases.
 //
-// A goroutine keeps the objects of its cases (CaseSet) in its control block, where the collector sees them:
-// from its second select on, one of up to eight cases allocates nothing. Threads make new ones.
+// A select that finds something ready needs no objects for its cases. For one that has to wait a goroutine keeps
+// them (GoroutineObjects): from the second on, one of up to eight cases allocates nothing. Threads make new ones.
 
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Weft.Runtime;
@@ -199,6 +200,69 @@ internal static unsafe partial class Exports
         {
             return Code.Invalid;
         }
+        int chosen = count <= GoroutineExtra.WaiterCount ? ChooseReady(cases, count) : Code.WouldWait;
+        return chosen >= 0 ? chosen : ChooseSlowly(cases, count, tries, deadline);
+    }
+
+    /// <summary>One of those that look ready, with the lock of its channel only: SelectRound.AttemptOne without
+    /// objects for the cases. WouldWait where none does, and where a case is not as it should be: who goes on
+    /// finds out.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int ChooseReady(Case* cases, int count)
+    {
+        uint ready = 0; // A bit for each.
+        for (int i = 0; i < count; i++)
+        {
+            Case* each = &cases[i];
+            if (each->Channel == 0 && each->Direction is (Receives or Sends))
+            {
+                continue; // Never ready.
+            }
+            ByteChan? channel = ChanOf(each);
+            if (channel == null || channel.MadeIn != null)
+            {
+                return Code.WouldWait;
+            }
+            ready |= channel.LooksReady(each->Direction == Sends) ? 1u << i : 0;
+        }
+        return ready == 0 ? Code.WouldWait : ChooseOneOf(cases, ready);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int ChooseOneOf(Case* cases, uint ready)
+    {
+        int place = BitOperations.TrailingZeroCount(SelectRound.AnyBitOf(ready, Current.GoroutineOrNull()));
+        Case* chosen = &cases[place];
+        ByteChan? channel = ChanOf(chosen);
+        if (channel == null)
+        {
+            return Code.WouldWait;
+        }
+        bool sends = chosen->Direction == Sends;
+        Outcome outcome = sends ? channel.TrySend(chosen->Element) : channel.TryReceive(chosen->Element);
+        if (outcome == Outcome.Waits)
+        {
+            return Code.WouldWait;
+        }
+        chosen->Result = outcome == Outcome.Done ? Code.Ok : Code.Closed;
+        return place;
+    }
+
+    /// <summary>The channel of a case that is as it should be, else null.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ByteChan? ChanOf(Case* each)
+    {
+        if (each->Direction == Receives)
+        {
+            return Handles.GetChan(each->Channel);
+        }
+        ByteChan? channel = each->Direction == Sends ? Handles.Get<ByteChan>(each->Channel, Kind.Chan) : null;
+        return channel != null && each->Element == null && channel.ElementSize != 0 ? null : channel;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int ChooseSlowly(Case* cases, int count, bool tries, long deadline)
+    {
         try
         {
             Goroutine* g = Current.Goroutine();
@@ -247,7 +311,7 @@ internal static unsafe partial class Exports
 
     private static int Choose(SelectCase?[] used, Case* cases, int count, bool tries)
     {
-        int chosen = tries ? Select.TryWait(used.AsSpan(0, count)) : Select.Wait(used.AsSpan(0, count));
+        int chosen = Select.ChooseLocked(used.AsSpan(0, count), wait: !tries);
         if (chosen < 0)
         {
             return Code.WouldWait;
@@ -259,22 +323,19 @@ internal static unsafe partial class Exports
     /// <summary>The last one of those used ends the wait: by time, or by what else may.</summary>
     private static int ChooseUntil(SelectCase?[] used, Case* cases, int count, long deadline)
     {
-        int chosen = Choose(used, cases, count, tries: true);
-        if (chosen != Code.WouldWait)
-        {
-            return chosen;
-        }
         GoroutineObjects objects = GoroutineObjects.OfCaller();
         WaitScope scope = objects.AnyScope;
         EndCase end = objects.EndCase;
+        int chosen;
         try
         {
             if (!end.Begin(scope, deadline))
             {
-                return CodeOfEnd(scope);
+                chosen = Choose(used, cases, count, tries: true);
+                return chosen != Code.WouldWait ? chosen : CodeOfEnd(scope);
             }
             used[count] = end;
-            chosen = Select.Wait(used.AsSpan(0, count + 1));
+            chosen = Select.ChooseLocked(used.AsSpan(0, count + 1), wait: true);
         }
         finally
         {

@@ -283,11 +283,12 @@ internal sealed class DotNetWaitTests
                 Interlocked.Increment(ref come);
                 lock (gate)
                 {
-                    // The first has it until all are there, or all threads are.
+                    // The first has it until all are there, or all threads are. Who is there may spin still.
                     for (int i = 0; isFirst && i < 2000 && Volatile.Read(ref come) < count; i++)
                     {
                         Go.Sleep(TimeSpan.FromMilliseconds(1));
                     }
+                    Go.Sleep(TimeSpan.FromMilliseconds(isFirst ? 200 : 0));
                     isFirst = false;
                     Go.Sleep(TimeSpan.FromMilliseconds(0.1));
                 }

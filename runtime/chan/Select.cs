@@ -1,14 +1,14 @@
 // The select statement. In passes, as Go's selectgo, but for the first:
 //
-//   0. without a lock look at a few cases in random order; the first that looks ready is tried, with the lock
-//      of its channel only. What another case has become since its turn is a choice not made
-//   1. lock all channels; look at the cases in random order; do the first that is ready
+//   0. without a lock look at a few cases; one of those that look ready is tried, with the lock of its channel
+//      only. What another case has become since its turn is a choice not made
+//   1. lock all channels; do one of the cases that are ready
 //   2. else enqueue a waiter on each channel, park, and release all locks once off the stack
-//   3. lock all again; take the waiters that nobody chose out of their queues
+//   3. take the waiters that nobody chose out of their queues, with the lock of each
 //
 // One wins: whoever takes a waiter off a queue must change GoroutineExtra.SelectDone from 0 (WaitQueue), or
-// drop it. Only the winner touches the case and readies the goroutine. Pass 3 needs all the locks, so it
-// cannot begin before the commit has released the last: until then nothing that the commit reads changes.
+// drop it. Only the winner touches the case and readies the goroutine. Pass 3 goes in the order of the commit,
+// which may be under way still: of a case whose channel it has unlocked the commit reads nothing.
 //
 // A wait with a CancellationToken is one more case, on a channel of its own that cancelling closes. So it
 // takes part in the same race; a callback that comes late closes a channel that nobody knows any more.
@@ -157,20 +157,24 @@ public static unsafe class Select
 
     private const int Few = GoroutineExtra.WaiterCount;
 
-    [SkipLocalsInit] // The places are written before they are read.
     private static int Choose(ReadOnlySpan<SelectCase?> cases, bool wait)
     {
+        int chosen = -1;
+        Outcome outcome = cases.Length <= Few ? SelectRound.AttemptOne(cases, out chosen) : Outcome.Waits;
+        return outcome == Outcome.Done ? chosen
+            : outcome == Outcome.Waits ? ChooseLocked(cases, wait)
+            : Fail(outcome);
+    }
+
+    /// <summary>The passes with all locks. -1 where it does not wait, and no case is ready.</summary>
+    [SkipLocalsInit] // The places are written before they are read.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static int ChooseLocked(ReadOnlySpan<SelectCase?> cases, bool wait)
+    {
         int length = cases.Length;
-        Span<int> order = length <= Few ? stackalloc int[2 * Few] : new int[2 * length];
         Goroutine* g = wait ? Scheduler.EnterWait() : Current.GoroutineOrNull();
-        SelectRound round = new(cases, order[..length], order.Slice(length, length));
-        round.Shuffle(g);
-        bool isPlain = !round.IsBubbled && !round.HasSources && round.Count <= Few;
-        Outcome outcome = isPlain ? round.AttemptFirst() : Outcome.Waits;
-        if (outcome == Outcome.Waits)
-        {
-            outcome = round.Prepare();
-        }
+        SelectRound round = new(cases, g, length <= Few ? stackalloc int[Few] : new int[length]);
+        Outcome outcome = round.Prepare();
         if (round.IsBubbled)
         {
             EnterBubbles(cases, g, wait);
@@ -191,18 +195,20 @@ public static unsafe class Select
         {
             Bubble.Point();
         }
-        switch (outcome)
+        if (round.IsTwice)
         {
-            case Outcome.Closed:
-                Chan.ThrowClosed();
-                break;
-
-            case Outcome.Misused:
-                throw round.IsTwice
-                    ? new ArgumentException("A case is twice in the list of a select.", nameof(cases))
-                    : new InvalidOperationException("Another goroutine waits with a case of this select.");
+            throw new ArgumentException("A case is twice in the list of a select.", nameof(cases));
         }
-        return round.Chosen;
+        return outcome is Outcome.Done or Outcome.Waits ? round.Chosen : Fail(outcome);
+    }
+
+    private static int Fail(Outcome outcome)
+    {
+        if (outcome == Outcome.Closed)
+        {
+            Chan.ThrowClosed();
+        }
+        throw new InvalidOperationException("Another goroutine waits with a case of this select.");
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

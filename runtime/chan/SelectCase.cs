@@ -5,8 +5,9 @@
 //
 //   g.ParkObject -> case 0 -> case 1 -> ... in the order of the locks; Waiter.Index counts along
 //
-// Next and IsBusy are written with the locks of all the channels of the select held; so whoever holds the
-// lock of one of them may follow the links while the goroutine is parked.
+// Next and IsBusy are set with the locks of all the channels of the select held; so whoever holds the lock of
+// one of them, and has won, may follow the links while the goroutine is parked. Who selects clears them when it
+// goes on, those of each case with the lock of its channel, or after that was won.
 //
 // Rejected: elements on the stack of who selects, as the other operations have them. Each has a type of
 // its own, so there is no place for an unknown number; and growth would have to know them.
@@ -87,8 +88,9 @@ public abstract unsafe class SelectCase : IParkPlace, IBubbled
         return true;
     }
 
-    /// <summary>False where it seems that it would have to wait; stale as soon as it is read.</summary>
-    internal virtual bool LooksReady => true;
+    /// <summary>False where it seems that it would have to wait; stale as soon as it is read. With the lock
+    /// held: false where Attempt says Waits, and that is so after an Attempt that says it.</summary>
+    internal abstract bool LooksReady { get; }
 
     /// <summary>Sends or receives if that needs no waiting. With the lock held; the peer is to be readied
     /// after it is released.</summary>
@@ -206,6 +208,8 @@ public sealed unsafe class SendCase<T> : SelectCase
 /// turn among the senders, and learns of it when a receiver comes or makes room.</summary>
 internal sealed unsafe class SendProbe(Chan channel) : SelectCase(channel)
 {
+    internal override bool LooksReady => Channel!.CanSendNow;
+
     internal override Outcome Attempt(out Goroutine* peer)
     {
         peer = null;

@@ -1,6 +1,10 @@
-// One select, while it lasts: the order in which it locks, the order in which it looks, and the passes
-// (Select.cs). It lies on the stack of who selects, which may move; nothing outside points to it.
+// One select, while it lasts: which case it does, the order in which it locks, and the passes (Select.cs). It
+// lies on the stack of who selects, which may move; nothing outside points to it.
+//
+// Which of the ready ones it does is drawn once they are known: no number at all where one is ready. Rejected: to
+// look in a shuffled order, as Go does: a draw for each case, and an array.
 
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace Weft.Runtime;
@@ -11,21 +15,22 @@ internal unsafe ref struct SelectRound
 
     private readonly ReadOnlySpan<SelectCase?> _cases;
 
-    /// <summary>Places of the cases that have a channel, shuffled.</summary>
-    private Span<int> _looks;
+    /// <summary>May be null: a thread selects.</summary>
+    private readonly Goroutine* _g;
 
-    /// <summary>The same places, by the id of the channel.</summary>
+    /// <summary>From Prepare on, places of the cases that have a channel, by the id of the channel.</summary>
     private Span<int> _locks;
 
-    internal SelectRound(ReadOnlySpan<SelectCase?> cases, Span<int> looks, Span<int> locks)
+    /// <summary>There is room for the place of each case.</summary>
+    internal SelectRound(ReadOnlySpan<SelectCase?> cases, Goroutine* g, Span<int> locks)
     {
         _cases = cases;
-        _looks = looks;
+        _g = g;
         _locks = locks;
     }
 
     /// <summary>How many cases have a channel.</summary>
-    internal readonly int Count => _looks.Length;
+    internal readonly int Count => _locks.Length;
 
     /// <summary>The case that was done, or -1.</summary>
     internal int Chosen { get; private set; } = -1;
@@ -40,8 +45,41 @@ internal unsafe ref struct SelectRound
 
     private readonly SelectCase LockedAs(int place) => _cases[_locks[place]]!;
 
-    /// <summary>Draws the order in which it looks. The goroutine may be null.</summary>
-    internal void Shuffle(Goroutine* g)
+    /// <summary>Pass 0: one of a few that look ready, with the lock of its channel only. Waits where none
+    /// does, and where a channel has a bubble or a source.</summary>
+    internal static Outcome AttemptOne(ReadOnlySpan<SelectCase?> cases, out int chosen)
+    {
+        chosen = -1;
+        uint ready = 0; // A bit for each.
+        for (int i = 0; i < cases.Length; i++)
+        {
+            SelectCase? each = cases[i];
+            if (each?.Channel is not Chan its)
+            {
+                continue;
+            }
+            if (its.Source != null || its.MadeIn != null)
+            {
+                return Outcome.Waits;
+            }
+            ready |= each.LooksReady ? 1u << i : 0;
+        }
+        if (ready == 0 || HasTwice(cases))
+        {
+            return Outcome.Waits; // Prepare will tell.
+        }
+        chosen = BitOperations.TrailingZeroCount(AnyBitOf(ready, Current.GoroutineOrNull()));
+        SelectCase picked = cases[chosen]!;
+        Chan channel = picked.Channel!;
+        channel.Lock();
+        Goroutine* peer = null;
+        Outcome outcome = picked.IsBusy ? Outcome.Misused : picked.Attempt(out peer);
+        channel.Unlock(peer);
+        return outcome;
+    }
+
+    /// <summary>Finds the order of the locks. Misused when a case is twice in the list, else Waits.</summary>
+    internal Outcome Prepare()
     {
         int count = 0;
         for (int i = 0; i < _cases.Length; i++)
@@ -52,46 +90,9 @@ internal unsafe ref struct SelectRound
             }
             HasSources |= channel.Source != null;
             IsBubbled |= channel.MadeIn != null;
-            int j = (int)Random(g, (uint)++count);
-            _looks[count - 1] = _looks[j];
-            _looks[j] = i;
-            _locks[count - 1] = i; // As they are given: a select is sorted in the same steps each time.
+            _locks[count++] = i; // As they are given: a select is sorted in the same steps each time.
         }
-        _looks = _looks[..count];
         _locks = _locks[..count];
-    }
-
-    /// <summary>Pass 0: the first of a few that looks ready, with the lock of its channel only.</summary>
-    internal Outcome AttemptFirst()
-    {
-        foreach (int place in _looks)
-        {
-            SelectCase each = _cases[place]!;
-            if (!each.LooksReady)
-            {
-                continue;
-            }
-            if (HasTwice())
-            {
-                return Outcome.Waits; // Prepare will tell.
-            }
-            Chan channel = each.Channel!;
-            channel.Lock();
-            Goroutine* peer = null;
-            Outcome outcome = each.IsBusy ? Outcome.Misused : each.Attempt(out peer);
-            channel.Unlock(peer);
-            if (outcome != Outcome.Waits)
-            {
-                Chosen = outcome == Outcome.Done ? place : -1;
-                return outcome;
-            }
-        }
-        return Outcome.Waits;
-    }
-
-    /// <summary>Finds the order of the locks. Misused when a case is twice in the list, else Waits.</summary>
-    internal Outcome Prepare()
-    {
         Sort();
         bool shared = false;
         for (int i = 1; i < Count; i++)
@@ -108,7 +109,7 @@ internal unsafe ref struct SelectRound
         }
         if (shared)
         {
-            _looks.CopyTo(_locks); // Cases of one channel wait in it in this order: it must be random.
+            Shuffle(); // Cases of one channel wait in it in this order: it must be random.
             Sort();
         }
         return Outcome.Waits;
@@ -120,25 +121,25 @@ internal unsafe ref struct SelectRound
     {
         LockAll();
         Outcome outcome = AttemptEach(out Goroutine* peer);
-        if (outcome == Outcome.Waits && wait)
+        if (outcome != Outcome.Waits || !wait)
         {
-            GoroutineExtra* extra = GoroutineExtras.Of(g);
-            waiters = waiters != null ? waiters : &extra->FirstWaiter;
-            extra->SelectDone = 0;
-            Goroutine.ParkObject(g) = EnqueueAll(g, waiters);
-            Scheduler.Park(g, &ReleaseAll, null, ParkReason.Select);
-            LockAll();
-            outcome = DequeueAll(g, waiters);
-            Goroutine.ParkObject(g) = null;
+            UnlockAll();
+            if (peer != null)
+            {
+                Scheduler.Ready(peer);
+            }
+            return outcome;
         }
-        UnlockAll();
-        if (outcome == Outcome.Waits && wait)
+        GoroutineExtra* extra = GoroutineExtras.Of(g);
+        waiters = waiters != null ? waiters : &extra->FirstWaiter;
+        extra->SelectDone = 0;
+        Goroutine.ParkObject(g) = EnqueueAll(g, waiters);
+        Scheduler.Park(g, &ReleaseAll, null, ParkReason.Select);
+        outcome = DequeueAll(g, waiters);
+        Goroutine.ParkObject(g) = null;
+        if (outcome == Outcome.Waits)
         {
             Scheduler.ExitIfAbandoned(g);
-        }
-        if (peer != null)
-        {
-            Scheduler.Ready(peer);
         }
         return outcome;
     }
@@ -147,7 +148,7 @@ internal unsafe ref struct SelectRound
     internal readonly bool PollSources()
     {
         bool looksReady = false;
-        foreach (int place in _looks)
+        foreach (int place in _locks)
         {
             SelectCase each = _cases[place]!;
             each.Channel!.Source?.Poll();
@@ -173,21 +174,38 @@ internal unsafe ref struct SelectRound
         }
     }
 
-    /// <summary>Pass 1.</summary>
+    /// <summary>Pass 1. An attempt may come to nothing, where only selects wait that have chosen another: its
+    /// case does not look ready after that.</summary>
     private Outcome AttemptEach(out Goroutine* peer)
     {
         peer = null;
-        foreach (int place in _looks)
+        while (true)
         {
-            SelectCase each = _cases[place]!;
-            Outcome outcome = each.IsBusy ? Outcome.Misused : each.Attempt(out peer);
+            int ready = 0;
+            int place = -1;
+            foreach (int at in _locks)
+            {
+                SelectCase each = _cases[at]!;
+                if (each.IsBusy)
+                {
+                    return Outcome.Misused;
+                }
+                if (each.LooksReady && (++ready == 1 || Random(_g, ready) == 0))
+                {
+                    place = at; // In the place of those before: so each gets it with the same probability.
+                }
+            }
+            if (place < 0)
+            {
+                return Outcome.Waits;
+            }
+            Outcome outcome = _cases[place]!.Attempt(out peer);
             if (outcome != Outcome.Waits)
             {
                 Chosen = outcome == Outcome.Done ? place : -1;
                 return outcome;
             }
         }
-        return Outcome.Waits;
     }
 
     /// <summary>Pass 2: a waiter on each channel. Returns the first of the cases, linked.</summary>
@@ -228,23 +246,36 @@ internal unsafe ref struct SelectRound
         return true;
     }
 
-    /// <summary>Pass 3.</summary>
+    /// <summary>Pass 3. Channel after channel, in the order of the commit, which may be under way: what it has
+    /// unlocked it does not touch again. The chosen one's was unlocked before it could be chosen.</summary>
     private Outcome DequeueAll(Goroutine* g, Waiter* waiters)
     {
         Outcome outcome = Outcome.Waits;
+        Waiter* winner = g->Extra->SelectWinner;
+        Chan? locked = null;
         for (int i = 0; i < Count; i++)
         {
             SelectCase each = LockedAs(i);
             Waiter* waiter = &waiters[i];
+            if (waiter == winner)
+            {
+                Chosen = _locks[i];
+            }
+            else if (each.Channel != locked)
+            {
+                locked?.Unlock();
+                locked = each.Channel!;
+                locked.Lock();
+            }
             each.Remove(waiter);
             waiter->IsSelect = false;
             each.Next = null;
             each.IsBusy = false;
-            if (waiter == g->Extra->SelectWinner)
-            {
-                Chosen = _locks[i];
-                outcome = each.Finish(waiter->Success);
-            }
+        }
+        locked?.Unlock();
+        if (Chosen >= 0)
+        {
+            outcome = _cases[Chosen]!.Finish(winner->Success);
         }
         Check.Always(
             outcome != Outcome.Waits || g->Abandoned, "select: readied, but no case was chosen"u8);
@@ -279,19 +310,39 @@ internal unsafe ref struct SelectRound
         }
     }
 
-    private readonly bool HasTwice()
+    private readonly void Shuffle()
     {
-        for (int i = 1; i < Count; i++)
+        for (int i = Count - 1; i > 0; i--)
+        {
+            int j = Random(_g, i + 1);
+            (_locks[i], _locks[j]) = (_locks[j], _locks[i]);
+        }
+    }
+
+    private static bool HasTwice(ReadOnlySpan<SelectCase?> cases)
+    {
+        for (int i = 1; i < cases.Length; i++)
         {
             for (int j = 0; j < i; j++)
             {
-                if (_cases[_looks[i]] == _cases[_looks[j]])
+                if (cases[i] == cases[j] && cases[i]?.Channel != null)
                 {
                     return true;
                 }
             }
         }
         return false;
+    }
+
+    /// <summary>One of the bits, behind which there may be others.</summary>
+    internal static uint AnyBitOf(uint bits, Goroutine* g)
+    {
+        int count = BitOperations.PopCount(bits);
+        for (int skipped = count == 1 ? 0 : Random(g, count); skipped > 0; skipped--)
+        {
+            bits &= bits - 1;
+        }
+        return bits;
     }
 
     /// <summary>Cases of one channel stay in the order that they are in, if they are few.</summary>
@@ -329,20 +380,16 @@ internal unsafe ref struct SelectRound
     /// <summary>At least 0, below the bound; in a bubble with a seed drawn from that. The generator is
     /// SplitMix64; each machine has its own, so that few share a word. Who changes machines in the middle may
     /// take the number of another: any will do.</summary>
-    private static uint Random(Goroutine* g, uint bound)
+    private static int Random(Goroutine* g, int bound)
     {
         Machine* m = g == null || g->IsBubbled ? null : g->Machine;
         if (m == null)
         {
-            return Bubble.Choose(g, bound);
-        }
-        if (bound == 1)
-        {
-            return 0;
+            return (int)Bubble.Choose(g, (uint)bound);
         }
         ulong z = m->SelectRandom += 0x9e3779b97f4a7c15;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
         z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-        return (uint)(((z >> 32) * bound) >> 32);
+        return (int)(((z >> 32) * (uint)bound) >> 32);
     }
 }
