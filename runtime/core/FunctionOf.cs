@@ -13,16 +13,24 @@ internal static unsafe class FunctionOf
 {
     private const nint IsPair = 2;
 
+    private static bool s_isOf11;
+
+    /// <summary>Before the first is asked for. .NET 11 has another name for the address.</summary>
+    internal static void Initialize(nint version) => s_isOf11 = version >= 11;
+
     /// <summary>For names only. Not on the JIT.</summary>
     internal static nint Code(Delegate function)
     {
         nint code = Extra(function);
-        code = code != 0 ? code : Pointer(function);
+        code = code != 0 ? code : s_isOf11 ? PointerOf11(function) : Pointer(function);
         return (code & IsPair) != 0 ? *(nint*)(code - IsPair) : code;
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_functionPointer")]
     private static extern ref nint Pointer(Delegate function);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_methodPtr")]
+    private static extern ref nint PointerOf11(Delegate function);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_extraFunctionPointerOrData")]
     private static extern ref nint Extra(Delegate function);

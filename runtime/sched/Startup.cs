@@ -74,6 +74,7 @@ internal static unsafe class Startup
                 throw new PlatformNotSupportedException(
                     $"Weft does not know this build of .NET, {Environment.Version}: {mismatch}.");
             }
+            FunctionOf.Initialize(RuntimeThread.Table.Version);
             Settings settings = ReadSettings();
             Os.GuardByProtection = settings.GuardByProtection;
             long mappings = Math.Max(0, MappingLimit() - MappingsLeft);

@@ -20,6 +20,7 @@ internal static class Smoke
         Part("stacks grow", StacksGrow);
         Part("the dump names methods", DumpNamesMethods);
         Part("leaks are found", LeaksAreFound);
+        Part("the trace names functions", TraceNamesFunctions);
         return s_wrong == 0 ? 0 : 1;
     }
 
@@ -94,6 +95,21 @@ internal static class Smoke
         Leak();
         return Soon("leaked goroutines: 1", () => Go.FindLeaks(reclaim: true).ToString());
     }
+
+    private static string? TraceNamesFunctions()
+    {
+        using MemoryStream trace = new();
+        Go.StartTrace(trace);
+        WaitGroup group = new();
+        group.Add();
+        Go.Run(CountsDownHere, group);
+        group.Wait();
+        Go.StopTrace();
+        string found = System.Text.Encoding.UTF8.GetString(trace.ToArray());
+        return found.Contains(nameof(CountsDownHere), StringComparison.Ordinal) ? null : $"{found.Length} characters";
+    }
+
+    private static void CountsDownHere(WaitGroup group) => group.Done();
 
     /// <summary>Looks until the text is there: the goroutine that it tells of may not wait yet.</summary>
     private static string? Soon(string text, Func<string> look)
