@@ -285,13 +285,17 @@ internal static unsafe partial class Exports
     }
 
     /// <summary>Not by Do: each goroutine that starts and ends comes by twice.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Count(nint handle, int delta)
     {
         WaitGroup? group = Handles.Get<WaitGroup>(handle, Kind.WaitGroup);
-        if (group == null)
-        {
-            return Handles.Fault(handle);
-        }
+        return group == null ? Handles.Fault(handle)
+            : group.IsBubbled ? CountInBubble(group, delta)
+            : group.TryAdd(delta) ? Code.Ok : Code.NotPermitted;
+    }
+
+    private static int CountInBubble(WaitGroup group, int delta)
+    {
         try
         {
             group.Add(delta);

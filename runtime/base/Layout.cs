@@ -58,7 +58,7 @@ internal static class Layout
     internal const int FreeGoroutinesPerProcessor = 128;
     internal const int FreeHomesPerProcessor = 64;
     internal const int FixedStacksKept = 256;
-    internal const int FixedStacksPerProcessor = 64;
+    internal const int FixedStacksPerProcessor = 72;
     internal const int GrownStacksKept = 1024;
     internal const int FreePagesKept = 8 * 1024;
     internal const int FreeBlocksKept = 64 * 1024;

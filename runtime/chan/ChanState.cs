@@ -240,8 +240,8 @@ public abstract unsafe class Chan : IParkPlace, IBubbled
 
     internal void RemoveReceiver(Waiter* waiter) => _receivers.RemoveIfQueued(waiter);
 
-    /// <summary>Whether a send would not wait, with the lock held; without it stale. A receiver that was found
-    /// may turn out to be taken by another case of its select.</summary>
+    /// <summary>Whether a send would not wait, with the lock held; without it stale. A receiver that was
+    /// found may turn out to be taken by another case of its select.</summary>
     internal abstract bool CanSendNow { get; }
 
     /// <summary>The sender that waits longest. Probes before it are told that it would have been their

@@ -1,14 +1,14 @@
 // The select statement. In passes, as Go's selectgo, but for the first:
 //
-//   0. without a lock look at a few cases; one of those that look ready is tried, with the lock of its channel
-//      only. What another case has become since its turn is a choice not made
+//   0. without a lock look at a few cases; one of those that look ready is tried, with the lock of its
+//      channel only. What another case has become since its turn is a choice not made
 //   1. lock all channels; do one of the cases that are ready
 //   2. else enqueue a waiter on each channel, park, and release all locks once off the stack
 //   3. take the waiters that nobody chose out of their queues, with the lock of each
 //
 // One wins: whoever takes a waiter off a queue must change GoroutineExtra.SelectDone from 0 (WaitQueue), or
-// drop it. Only the winner touches the case and readies the goroutine. Pass 3 goes in the order of the commit,
-// which may be under way still: of a case whose channel it has unlocked the commit reads nothing.
+// drop it. Only the winner touches the case and readies the goroutine. Pass 3 goes in the order of the
+// commit, which may be under way still: of a case whose channel it has unlocked the commit reads nothing.
 //
 // A wait with a CancellationToken is one more case, on a channel of its own that cancelling closes. So it
 // takes part in the same race; a callback that comes late closes a channel that nobody knows any more.

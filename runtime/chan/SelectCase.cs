@@ -6,8 +6,8 @@
 //   g.ParkObject -> case 0 -> case 1 -> ... in the order of the locks; Waiter.Index counts along
 //
 // Next and IsBusy are set with the locks of all the channels of the select held; so whoever holds the lock of
-// one of them, and has won, may follow the links while the goroutine is parked. Who selects clears them when it
-// goes on, those of each case with the lock of its channel, or after that was won.
+// one of them, and has won, may follow the links while the goroutine is parked. Who selects clears them when
+// it goes on, those of each case with the lock of its channel, or after that was won.
 //
 // Rejected: elements on the stack of who selects, as the other operations have them. Each has a type of
 // its own, so there is no place for an unknown number; and growth would have to know them.

@@ -1,8 +1,8 @@
 // One select, while it lasts: which case it does, the order in which it locks, and the passes (Select.cs). It
 // lies on the stack of who selects, which may move; nothing outside points to it.
 //
-// Which of the ready ones it does is drawn once they are known: no number at all where one is ready. Rejected: to
-// look in a shuffled order, as Go does: a draw for each case, and an array.
+// Which of the ready ones it does is drawn once they are known: no number at all where one is ready.
+// Rejected: to look in a shuffled order, as Go does: a draw for each case, and an array.
 
 using System.Numerics;
 using System.Runtime.CompilerServices;
@@ -246,8 +246,9 @@ internal unsafe ref struct SelectRound
         return true;
     }
 
-    /// <summary>Pass 3. Channel after channel, in the order of the commit, which may be under way: what it has
-    /// unlocked it does not touch again. The chosen one's was unlocked before it could be chosen.</summary>
+    /// <summary>Pass 3. Channel after channel, in the order of the commit, which may be under way: what it
+    /// has unlocked it does not touch again. The chosen one's was unlocked before it could be
+    /// chosen.</summary>
     private Outcome DequeueAll(Goroutine* g, Waiter* waiters)
     {
         Outcome outcome = Outcome.Waits;

@@ -33,18 +33,22 @@ internal static unsafe partial class Scheduler
     private const long LastDeadlockCheckNs = 10_000_000_000;
     private const string Tasks = "/proc/self/task";
 
-    // What .NET's own threads are called: they wait for work that others make. Machines are counted, not
-    // known by name: a thread that a goroutine starts inherits the name.
-    private static readonly string[] s_serviceThreads =
-    [
-        ".NET Finalizer", ".NET SigHandler", ".NET BGC", ".NET Server GC", ".NET EventPipe",
-    ];
-
     // Threads that wait in Weft and have not been woken, and how many have ever been woken. A thread counts
     // itself before it sleeps, its waker takes it off: the count may be too low for a moment, never too high.
     private static int s_waitingThreads;
     private static int s_threadsWoken;
     private static long s_processorsTaken;
+
+    /// <summary>What .NET's own threads are called: they wait for work that others make. Machines are
+    /// counted, not known by name: a thread that a goroutine starts inherits the name. A class of its own:
+    /// the scheduler's statics have to be constants (trap ds).</summary>
+    private static class Services
+    {
+        internal static readonly string[] Names =
+        [
+            ".NET Finalizer", ".NET SigHandler", ".NET BGC", ".NET Server GC", ".NET EventPipe",
+        ];
+    }
 
     /// <summary>Whether a deadlock ends the process.</summary>
     internal static bool DetectsDeadlocks { get; set; } = true;
@@ -101,7 +105,7 @@ internal static unsafe partial class Scheduler
         try
         {
             int ours = Jit.IsOn ? ThreadsOnJit : 1 + Volatile.Read(ref s_machineCount);
-            string[] services = Jit.IsOn ? JitServices.Names : s_serviceThreads;
+            string[] services = Jit.IsOn ? JitServices.Names : Services.Names;
             int others = -ours - Volatile.Read(ref s_waitingThreads);
             string[] tasks = Directory.GetDirectories(Tasks);
             foreach (string task in tasks)

@@ -20,7 +20,7 @@ internal static unsafe partial class Scheduler
 {
     private const int ThreadsOnJit = 2; // The keeper and the watch.
 
-    /// <summary>A class of its own: under NativeAOT the scheduler's statics have to be constants.</summary>
+    /// <summary>A class of its own: as Services.</summary>
     private static class JitServices
     {
         /// <summary>By the kernel's names, of at most 15 bytes.</summary>

@@ -53,9 +53,10 @@ internal static unsafe partial class Scheduler
         Machine* m = g->Machine;
         Processor* p = m->Processor;
         int rounds = p->RoundsToGlobal;
-        if (rounds <= 1 || (rounds % TimerRounds) == 0 || p->Id >= MaxProcessors || CountsWaits)
+        if (rounds <= 1 || p->Id >= MaxProcessors || CountsWaits
+            || ((rounds % TimerRounds) == 0 && TimersDue(p)))
         {
-            return false; // A longer search may be due: SwitchAway asks, in the same rounds.
+            return false; // A longer search is due, as in SwitchAway, in the same rounds.
         }
         Goroutine* next = p->Queue.Pop(); // None that needs the loop: those are in no local queue.
         if (next == null)

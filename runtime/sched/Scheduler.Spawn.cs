@@ -32,8 +32,12 @@ internal static unsafe partial class Scheduler
             return JitThreads.Create(kind, fixedSize, flows);
         }
         Goroutine* starter = Current.Goroutine();
-        fixedSize = kind == GoroutineKind.Fixed ? StackSizes.RoundUp(fixedSize) : 0;
-        nint place = fixedSize != 0 ? TakeFixedStack(starter, fixedSize) : 0;
+        nint place = 0;
+        if (kind == GoroutineKind.Fixed)
+        {
+            fixedSize = fixedSize == Layout.FixedStackDefault ? fixedSize : StackSizes.RoundUp(fixedSize);
+            place = TakeFixedStack(starter, fixedSize);
+        }
         Goroutine* g;
         bool mayFlow;
         if (starter != null)

@@ -80,7 +80,7 @@ internal static unsafe class StackPieces
 
     /// <summary>One past the highest byte of the stack in a place.</summary>
     internal static nint HighOf(nint place, nint size) =>
-        place + size + Os.PageSize - (place / Os.PageSize % Colors * Layout.CacheLine);
+        place + size + Os.PageSize - (nint)(((nuint)place / Os.PageSize % Colors) * Layout.CacheLine);
 
     /// <summary>The place of the stack that begins here.</summary>
     internal static nint PlaceOf(nint low) => (low - 1) & -Os.PageSize;

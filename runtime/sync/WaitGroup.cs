@@ -36,19 +36,11 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue, IBubb
             _bubble.CheckCaller("The WaitGroup");
             Bubble.Point();
         }
-        _lock.Enter();
-        long count = _count + delta;
-        if (count < 0)
+        if (!TryAdd(delta))
         {
-            _lock.Exit();
             throw new InvalidOperationException(
                 "The WaitGroup's counter would be below zero: more calls of Done than Add announced.");
         }
-        // A zero says that all is seen that those have done who counted down: pairs with the look in Wait.
-        Volatile.Write(ref _count, count);
-        Goroutine* list = count == 0 ? _waiters.DequeueAll() : null;
-        _lock.Exit();
-        Scheduler.ReadyAll(list);
         if (_bubble != null)
         {
             Bubble.Point();
@@ -56,6 +48,30 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue, IBubb
     }
 
     bool IBubbled.IsOf(Bubble bubble) => _bubble == bubble;
+
+    internal bool IsBubbled => _bubble != null;
+
+    /// <summary>Add outside of bubbles. False where the counter would be below zero; it is left as it
+    /// was.</summary>
+    internal bool TryAdd(int delta)
+    {
+        _lock.Enter();
+        long count = _count + delta;
+        if (count < 0)
+        {
+            _lock.Exit();
+            return false;
+        }
+        // A zero says that all is seen that those have done who counted down: pairs with the look in Wait.
+        Volatile.Write(ref _count, count);
+        Goroutine* list = count == 0 ? _waiters.DequeueAll() : null;
+        _lock.Exit();
+        if (list != null)
+        {
+            Scheduler.ReadyAll(list);
+        }
+        return true;
+    }
 
     /// <summary>Counts down by one.</summary>
     /// <exception cref="InvalidOperationException">The counter is zero.</exception>

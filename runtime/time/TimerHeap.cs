@@ -26,8 +26,9 @@ internal sealed unsafe partial class TimerHeap
 {
     internal const int SleepersAtOnce = 64;
 
-    private static readonly Stack<TimerHeap> s_apart = new();
-    private static TimerHeap[] s_heaps = null!; // TimerHeap.Initialize
+    // Made by Initialize: all of the class's statics are constants (trap ds).
+    private static Stack<TimerHeap> s_apart = null!;
+    private static TimerHeap[] s_heaps = null!;
 
     /// <summary>The node that Scheduler.LetLinger was told of last, or null. Exchanged.</summary>
     internal TimerNode? Lingering;
@@ -63,7 +64,11 @@ internal sealed unsafe partial class TimerHeap
     /// <summary>The number of its processor.</summary>
     internal int Id => _processor->Id;
 
-    internal static void Initialize(int most) => s_heaps = new TimerHeap[most];
+    internal static void Initialize(int most)
+    {
+        s_apart = new Stack<TimerHeap>();
+        s_heaps = new TimerHeap[most];
+    }
 
     /// <summary>Makes the heap of a processor that is new. Not under a ShortLock.</summary>
     internal static void Create(Processor* p)

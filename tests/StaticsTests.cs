@@ -1,0 +1,29 @@
+// That the statics of hot classes are constants, laid down in the program: a class with a static constructor is
+// asked at each use whether it has run.
+
+using System.Text;
+
+namespace Weft.Tests;
+
+internal sealed class StaticsTests
+{
+    // Names of methods are in the file of debug information, as the compiler mangles them.
+    [Test]
+    [NotOnJit("about the program that the native compiler makes")]
+    [Arguments("Scheduler", "Park")]
+    [Arguments("TimerHeap", "Create")]
+    [Arguments("GoroutineTable", "Take")]
+    [Arguments("GoroutineExtras", "Take")]
+    [Arguments("FixedStacks", "Take")]
+    [Arguments("Homes", "Take")]
+    public async Task AHotClassHasNoStaticConstructor(string type, string method)
+    {
+        byte[] symbols = await File.ReadAllBytesAsync(Environment.ProcessPath + ".dbg");
+
+        await Assert.That(Has(symbols, $"Weft_Weft_Runtime_{type}__{method}")).IsTrue();
+        await Assert.That(Has(symbols, $"Weft_Weft_Runtime_{type}___cctor")).IsFalse();
+    }
+
+    private static bool Has(byte[] symbols, string name) =>
+        symbols.AsSpan().IndexOf(Encoding.ASCII.GetBytes(name)) >= 0;
+}
