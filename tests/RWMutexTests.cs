@@ -2,10 +2,11 @@
 // the small build there are stripes from the first reader on.
 //
 // Safeguards of RWMutex, taken out one at a time: a test here, or in TokenTests, fails each time or nearly.
-// Not for those where two or three instructions of two processors have to meet: no test fails where a writer
-// that finds the word 0 does not look whether there are stripes by now; where a reader queues up without
-// looking whether the gate is still shut; or where RUnlock too often, in one word, is not certain. Where
-// TryRLock takes back what it has added, and does not look after the writer, one of two runs fails.
+// Not for those where two or three instructions of two processors have to meet; there the models fail
+// (tests/models): "making", where a writer that finds the word 0 does not look whether there are stripes by now;
+// "word", where a reader queues up without looking whether the gate is still shut; "stripes", where TryRLock takes
+// back what it has added, and does not look after the writer; "excess", where RUnlock in one word subtracts first,
+// or where Lock keeps what it waits with when it throws.
 
 using System.Runtime.CompilerServices;
 using Weft.Runtime;

@@ -55,16 +55,14 @@ public sealed unsafe partial class RWMutex
         list.Ready();
     }
 
-    /// <summary>What RUnlock does when the count is negative now, or a writer has parked or writes.</summary>
+    /// <summary>What RUnlock does in stripes when the count is negative now, or a writer has parked or
+    /// writes.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private void RUnlockSlow(long[]? stripes, int here, long count)
+    private void RUnlockSlow(long[] stripes, int here, long count)
     {
-        bool isNewLow = stripes != null && ReaderStripes.IsNewLow(stripes, here, count);
+        bool isNewLow = ReaderStripes.IsNewLow(stripes, here, count);
         // While somebody writes nobody reads; or the caller has left just before.
-        bool isDoubtful = stripes == null
-            ? count < 0
-            : isNewLow || (Volatile.Read(ref _state) & Writing) != 0;
-        if (!isDoubtful)
+        if (!isNewLow && (Volatile.Read(ref _state) & Writing) == 0)
         {
             LookAfterWriter();
             return;
@@ -72,21 +70,19 @@ public sealed unsafe partial class RWMutex
         _lock.Enter();
         Interlocked.Add(ref _state, Counting); // Pairs with each reader that adds, then looks.
         long readers = Readers();
-        bool tooMany = readers < 0 || _stripes == null; // In one word it is certain, whoever came since.
+        bool tooMany = readers < 0;
         if (tooMany)
         {
             readers++;
-            _ = stripes == null
-                ? Interlocked.Add(ref _state, One)
-                : Interlocked.Increment(ref ReaderStripes.Count(stripes, here));
+            Interlocked.Increment(ref ReaderStripes.Count(stripes, here));
         }
         else if (isNewLow)
         {
-            ReaderStripes.SetLow(stripes!, here, count);
+            ReaderStripes.SetLow(stripes, here, count);
         }
-        if (readers == 0 && _stripes != null)
+        if (readers == 0)
         {
-            Interlocked.Add(ref _state, ReaderStripes.TakeAll(_stripes) * One);
+            Interlocked.Add(ref _state, ReaderStripes.TakeAll(stripes) * One);
         }
         Interlocked.Add(ref _state, -Counting);
         Goroutine* writer = readers <= 0 ? TakeWaitingWriter() : null;
@@ -97,7 +93,7 @@ public sealed unsafe partial class RWMutex
         }
         if (tooMany)
         {
-            throw new InvalidOperationException("RUnlock of an RWMutex that is not locked for reading.");
+            ThrowNotReading();
         }
     }
 
@@ -247,16 +243,19 @@ public sealed unsafe partial class RWMutex
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void WaitForReaders()
     {
+        Goroutine* g = EnterWait();
         try
         {
-            Goroutine* g = EnterWait();
             _ = WaitForReaders(g, null);
-            LeaveWait(g);
         }
         catch
         {
             _writers.Unlock();
             throw;
+        }
+        finally
+        {
+            LeaveWait(g);
         }
     }
 
@@ -335,8 +334,8 @@ public sealed unsafe partial class RWMutex
         return true;
     }
 
-    /// <summary>The caller has shut the gate, and nobody is inside. In one word who has called RUnlock too
-    /// often finds it out, and puts it right; in stripes perhaps not.</summary>
+    /// <summary>The caller has shut the gate, and nobody is inside. In stripes who has called RUnlock too
+    /// often need not have found it out.</summary>
     private void ThrowIfTooFew(long readers)
     {
         if (readers >= 0)
@@ -346,7 +345,7 @@ public sealed unsafe partial class RWMutex
         ReadyList list = default;
         _lock.Enter();
         readers = Readers();
-        bool tooFew = readers < 0 && _stripes != null;
+        bool tooFew = readers < 0; // Who has called it may have put it right since.
         if (tooFew)
         {
             Interlocked.Add(ref _state, -readers * One);

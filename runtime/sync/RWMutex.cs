@@ -3,8 +3,8 @@
 // cannot starve them. Writers are kept apart by a mutex.
 //
 //   _state    63 .. 5             4            3        2         1            0
-//             readers inside,     ReadersWait  Writing  Counting  WriterParks  Shut: the gate
-//             a signed number
+//             readers inside;     ReadersWait  Writing  Counting  WriterParks  Shut: the gate
+//             signed, for stripes
 //   _stripes  null, or more places where readers are counted; only the sum of all is how many are inside
 //
 // A reader adds one, and then looks at the gate. If it is shut, the reader takes back what it has added, from
@@ -24,10 +24,11 @@
 // more, and a writer looks at each stripe. They may be made at any time: whoever has not seen them counts in
 // the word; or is a writer that shut the gate before they were there, and who uses them sees that.
 //
-// RUnlock of what is not locked: in one word the count shows it. In stripes a count may be negative because a
-// reader has changed processors. So who makes one lower than it ever was has the readers counted, with the
-// gate shut for that moment (Counting). What is missed, because another count is too high by as much, the
-// next writer finds.
+// RUnlock of what is not locked: in one word there is nothing to subtract from, and nothing is changed; or it
+// was the count of one who only looked in and takes it back, then the next writer finds the sum too low. In
+// stripes a count may be negative because a reader has changed processors. So who makes one lower than it
+// ever was has the readers counted, with the gate shut for that moment (Counting). What is missed, because
+// another count is too high by as much, the next writer finds.
 //
 // A thread that gets no stand-in, for lack of memory or because the runtime does not start, looks again every
 // millisecond instead: a wait after the gate was shut may not fail.
@@ -127,8 +128,8 @@ public sealed unsafe partial class RWMutex : IParkLock, IParkPlace, ITokenQueue,
     bool IBubbled.IsOf(Bubble bubble) => _isBubbled;
 
     /// <summary>Undoes one RLock.</summary>
-    /// <exception cref="InvalidOperationException">It is not locked for reading. Where many processors read
-    /// at the same time, and goroutines change processors, it may be the next Lock that says so.</exception>
+    /// <exception cref="InvalidOperationException">It is not locked for reading. Where others come and go at
+    /// the same time it may be another's RUnlock, or the next Lock, that says so.</exception>
     public void RUnlock()
     {
         if (_isBubbled)

@@ -65,6 +65,8 @@ public static class Program
         ("word", () => new Protocols.WordModel()),
         ("stripes", () => new Protocols.StripesModel()),
         ("stray", () => new Protocols.StrayModel()),
+        ("making", () => new Protocols.MakingModel()),
+        ("excess", () => new Protocols.ExcessModel()),
     ];
 
     public static int Main(string[] arguments)

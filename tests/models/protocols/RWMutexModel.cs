@@ -8,6 +8,7 @@
 // Must hold: nobody reads while one writes, what was written is seen, and everybody gets in.
 
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using Weft.Runtime;
 
 namespace Weft.Models.Protocols;
@@ -108,7 +109,7 @@ internal abstract unsafe class RWMutexModel : Model
         Explorer.Assert(seen is 0 or 1 && *_data == seen, "It changed while it was read.");
     }
 
-    private void Enter()
+    private protected void Enter()
     {
         Explorer.Local.StandIn = (nint)(_standIns + Explorer.Local.Id);
         Current.SetMachine(_machines + Explorer.Local.Id);
@@ -121,7 +122,7 @@ internal sealed class WordModel() : RWMutexModel(stripes: false)
     internal override (string, string)[] Barriers =>
     [
         ("word-read", "RWMutex.AddReader Add RWMutex._state"),
-        ("word-leave", "RWMutex.TakeReader Add RWMutex._state"),
+        ("word-leave", "RWMutex.TakeReader CompareExchange RWMutex._state"),
         ("word-open", "RWMutex.Unlock CompareExchange RWMutex._state"),
     ];
 
@@ -153,4 +154,101 @@ internal sealed class StrayModel() : RWMutexModel(stripes: true)
     ];
 
     internal override Action[] Threads => [ReadAndMove, ReadAndMove, Write];
+}
+
+/// <summary>A reader finds no stripes, and makes some before it reads: the writer may have seen none, and nobody
+/// in the word.</summary>
+internal sealed class MakingModel : RWMutexModel
+{
+    private readonly long[] _made;
+
+    public MakingModel()
+        : base(stripes: true)
+    {
+        _made = StripesField(Mutex)!;
+    }
+
+    internal override (string, string)[] Barriers =>
+    [
+        ("making-shut", "RWMutex.ShutGate CompareExchange RWMutex._state"),
+        ("making-read", "RWMutex.AddReaderInStripe Increment ?"),
+    ];
+
+    internal override Action[] Threads => [MakeAndRead, Write];
+
+    internal override void SetUp()
+    {
+        base.SetUp();
+        StripesField(Mutex) = null;
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_stripes")]
+    private static extern ref long[]? StripesField(RWMutex mutex);
+
+    private void MakeAndRead()
+    {
+        Volatile.Write(ref StripesField(Mutex), _made);
+        Read();
+    }
+}
+
+/// <summary>One leaves who has never entered. Another's count may be the one that is taken: of one that reads, or
+/// only looks in; then that one is told, or the writer. But just one is, and all go on.</summary>
+internal sealed class ExcessModel() : RWMutexModel(stripes: false)
+{
+    private int _told;
+
+    internal override (string, string)[] Barriers => [];
+
+    internal override Action[] Threads => [Leave, EnterAndLeave, WriteOrBeTold];
+
+    internal override void SetUp()
+    {
+        base.SetUp();
+        _told = 0;
+    }
+
+    internal override void AtEnd()
+    {
+        base.AtEnd();
+        Explorer.Assert(_told == 1, $"{_told} are told that they have not locked it.");
+    }
+
+    private void EnterAndLeave()
+    {
+        Enter();
+        Mutex.RLock();
+        LeaveOrBeTold();
+    }
+
+    private void Leave()
+    {
+        Enter();
+        LeaveOrBeTold();
+    }
+
+    private void WriteOrBeTold()
+    {
+        try
+        {
+            Write();
+        }
+        catch (InvalidOperationException)
+        {
+            _told++;
+            Write();
+        }
+    }
+
+    private void LeaveOrBeTold()
+    {
+        try
+        {
+            Mutex.RUnlock();
+        }
+        catch (InvalidOperationException)
+        {
+            _told++;
+        }
+    }
 }
