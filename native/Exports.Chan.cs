@@ -219,7 +219,7 @@ internal static unsafe partial class Exports
                 continue; // Never ready.
             }
             ByteChan? channel = ChanOf(each);
-            if (channel == null || channel.MadeIn != null)
+            if (channel is not { IsPlain: true })
             {
                 return Code.WouldWait;
             }

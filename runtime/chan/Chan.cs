@@ -247,14 +247,14 @@ public sealed unsafe class Chan<T> : Chan, IEnumerable<T>
     {
         value = default!;
         isClosed = false;
-        EnterBubble();
-        return (Source != null || !LooksEmpty || Volatile.Read(ref _closed))
+        return (!IsPlain || !LooksEmpty || Volatile.Read(ref _closed))
             && LookUnderLock(out value, out isClosed);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool LookUnderLock(out T value, out bool isClosed)
     {
+        EnterBubble();
         if (LooksEmpty)
         {
             Source?.Poll();

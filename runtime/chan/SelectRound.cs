@@ -58,7 +58,7 @@ internal unsafe ref struct SelectRound
             {
                 continue;
             }
-            if (its.Source != null || its.MadeIn != null)
+            if (!its.IsPlain)
             {
                 return Outcome.Waits;
             }
