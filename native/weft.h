@@ -373,8 +373,8 @@ int weft_mutex_try_lock(weft_mutex *mutex);
 int weft_mutex_unlock(weft_mutex *mutex);
 
 /* A lock for many readers or one writer. A writer that waits keeps new readers out. unlock: WEFT_EPERM it is not
- * locked; where many processors read it may be the next wrlock that says so of rdunlock: it does not have the
- * lock. until: the errors of an ended wait, and the caller does not have it. */
+ * locked; where others come and go at the same time it may be another's rdunlock that says so, or the next
+ * wrlock: it does not have the lock. until: the errors of an ended wait, and the caller does not have it. */
 int weft_rwlock_make(weft_rwlock **lock);
 int weft_rwlock_free(weft_rwlock *lock);
 int weft_rwlock_rdlock(weft_rwlock *lock);

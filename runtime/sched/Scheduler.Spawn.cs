@@ -32,24 +32,33 @@ internal static unsafe partial class Scheduler
             return JitThreads.Create(kind, fixedSize, flows);
         }
         Goroutine* starter = Current.Goroutine();
-        nint place = 0;
-        if (kind == GoroutineKind.Fixed)
+        bool isFixed = kind == GoroutineKind.Fixed;
+        if (isFixed && fixedSize != Layout.FixedStackDefault)
         {
-            fixedSize = fixedSize == Layout.FixedStackDefault ? fixedSize : StackSizes.RoundUp(fixedSize);
-            place = TakeFixedStack(starter, fixedSize);
+            fixedSize = StackSizes.RoundUp(fixedSize);
         }
+        nint place = 0;
         Goroutine* g;
         bool mayFlow;
         if (starter != null)
         {
             starter->NoPreempt = 1; // Its processor stays the same one.
             Machine* m = starter->Machine;
+            place = isFixed ? FixedStacks.TakeKept(m->Processor, fixedSize) : 0;
+            if (isFixed && place == 0)
+            {
+                starter->NoPreempt = 0;
+                place = TakeFixedStack(fixedSize);
+                starter->NoPreempt = 1;
+                m = starter->Machine;
+            }
             g = TakeFree(m->Processor);
             mayFlow = flows && *m->StaticsCell != 0;
             starter->NoPreempt = 0;
         }
         else
         {
+            place = isFixed ? TakeFixedStack(fixedSize) : 0;
             g = TakeOutside(kind == GoroutineKind.Thread);
             mayFlow = flows && *Current.StaticsCell() != 0;
         }
@@ -381,16 +390,10 @@ internal static unsafe partial class Scheduler
         }
     }
 
-    private static nint TakeFixedStack(Goroutine* starter, nint size)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static nint TakeFixedStack(nint size)
     {
-        nint place = 0;
-        if (starter != null)
-        {
-            starter->NoPreempt = 1; // As in Create.
-            place = FixedStacks.TakeKept(starter->Machine->Processor, size);
-            starter->NoPreempt = 0;
-        }
-        place = place != 0 ? place : FixedStacks.Take(size);
+        nint place = FixedStacks.Take(size);
         return place > 0 ? place : throw new InsufficientMemoryException(OutOfGoroutines());
     }
 
