@@ -45,7 +45,7 @@ internal sealed unsafe class GroupModel : SyncModel
 
     internal override (string, string)[] Barriers =>
     [
-        ("group-count", "WaitGroup.Add VolatileWrite WaitGroup._count"),
+        ("group-count", "WaitGroup.TryAdd VolatileWrite WaitGroup._count"),
         ("group-look", "WaitGroup.Wait VolatileRead WaitGroup._count"),
     ];
 
