@@ -384,6 +384,42 @@ static void selects(void)
     EQUAL(weft_chan_free(b), 0);
 }
 
+/* Each is chosen as often, but for one without a channel; and what is wrong is told, whatever is ready. */
+static void selects_of_ready(void)
+{
+    weft_chan *closed[3];
+    weft_case cases[4] = { { NULL, NULL, WEFT_RECV, 0 } };
+    int64_t x = 3;
+    int counts[4] = { 0 };
+    for (int i = 0; i < 3; i++) {
+        EQUAL(weft_chan_make(&closed[i], 8, 1), 0);
+        EQUAL(weft_chan_close(closed[i]), 0);
+        cases[i == 0 ? 0 : i + 1] = (weft_case){ closed[i], &x, WEFT_RECV, 9 };
+    }
+    cases[1] = (weft_case){ NULL, NULL, WEFT_SEND, 9 };
+    for (int i = 0; i < 3000; i++) {
+        int chosen = weft_select(cases, 4, i % 2 == 0 ? WEFT_FOREVER : 0);
+        CHECK(chosen >= 0 && chosen < 4);
+        EQUAL(cases[chosen].result, WEFT_EPIPE);
+        counts[chosen]++;
+    }
+    EQUAL(x, 0);
+    EQUAL(counts[1], 0);
+    CHECK(counts[0] > 700 && counts[2] > 700 && counts[3] > 700);
+    cases[1].op = 5;
+    EQUAL(weft_select(cases, 4, WEFT_FOREVER), WEFT_EINVAL);
+    cases[1].op = WEFT_RECV, cases[3].op = 5;
+    EQUAL(weft_select(cases, 4, WEFT_FOREVER), WEFT_EINVAL);
+    cases[3].op = WEFT_SEND, cases[3].elem = NULL;
+    EQUAL(weft_select(cases, 4, WEFT_FOREVER), WEFT_EINVAL);
+    cases[3].op = WEFT_RECV;
+    CHECK(weft_select(cases, 4, WEFT_FOREVER) >= 0);
+    EQUAL(weft_chan_free(closed[2]), 0);
+    EQUAL(weft_select(cases, 4, WEFT_FOREVER), WEFT_EBADF);
+    EQUAL(weft_chan_free(closed[0]), 0);
+    EQUAL(weft_chan_free(closed[1]), 0);
+}
+
 struct shared {
     weft_mutex *mutex;
     weft_rwlock *lock;
@@ -713,6 +749,7 @@ static void everything(void)
     locals();
     channels();
     selects();
+    selects_of_ready();
     locks();
     timers();
     contexts();

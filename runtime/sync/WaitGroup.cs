@@ -51,7 +51,7 @@ public sealed unsafe class WaitGroup : IParkLock, IParkPlace, ITokenQueue, IBubb
 
     internal bool IsBubbled => _bubble != null;
 
-    /// <summary>Add outside of bubbles. False where the counter would be below zero; it is left as it
+    /// <summary>Add without a bubble's turns. False where the counter would be below zero; it is left as it
     /// was.</summary>
     internal bool TryAdd(int delta)
     {
