@@ -351,6 +351,7 @@ internal sealed class MutexTests(int procs)
             CancellationToken token = source.Token;
             int cancelled = 0;
             int locked = 0;
+            int left = 0;
             for (int i = 0; i < 6; i++)
             {
                 bool leaves = i % 2 == 0;
@@ -361,6 +362,7 @@ internal sealed class MutexTests(int procs)
                         mutex.Lock(leaves ? token : default);
                         locked++;
                         mutex.Unlock();
+                        Interlocked.Increment(ref left);
                     }
                     catch (OperationCanceledException e) when (e.CancellationToken == token)
                     {
@@ -372,7 +374,7 @@ internal sealed class MutexTests(int procs)
             crew.Until(() => Volatile.Read(ref cancelled) == 3, "those whose token is cancelled");
             crew.Equal(Volatile.Read(ref locked), 0, "others went on");
             mutex.Unlock();
-            crew.Until(() => Volatile.Read(ref locked) == 3, "the others");
+            crew.Until(() => Volatile.Read(ref left) == 3, "the others");
             ExpectFree(crew, mutex);
         });
 
