@@ -214,9 +214,9 @@ internal static unsafe partial class Exports
         for (int i = 0; i < count; i++)
         {
             Case* each = &cases[i];
-            if (each->Channel == 0 && each->Direction is (Receives or Sends))
+            if (IsNever(each))
             {
-                continue; // Never ready.
+                continue;
             }
             ByteChan? channel = ChanOf(each);
             if (channel is not { IsPlain: true })
@@ -260,6 +260,21 @@ internal static unsafe partial class Exports
         return channel != null && each->Element == null && channel.ElementSize != 0 ? null : channel;
     }
 
+    /// <summary>Why ChanOf has found none, of a case that has a channel or says neither to send nor to
+    /// receive.</summary>
+    private static int FaultOf(Case* each)
+    {
+        bool sends = each->Direction == Sends;
+        nint handle = each->Channel;
+        return handle == 0 ? Code.Invalid
+            : sends && Handles.Get<ByteChan>(handle, Kind.Chan) == null ? Handles.FaultOfOwner(handle)
+            : !sends && Handles.GetChan(handle) == null ? Handles.Fault(handle)
+            : Code.Invalid;
+    }
+
+    /// <summary>It has no channel, and is never ready.</summary>
+    private static bool IsNever(Case* each) => each->Channel == 0 && each->Direction is (Receives or Sends);
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static int ChooseSlowly(Case* cases, int count, bool tries, long deadline)
     {
@@ -285,26 +300,16 @@ internal static unsafe partial class Exports
         for (int i = 0; i < count; i++)
         {
             Case* each = &cases[i];
-            ByteChan? channel = null;
-            bool sends = each->Direction == Sends;
-            if (each->Channel != 0)
+            ByteChan? channel = ChanOf(each);
+            if (channel == null && !IsNever(each))
             {
-                channel = sends ? Handles.Get<ByteChan>(each->Channel, Kind.Chan) : Handles.GetChan(each->Channel);
-                if (channel == null)
-                {
-                    return sends ? Handles.FaultOfOwner(each->Channel) : Handles.Fault(each->Channel);
-                }
-            }
-            if ((!sends && each->Direction != Receives)
-                || (sends && each->Element == null && channel is { ElementSize: not 0 }))
-            {
-                return Code.Invalid;
+                return FaultOf(each);
             }
             if (used[i] is not ByteCase own)
             {
                 used[i] = own = new ByteCase();
             }
-            own.Use(channel, sends, each->Element);
+            own.Use(channel, each->Direction == Sends, each->Element);
         }
         return Code.Ok;
     }

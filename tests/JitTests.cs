@@ -149,6 +149,6 @@ internal sealed class JitTests
     }
 
     // Put together here: texts of the program are among its symbols too.
-    private static bool Has(byte[] bytes, string type, string method) =>
+    internal static bool Has(byte[] bytes, string type, string method) =>
         bytes.AsSpan().IndexOf(Encoding.ASCII.GetBytes($"Weft_Weft_Runtime_{type}__{method}")) >= 0;
 }

@@ -1,8 +1,6 @@
 // That the statics of hot classes are constants, laid down in the program: a class with a static constructor is
 // asked at each use whether it has run.
 
-using System.Text;
-
 namespace Weft.Tests;
 
 internal sealed class StaticsTests
@@ -20,10 +18,7 @@ internal sealed class StaticsTests
     {
         byte[] symbols = await File.ReadAllBytesAsync(Environment.ProcessPath + ".dbg");
 
-        await Assert.That(Has(symbols, $"Weft_Weft_Runtime_{type}__{method}")).IsTrue();
-        await Assert.That(Has(symbols, $"Weft_Weft_Runtime_{type}___cctor")).IsFalse();
+        await Assert.That(JitTests.Has(symbols, type, method)).IsTrue();
+        await Assert.That(JitTests.Has(symbols, type, "_cctor")).IsFalse();
     }
-
-    private static bool Has(byte[] symbols, string name) =>
-        symbols.AsSpan().IndexOf(Encoding.ASCII.GetBytes(name)) >= 0;
 }

@@ -44,7 +44,6 @@ public abstract unsafe class Chan : IParkPlace, IBubbled
     private protected int _first; // Of those in the buffer, as _count. Guarded by the lock.
     private protected int _count;
     private protected bool _closed;
-    private readonly bool _isPlain;
 
     /// <summary>Probes that a receiver has met, to be readied after the lock is released. Guarded by
     /// it.</summary>
@@ -59,7 +58,7 @@ public abstract unsafe class Chan : IParkPlace, IBubbled
     {
         Capacity = capacity;
         _bubble = bubble;
-        _isPlain = bubble == null;
+        IsPlain = bubble == null;
     }
 
     /// <summary>Called by who has taken a receiver out of the queue, under the lock: before it writes the
@@ -81,12 +80,12 @@ public abstract unsafe class Chan : IParkPlace, IBubbled
         init
         {
             field = value;
-            _isPlain &= value == null;
+            IsPlain &= value == null;
         }
     }
 
     /// <summary>Whether it has neither a bubble nor a source: nobody has to be asked first.</summary>
-    internal bool IsPlain => _isPlain;
+    internal bool IsPlain { get; private init; }
 
     internal bool IsClosed => Volatile.Read(ref _closed);
 

@@ -185,7 +185,7 @@ public static unsafe class Select
         }
         else if (outcome == Outcome.Waits && round.Count > 0)
         {
-            outcome = round.HasSources ? WithSources(ref round, g, wait) : Run(ref round, g, wait);
+            outcome = round.HasSources ? WithSources(ref round, g, wait) : Run(ref round, wait);
         }
         if (wait)
         {
@@ -228,8 +228,8 @@ public static unsafe class Select
         }
     }
 
-    private static Outcome Run(ref SelectRound round, Goroutine* g, bool wait) =>
-        wait && round.Count > Few ? WithMoreWaiters(ref round, g) : round.Run(g, wait, null);
+    private static Outcome Run(ref SelectRound round, bool wait) =>
+        wait && round.Count > Few ? WithMoreWaiters(ref round) : round.Run(wait, null);
 
     /// <summary>To watch costs something: where a case may be ready, it first looks whether that is
     /// so.</summary>
@@ -238,7 +238,7 @@ public static unsafe class Select
     {
         if (round.PollSources() || !wait)
         {
-            Outcome outcome = round.Run(g, wait: false, null);
+            Outcome outcome = round.Run(wait: false, null);
             if (outcome != Outcome.Waits || !wait)
             {
                 return outcome;
@@ -248,7 +248,7 @@ public static unsafe class Select
         try
         {
             round.WatchSources(ref watched);
-            return Run(ref round, g, wait: true);
+            return Run(ref round, wait: true);
         }
         catch (InsufficientMemoryException)
         {
@@ -261,12 +261,12 @@ public static unsafe class Select
         }
     }
 
-    private static Outcome WithMoreWaiters(ref SelectRound round, Goroutine* g)
+    private static Outcome WithMoreWaiters(ref SelectRound round)
     {
         Waiter* waiters = (Waiter*)NativeMemory.AllocZeroed((nuint)round.Count, (nuint)sizeof(Waiter));
         try
         {
-            return round.Run(g, wait: true, waiters);
+            return round.Run(wait: true, waiters);
         }
         finally
         {

@@ -115,10 +115,11 @@ internal unsafe ref struct SelectRound
         return Outcome.Waits;
     }
 
-    /// <summary>Does one of the cases. The waiters are g's own where none are given. Closed: the chosen
-    /// case sends, and its channel is closed.</summary>
-    internal Outcome Run(Goroutine* g, bool wait, Waiter* waiters)
+    /// <summary>Does one of the cases. The waiters are the goroutine's own where none are given. Closed: the
+    /// chosen case sends, and its channel is closed.</summary>
+    internal Outcome Run(bool wait, Waiter* waiters)
     {
+        Goroutine* g = _g;
         LockAll();
         Outcome outcome = AttemptEach(out Goroutine* peer);
         if (outcome != Outcome.Waits || !wait)

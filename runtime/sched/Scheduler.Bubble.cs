@@ -59,7 +59,7 @@ internal static unsafe partial class Scheduler
         Machine* m = Current.Machine();
         Processor* p = m->Processor;
         if (g == null || m->RunNext != null || m->Locked != null || m->Ends || p->RoundsToGlobal <= 1
-            || ((p->RoundsToGlobal % TimerRounds) == 0 && TimersDue(p)))
+            || TimersDueIn(p->RoundsToGlobal, p))
         {
             Dispatch(g);
             return;

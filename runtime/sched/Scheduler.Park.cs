@@ -53,8 +53,7 @@ internal static unsafe partial class Scheduler
         Machine* m = g->Machine;
         Processor* p = m->Processor;
         int rounds = p->RoundsToGlobal;
-        if (rounds <= 1 || p->Id >= MaxProcessors || CountsWaits
-            || ((rounds % TimerRounds) == 0 && TimersDue(p)))
+        if (rounds <= 1 || p->Id >= MaxProcessors || CountsWaits || TimersDueIn(rounds, p))
         {
             return false; // A longer search is due, as in SwitchAway, in the same rounds.
         }
@@ -226,7 +225,7 @@ internal static unsafe partial class Scheduler
         Goroutine* next = null;
         bool fromLoop = g->StopsInLoop || g->Reason == ParkReason.SystemStack || p->Id >= MaxProcessors
             || (p->IsGlobalDue && Volatile.Read(ref s_shared.GlobalCount) > 0)
-            || ((p->RoundsToGlobal % TimerRounds) == 0 && TimersDue(p));
+            || TimersDueIn(p->RoundsToGlobal, p);
         if (!fromLoop)
         {
             next = FindLocal(p);

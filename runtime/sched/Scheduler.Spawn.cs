@@ -37,7 +37,7 @@ internal static unsafe partial class Scheduler
         {
             fixedSize = StackSizes.RoundUp(fixedSize);
         }
-        nint place = 0;
+        nint place;
         Goroutine* g;
         bool mayFlow;
         if (starter != null)

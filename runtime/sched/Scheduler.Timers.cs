@@ -30,6 +30,7 @@
 // the switch costs).
 // Locks: none here; a heap's is a leaf. s_keeping is under the scheduler's.
 
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace Weft.Runtime;
@@ -205,6 +206,10 @@ internal static unsafe partial class Scheduler
         long next = Volatile.Read(ref p->NextTimer);
         return next != TimerNode.Never && next <= Os.NowNs();
     }
+
+    /// <summary>The same, asked only in some of the rounds that a processor counts down.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TimersDueIn(int round, Processor* p) => (round % TimerRounds) == 0 && TimersDue(p);
 
     /// <summary>Runs what is due on p, on the machine that holds it, on its system stack. True when there was
     /// something.</summary>

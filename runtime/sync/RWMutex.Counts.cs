@@ -142,8 +142,8 @@ public sealed unsafe partial class RWMutex
     }
 
     /// <summary>How many are inside, while the gate is shut; those who look in may be counted too. Negative
-    /// after RUnlock of what was not locked, in stripes. Without _lock it may be anything while counts are
-    /// moved, but then nobody is inside.</summary>
+    /// after RUnlock of what was not locked. Without _lock it may be anything while counts are moved, but
+    /// then nobody is inside.</summary>
     private long Readers()
     {
         long inWord = Volatile.Read(ref _state) >> ReadersShift;

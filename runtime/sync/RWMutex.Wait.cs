@@ -334,8 +334,8 @@ public sealed unsafe partial class RWMutex
         return true;
     }
 
-    /// <summary>The caller has shut the gate, and nobody is inside. In stripes who has called RUnlock too
-    /// often need not have found it out.</summary>
+    /// <summary>The caller has shut the gate, and nobody is inside. Who has called RUnlock too often need not
+    /// have found it out: RWMutex.cs.</summary>
     private void ThrowIfTooFew(long readers)
     {
         if (readers >= 0)

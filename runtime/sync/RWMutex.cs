@@ -3,8 +3,8 @@
 // cannot starve them. Writers are kept apart by a mutex.
 //
 //   _state    63 .. 5             4            3        2         1            0
-//             readers inside;     ReadersWait  Writing  Counting  WriterParks  Shut: the gate
-//             signed, for stripes
+//             readers inside,     ReadersWait  Writing  Counting  WriterParks  Shut: the gate
+//             a signed number
 //   _stripes  null, or more places where readers are counted; only the sum of all is how many are inside
 //
 // A reader adds one, and then looks at the gate. If it is shut, the reader takes back what it has added, from

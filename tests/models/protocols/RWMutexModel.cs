@@ -28,8 +28,7 @@ internal abstract unsafe class RWMutexModel : Model
         if (stripes)
         {
             Mutex.MakeStripes();
-            _stripes = (long[])typeof(RWMutex).GetField("_stripes", BindingFlags.Instance | BindingFlags.NonPublic)!
-                .GetValue(Mutex)!;
+            _stripes = StripesField(Mutex);
         }
     }
 
@@ -42,6 +41,9 @@ internal abstract unsafe class RWMutexModel : Model
 
     /// <summary>How often readers met: some of it may be lost.</summary>
     internal override string[] Races => ["RWMutex._meetings", "RWMutex._lastMet"];
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_stripes")]
+    private protected static extern ref long[]? StripesField(RWMutex mutex);
 
     internal override void Prepare() =>
         Explorer.Adopt(_stripes == null ? [Mutex, Writers] : [Mutex, Writers, _stripes]);
@@ -181,9 +183,6 @@ internal sealed class MakingModel : RWMutexModel
         base.SetUp();
         StripesField(Mutex) = null;
     }
-
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_stripes")]
-    private static extern ref long[]? StripesField(RWMutex mutex);
 
     private void MakeAndRead()
     {
